@@ -1,0 +1,41 @@
+# `make demo` sets up and runs the main job; `make test` sets up and runs lint, types and all tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TORCH := $(shell grep '^torch==' constraints.txt)
+JOBS ?= 2
+
+.PHONY: demo test lint types dashboard clean
+
+demo: $(VENV)/.installed
+	$(BIN)/flopcast estimate gpt2 --tokens 10B
+
+test: $(VENV)/.tools lint types
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(VENV)/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.tools
+	$(BIN)/mypy
+
+dashboard: $(VENV)/.installed
+	$(BIN)/flopcast dashboard
+
+# torch goes first and alone: any other package may then only be satisfied by it, never replace it.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("flopcast needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (about two minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) $(TORCH)
+	@$(PIP) --editable '.[all]'
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed
+	@$(PIP) --editable '.[all,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
