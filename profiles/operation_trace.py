@@ -1,0 +1,181 @@
+"""All operations of a step, at any size that the recording covers, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import gcd
+
+from hardware_db.errors import UsageError
+from profiles.growth import SizePolynomials, size_text
+from profiles.records import MemoryFootprint, Operation, TensorSpec
+from profiles.tables import OperationTable, TableLayout
+from profiles.timeline import LiveBytes, Timeline
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was traced, for all sizes.
+
+    operations   distinct operations at the sizes of the first run
+    slots        for each operation the rows of `sizes` that hold its numbers, in the order of `numbers_of`
+    sizes        every number as a polynomial
+    timeline     live bytes as polynomials
+    runs         the (batch size, sequence length) at which the model was traced
+    """
+
+    operations: tuple[Operation, ...]
+    slots: tuple[tuple[int, ...], ...]
+    sizes: SizePolynomials
+    timeline: Timeline
+    runs: tuple[tuple[int, int | None], ...]
+
+    def __hash__(self) -> int:
+        # Cheap and consistent with equality; hashing every operation would cost milliseconds at each look-up.
+        return hash((self.runs, len(self.operations), len(self.sizes.denominators), self.sizes.coefficients[:8]))
+
+    @cached_property
+    def layout(self) -> TableLayout:
+        """Where each column of the operation table is found; the same for all sizes."""
+        return TableLayout.of(self.operations, self.slots)
+
+    @cached_property
+    def batch_multiple(self) -> int:
+        """Batch sizes for which the recording is exact are multiples of this; 0 if only the recorded one is."""
+        return _multiple([batch for batch, _ in self.runs])
+
+    @cached_property
+    def sequence_multiple(self) -> int:
+        """Sequence lengths for which the recording is exact are multiples of this; 0 if only the recorded one is."""
+        return _multiple([length for _, length in self.runs if length is not None])
+
+    def check(self, batch_size: int, sequence_length: int | None) -> None:
+        """Refuse sizes for which nothing was proven.
+
+        Raises
+        ------
+        UsageError
+            Naming the sizes that would work.
+        """
+        batch, length = self.runs[0]
+        _check_size("batch size", batch_size, batch, self.batch_multiple)
+        if length is None and sequence_length is not None:
+            raise UsageError("This model has no sequence length: leave it out")
+        if length is not None:
+            _check_size("sequence length", sequence_length, length, self.sequence_multiple)
+
+
+def _multiple(sizes: list[int]) -> int:
+    return gcd(*sizes) if len(set(sizes)) > 1 else 0
+
+
+def _check_size(name: str, given: int | None, recorded: int, multiple: int) -> None:
+    if given is None or not isinstance(given, int) or isinstance(given, bool) or given < 1:
+        raise UsageError(f"The {name} must be a whole number from 1 up; given: {given}")
+    if given == recorded or (multiple and given % multiple == 0):
+        return
+    works = f"multiples of {multiple}" if multiple else f"{recorded:,} only"
+    raise UsageError(f"The profile holds for a {name} of {works}; given: {given:,}. Profile the model at this size")
+
+
+@dataclass(frozen=True)
+class OperationTrace:
+    """The operations of one step at one batch size and sequence length; cheap to move to another size."""
+
+    recording: Recording
+    batch_size: int
+    sequence_length: int | None
+
+    @property
+    def symbolic(self) -> bool:
+        """Whether the trace answers other sizes than the recorded one."""
+        return bool(self.recording.batch_multiple or self.recording.sequence_multiple)
+
+    def at(self, batch_size: int | None = None, sequence_length: int | None = None) -> OperationTrace:
+        """Return the trace at another size; what is left out stays as it is.
+
+        Raises
+        ------
+        UsageError
+            If the recording does not cover the size.
+        """
+        batch = self.batch_size if batch_size is None else batch_size
+        length = self.sequence_length if sequence_length is None else sequence_length
+        self.recording.check(batch, length)
+        return (
+            self
+            if (batch, length) == (self.batch_size, self.sequence_length)
+            else OperationTrace(self.recording, batch, length)
+        )
+
+    @cached_property
+    def table(self) -> OperationTable:
+        """The numbers of all operations as numpy columns."""
+        return self.recording.layout.fill(self.recording.sizes.at(self.batch_size, self.sequence_length))
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """The distinct operations, each with its count."""
+        recording = self.recording
+        if (self.batch_size, self.sequence_length) == recording.runs[0]:
+            return recording.operations
+        values = recording.sizes.at(self.batch_size, self.sequence_length).tolist()
+        pairs = zip(recording.operations, recording.slots, strict=True)
+        return tuple(with_numbers(operation, [values[slot] for slot in slots]) for operation, slots in pairs)
+
+    @cached_property
+    def timeline(self) -> tuple[LiveBytes, ...]:
+        """The live bytes through the step; in a long step only the telling moments."""
+        return self.recording.timeline.at(self.batch_size, self.sequence_length)
+
+    @cached_property
+    def memory(self) -> MemoryFootprint | None:
+        """The live bytes at the peak; None if the timeline was not recorded."""
+        return self.recording.timeline.peak(self.batch_size, self.sequence_length)
+
+    @cached_property
+    def activation_bytes(self) -> dict[str, int]:
+        """What the modules of each folded path keep from the forward for the backward pass, in bytes."""
+        return self.recording.timeline.activation_bytes(self.batch_size, self.sequence_length)
+
+    def __repr__(self) -> str:
+        size = size_text(self.batch_size, self.sequence_length)
+        return f"<OperationTrace: {len(self.recording.operations)} distinct operations at {size}>"
+
+
+def numbers_of(operation: Operation) -> list[int]:
+    """Return every number of an operation that may depend on its size, in a fixed order."""
+    numbers = [
+        operation.flops,
+        operation.model_flops,
+        operation.executed_flops,
+        operation.bytes_read,
+        operation.bytes_written,
+    ]
+    numbers.extend(value for _, value in operation.dims)
+    for tensor in operation.inputs + operation.outputs:
+        numbers.extend(tensor.shape)
+        numbers.append(tensor.storage_elements)
+    return numbers
+
+
+def with_numbers(operation: Operation, numbers: Iterable[int]) -> Operation:
+    """Return the operation with other numbers, in the order of `numbers_of`."""
+    rest = iter(numbers)
+    flops, model_flops, executed_flops, bytes_read, bytes_written = (next(rest) for _ in range(5))
+    return replace(
+        operation,
+        flops=flops,
+        model_flops=model_flops,
+        executed_flops=executed_flops,
+        bytes_read=bytes_read,
+        bytes_written=bytes_written,
+        dims=tuple((name, next(rest)) for name, _ in operation.dims),
+        inputs=_resized(operation.inputs, rest),
+        outputs=_resized(operation.outputs, rest),
+    )
+
+
+def _resized(tensors: tuple[TensorSpec, ...], numbers: Iterator[int]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(tuple(next(numbers) for _ in t.shape), t.dtype, next(numbers)) for t in tensors)

@@ -1,0 +1,199 @@
+"""The bytes alive on the device at every moment of a step, and the largest of these moments for any size.
+
+The peak of a step is a maximum of polynomials, so fitting the peak itself would be wrong: every moment is kept as a
+polynomial and the largest is sought anew for every batch size and sequence length. A moment whose total is, coefficient
+by coefficient, no larger than another's can never be the peak and is not a candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import lcm
+from operator import attrgetter
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from profiles.growth import Integers, Point, SizeDependent, SizePolynomials, fit, integers
+from profiles.layers import fold_paths, layer_count
+from profiles.records import MemoryFootprint, Phase
+
+HOLDERS = (
+    "parameter_bytes",
+    "buffer_bytes",
+    "gradient_bytes",
+    "optimizer_state_bytes",
+    "input_bytes",
+    "activation_bytes",
+)
+MOST_MOMENTS = 2000
+_ACTIVATION = HOLDERS.index("activation_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBytes:
+    """One moment of a step: the bytes alive, by what holds them, and where the step was then."""
+
+    phase: Phase
+    module: str
+    parameter_bytes: int
+    buffer_bytes: int
+    gradient_bytes: int
+    optimizer_state_bytes: int
+    input_bytes: int
+    activation_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All holders together."""
+        return (
+            self.parameter_bytes
+            + self.buffer_bytes
+            + self.gradient_bytes
+            + self.optimizer_state_bytes
+            + self.input_bytes
+            + self.activation_bytes
+        )
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The live bytes of a step as polynomials.
+
+    moments      (position in the step, phase, module, rows of `sizes` in the order of `HOLDERS`); about `MOST_MOMENTS`
+                 at most, local maxima and every candidate for the peak among them
+    sizes        the polynomials that the moments point to
+    keepers      folded module paths
+    kept         one polynomial for each of `keepers`: by how much the live activation bytes grew in the forward pass of
+                 ALL modules of that path together, which is what they keep for the backward pass
+    """
+
+    moments: tuple[tuple[int, Phase, str, tuple[int, ...]], ...]
+    sizes: SizePolynomials
+    keepers: tuple[str, ...]
+    kept: SizePolynomials
+
+    def at(self, batch_size: int, sequence_length: int | None) -> tuple[LiveBytes, ...]:
+        """Return the moments kept, in order."""
+        values = self.sizes.at(batch_size, sequence_length).tolist()
+        return tuple(
+            LiveBytes(phase, module, *(values[row] for row in rows)) for _, phase, module, rows in self.moments
+        )
+
+    def peak(self, batch_size: int, sequence_length: int | None) -> MemoryFootprint | None:
+        """Return the first of the moments with the most live bytes; None if none was recorded."""
+        if not self.moments:
+            return None
+        live = self.sizes.at(batch_size, sequence_length)[self._rows]
+        highest = int(live.sum(axis=1).argmax())
+        _, phase, module, _ = self.moments[highest]
+        holders = dict(zip(HOLDERS, map(int, live[highest]), strict=True))
+        return MemoryFootprint(**holders, peak_phase=phase, peak_module=module)
+
+    def activation_bytes(self, batch_size: int, sequence_length: int | None) -> dict[str, int]:
+        """Return what each module keeps for the backward pass in bytes; below 0 where it frees more than it makes."""
+        values = self.kept.at(batch_size, sequence_length, signed=True).tolist()
+        return dict(zip(self.keepers, values, strict=True))
+
+    @cached_property
+    def _rows(self) -> NDArray[np.intp]:
+        return np.array([rows for *_, rows in self.moments], dtype=np.intp)
+
+
+def fit_timeline(timelines: Sequence[Sequence[LiveBytes]], points: Sequence[Point]) -> Timeline:
+    """Fit every moment of the same step seen at several sizes.
+
+    Changes between moments are fitted, not the moments: there are few distinct changes, and sums of exact polynomials
+    are exact.
+
+    Raises
+    ------
+    SizeDependent
+        If the steps differ in their moments, or a change follows no polynomial.
+    """
+    places = _common_places(timelines, points)
+    law, rows = _fit_changes(timelines, points)
+    scale = lcm(*law.denominators, 1)
+    scaled = integers(
+        [[c * (scale // d) for c in cs] for cs, d in zip(law.coefficients, law.denominators, strict=True)]
+    )
+    changes = scaled.reshape(-1, len(law.monomials))[rows]
+    live = _running_sum(changes)
+    chosen = _choose(live.sum(axis=1), law.powers(*points[0]))
+    table = SizePolynomials.reduced(law.monomials, live[chosen].reshape(-1, len(law.monomials)).tolist(), scale)
+    sizes, numbers = table.distinct()
+    where = np.array(numbers, dtype=np.intp).reshape(-1, len(HOLDERS)).tolist()
+    keepers, kept = _kept(places, changes[:, _ACTIVATION])
+    return Timeline(
+        tuple((at, *places[at], tuple(each)) for at, each in zip(chosen.tolist(), where, strict=True)),
+        sizes,
+        keepers,
+        SizePolynomials.reduced(law.monomials, kept, scale),
+    )
+
+
+def _common_places(timelines: Sequence[Sequence[LiveBytes]], points: Sequence[Point]) -> list[tuple[Phase, str]]:
+    places = [(moment.phase, moment.module) for moment in timelines[0]]
+    for other, (batch, length) in zip(timelines[1:], points[1:], strict=True):
+        if [(moment.phase, moment.module) for moment in other] != places:
+            raise SizeDependent(f"Allocations come in another order at batch {batch} × {length} than at the first size")
+    return places
+
+
+def _fit_changes(
+    timelines: Sequence[Sequence[LiveBytes]], points: Sequence[Point]
+) -> tuple[SizePolynomials, NDArray[np.intp]]:
+    """Return the polynomials of all distinct changes and, for every moment and holder, which one applies."""
+    holders = attrgetter(*HOLDERS)
+    seen = np.array([[holders(moment) for moment in each] for each in timelines], dtype=np.int64)
+    seen = seen.reshape(len(timelines), -1, len(HOLDERS))
+    changes = np.diff(seen, axis=1, prepend=0).reshape(len(timelines), -1).T
+    moving = np.flatnonzero(changes.any(axis=1))
+    distinct, inverse = np.unique(changes[moving], axis=0, return_inverse=True)
+    vectors = [(0,) * len(timelines), *map(tuple, distinct.tolist())]
+    rows = np.zeros(len(changes), dtype=np.intp)
+    rows[moving] = inverse.reshape(-1) + 1
+    return fit(vectors, points), rows.reshape(-1, len(HOLDERS))
+
+
+def _running_sum(changes: Integers) -> Integers:
+    if changes.size and np.abs(changes.astype(np.float64)).sum() >= 2.0**62:
+        changes = changes.astype(object)
+    return cast("Integers", np.cumsum(changes, axis=0))
+
+
+def _choose(totals: Integers, powers: list[int]) -> NDArray[np.intp]:
+    """Pick the moments to keep: candidates for the peak, and highest and lowest of each stretch for the picture."""
+    if not len(totals):
+        return np.zeros(0, dtype=np.intp)
+    seen = totals.astype(np.float64) @ np.array(powers, dtype=np.float64)
+    stretches = np.array_split(np.arange(len(seen)), min(len(seen), MOST_MOMENTS // 2))
+    extremes = [stretch[pick(seen[stretch])] for stretch in stretches for pick in (np.argmax, np.argmin)]
+    return np.unique(np.concatenate([_undominated(totals), np.array(extremes, dtype=np.intp), [0, len(seen) - 1]]))
+
+
+def _undominated(totals: Integers) -> NDArray[np.intp]:
+    """Return the moments whose total no other moment reaches in every coefficient; of equal ones the first."""
+    left = np.arange(len(totals))
+    found: list[int] = []
+    order = np.argsort(-totals.astype(np.float64).sum(axis=1), kind="stable")
+    left, ranked = left[order], totals[order]
+    while len(left):
+        found.append(int(left[0]))
+        better = (ranked > ranked[0]).any(axis=1)
+        left, ranked = left[better], ranked[better]
+    return np.array(sorted(found), dtype=np.intp)
+
+
+def _kept(places: list[tuple[Phase, str]], changes: Integers) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
+    """Sum the changes of the forward pass by module and fold equal modules."""
+    sums: dict[str, Integers] = {}
+    for (phase, module), change in zip(places, changes, strict=True):
+        if phase == "forward" and change.any():
+            sums[module] = sums[module] + change if module in sums else change
+    folded = fold_paths({module: tuple(map(int, change)) for module, change in sums.items()})
+    paths = tuple(path for path, _ in folded)
+    return paths, [tuple(layer_count(path) * c for c in each) for path, each in folded]

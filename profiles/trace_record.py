@@ -1,0 +1,152 @@
+"""From the calls of a tracer to a compact record of them that answers any size.
+
+`fold` keeps what one run showed; `fit_growth` compares runs at several sizes and makes every number an exact polynomial
+in batch size and sequence length. Equal calls of equal layers become one operation with a count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from profiles.growth import Point, SizeDependent, fit, size_text
+from profiles.layers import Indices, fold_indices, join_path, split_path
+from profiles.operation_trace import OperationTrace, Recording, numbers_of
+from profiles.records import Operation, TensorSpec
+from profiles.timeline import LiveBytes, Timeline, fit_timeline
+
+__all__ = ["LiveBytes", "OperationTrace", "RawTrace", "Recording", "SizeDependent", "Timeline", "fit_growth", "fold"]
+
+
+@dataclass(slots=True)
+class RawTrace:
+    """What one run of the tracer yields.
+
+    operations       every call in order; module paths name one layer each ("transformer.h.3.attn.c_attn") and `count`
+                     is 1, though folded paths with counts are understood too
+    timeline         the live bytes after each call, in order
+    batch_size       samples
+    sequence_length  tokens per sample; None for a model without sequences
+    """
+
+    operations: list[Operation] = field(default_factory=list)
+    timeline: list[LiveBytes] = field(default_factory=list)
+    batch_size: int = 1
+    sequence_length: int | None = None
+
+    @property
+    def point(self) -> Point:
+        """The sizes of this run; 1 stands for no sequence."""
+        return self.batch_size, 1 if self.sequence_length is None else self.sequence_length
+
+
+def fold(raw: RawTrace) -> OperationTrace:
+    """Fold equal calls of equal layers into one operation with a count; the result holds at the size of `raw` only."""
+    return fit_growth([raw])
+
+
+def fit_growth(raws: Sequence[RawTrace]) -> OperationTrace:
+    """Fold runs of the same model at several sizes into one trace that is exact at any size.
+
+    The first run's size becomes the size of the trace. To prove a law linear in the batch size takes 3 distinct batch
+    sizes, quadratic in the sequence length 4 distinct lengths, and more runs than coefficients: 6 runs for a language
+    model, 3 for an image classifier. Sizes without a common factor make the trace exact everywhere; with a common
+    factor f it holds for multiples of f only.
+
+    Raises
+    ------
+    SizeDependent
+        If the runs differ in their calls or a number follows no polynomial.
+    """
+    points = [raw.point for raw in raws]
+    _check_same_calls(raws)
+    groups = _group(raws)
+    vectors: dict[tuple[int, ...], int] = {}
+    operations: list[Operation] = []
+    slots: list[tuple[int, ...]] = []
+    for calls, pattern, layers in groups:
+        _check_same_structure(calls, raws)
+        numbers = zip(*(numbers_of(call) for call in calls), strict=True)
+        places = tuple(vectors.setdefault(vector, len(vectors)) for vector in numbers)
+        for box, each in fold_indices(layers):
+            operations.append(replace(calls[0], module=join_path(pattern, box), count=each * _size(box)))
+            slots.append(places)
+    sizes = fit(list(vectors), points)
+    timeline = fit_timeline([raw.timeline for raw in raws], points)
+    runs = tuple((raw.batch_size, raw.sequence_length) for raw in raws)
+    recording = Recording(tuple(operations), tuple(slots), sizes, timeline, runs)
+    return OperationTrace(recording, *runs[0])
+
+
+def _size(box: tuple[Indices, ...]) -> int:
+    total = 1
+    for layers in box:
+        total *= len(layers)
+    return total
+
+
+def _check_same_calls(raws: Sequence[RawTrace]) -> None:
+    first = raws[0]
+    called = [(call.operator, call.module, call.count) for call in first.operations]
+    for other in raws[1:]:
+        if (other.sequence_length is None) != (first.sequence_length is None):
+            raise SizeDependent("Some runs have a sequence length, others none")
+        if [(call.operator, call.module, call.count) for call in other.operations] != called:
+            raise SizeDependent(
+                f"The model makes {len(called):,} calls at {size_text(first.batch_size, first.sequence_length)} and "
+                f"{len(other.operations):,} at {size_text(other.batch_size, other.sequence_length)}, not the same ones"
+            )
+
+
+Group = tuple[tuple[Operation, ...], str, dict[Indices, int]]
+
+
+def _group(raws: Sequence[RawTrace]) -> list[Group]:
+    """Group calls that agree in everything but the layer: (one call of each run, path pattern, layer -> calls)."""
+    ids = [_identities(raw.operations) for raw in raws]
+    groups: dict[tuple[int, ...], Group] = {}
+    runs = zip(*(raw.operations for raw in raws), strict=True)
+    for identity, calls in zip(zip(*ids, strict=True), runs, strict=True):
+        pattern, indices = split_path(calls[0].module)
+        found = groups.get(identity)
+        if found is None:
+            found = groups[identity] = (calls, pattern, {})
+        layers = found[2]
+        each = calls[0].count // _size(indices)
+        for layer in product(*indices):
+            layers[layer] = layers.get(layer, 0) + each
+    return list(groups.values())
+
+
+def _identities(operations: Sequence[Operation]) -> list[int]:
+    """Number the calls so that two have the same number if and only if they agree in all but layer and count."""
+    tensors: dict[tuple[TensorSpec, ...], int] = {}
+    seen: dict[tuple[object, ...], int] = {}
+    identities: list[int] = []
+    for call in operations:
+        key = (
+            call.operator, call.phase, split_path(call.module)[0],
+            tensors.setdefault(call.inputs, len(tensors)), tensors.setdefault(call.outputs, len(tensors)),
+            call.flops, call.model_flops, call.executed_flops, call.bytes_read, call.bytes_written, call.dims,
+            call.family, call.precision, call.engine, call.counted, call.recomputed, call.source,
+        )  # fmt: skip
+        identities.append(seen.setdefault(key, len(seen)))
+    return identities
+
+
+def _check_same_structure(calls: tuple[Operation, ...], raws: Sequence[RawTrace]) -> None:
+    structure = _structure(calls[0])
+    for call, raw in zip(calls[1:], raws[1:], strict=True):
+        if _structure(call) != structure:
+            raise SizeDependent(
+                f"{call.operator} in '{call.module}' is another kind of call at "
+                f"{size_text(raw.batch_size, raw.sequence_length)} than at the first size"
+            )
+
+
+def _structure(call: Operation) -> tuple[object, ...]:
+    tensors = tuple((len(tensor.shape), tensor.dtype) for tensor in call.inputs + call.outputs)
+    names = tuple(name for name, _ in call.dims)
+    kind = (call.family, call.phase, call.precision, call.engine, call.counted, call.recomputed, call.source)
+    return (len(call.inputs), tensors, names, kind)
