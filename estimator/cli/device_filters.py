@@ -1,0 +1,110 @@
+"""Which devices `flopcast hardware` lists, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from hardware_db import Database, Device, Offer
+
+_YEARS = re.compile(r"(?P<only>\d{4})|(?P<first>\d{4})?\.\.(?P<last>\d{4})?")
+
+
+def read_years(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """Read a year or an open or closed range of years: 2022, 2020..2022, 2022.., ..2019."""
+    if text is None:
+        return None
+    match = _YEARS.fullmatch(text)
+    if match is None or text == "..":
+        raise UsageError(f"--year {text}: give a year or a range, for example 2022, 2020..2022, 2022.. or ..2019")
+    if match["only"]:
+        return int(match["only"]), int(match["only"])
+    return int(match["first"] or 0), int(match["last"] or 9999)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a device must be; a device without the figure asked for is not taken."""
+
+    kind: str | None = None
+    vendor: str | None = None
+    min_memory: int | None = None
+    precision: str | None = None
+    years: tuple[int, int] | None = None
+
+    def take(self, device: Device) -> bool:
+        """Whether a device passes all of them."""
+        return (
+            self.kind in (None, device.kind)
+            and (self.vendor is None or self.vendor.casefold() == device.vendor.casefold())
+            and (self.min_memory is None or (device.memory_bytes or 0) >= self.min_memory)
+            and (self.precision is None or device.supports(self.precision))
+            and self._in_years(device)
+        )
+
+    def _in_years(self, device: Device) -> bool:
+        if self.years is None:
+            return True
+        return device.release_date is not None and self.years[0] <= device.release_date.year <= self.years[1]
+
+
+Offers = Mapping[str, "Offer"]
+Key = Callable[["Device", Offers], float | None]
+
+
+def cheapest_offers(database: Database) -> dict[str, Offer]:
+    """Return the cheapest current on-demand offer of each device, by price per device and hour."""
+    first: dict[str, Offer] = {}
+    for offer in database.offers(pricing="on_demand"):
+        first.setdefault(offer.device, offer)
+    return first
+
+
+def training_peak(device: Device) -> float | None:
+    """Return the dense peak that training uses [FLOP/s]: the better 16-bit one, else float32."""
+    halves = [device.peak_flops_per_s(name) for name in ("bfloat16", "float16") if device.supports(name)]
+    if halves:
+        return max(halves)
+    return device.peak_flops_per_s("float32") if device.supports("float32") else None
+
+
+def _price(device: Device, offers: Offers) -> float | None:
+    return offers[device.id].usd_per_device_hour if device.id in offers else None
+
+
+def _price_per_flop(device: Device, offers: Offers) -> float | None:
+    price, peak = _price(device, offers), training_peak(device)
+    return price / peak if price is not None and peak else None
+
+
+def _year(device: Device, _offers: Offers) -> float | None:
+    return device.release_date.toordinal() if device.release_date else None
+
+
+SORTS: Mapping[str, tuple[Key, int]] = {
+    "memory": (lambda device, _: device.memory_bytes, -1),
+    "bandwidth": (lambda device, _: device.memory_bandwidth_bytes_per_s, -1),
+    "peak": (lambda device, _: training_peak(device), -1),
+    "year": (_year, -1),
+    "price": (_price, 1),
+    "price-per-pflop": (_price_per_flop, 1),
+}
+"""Name of an order -> figure and direction (-1: largest first)."""
+
+
+def in_order(devices: Sequence[Device], sort: str | None, offers: Offers) -> list[Device]:
+    """Return the devices best first by the named figure, those without it last; as they came where none is named."""
+    if sort is None:
+        return list(devices)
+    key, direction = SORTS[sort]
+    values = {device.id: key(device, offers) for device in devices}
+    known = [device for device in devices if values[device.id] is not None]
+    known.sort(key=lambda device: direction * (values[device.id] or 0))
+    return known + [device for device in devices if values[device.id] is None]

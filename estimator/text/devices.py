@@ -1,0 +1,161 @@
+"""Devices as text: the list, one device with the source of each figure, several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from estimator.text.figures import figure
+from estimator.text.page import Page
+from estimator.text.table import MISSING, Column, Row, table
+
+if TYPE_CHECKING:
+    from hardware_db import Database, Device, Figure, Offer
+
+PEAKS = (("FP64", "float64"), ("FP32", "float32"), ("BF16", "bfloat16"), ("FP16", "float16"), ("FP8", "float8"))
+CONVENTION = "Peaks are dense, 1 multiply-add = 2 FLOPs; ~ marks an estimate, - what nobody published"
+
+LIST_COLUMNS = (
+    Column("HARDWARE", align="left"),
+    Column("KIND", align="left", drop=7),
+    Column("VENDOR", align="left", drop=3),
+    Column("YEAR", drop=5),
+    Column("MEMORY", "GB"),
+    Column("BANDWIDTH", "GB/s"),
+    Column("FP64", "TFLOP/s", drop=1),
+    Column("FP32", "TFLOP/s", drop=8),
+    Column("BF16", "TFLOP/s"),
+    Column("FP16", "TFLOP/s", drop=6),
+    Column("FP8", "TFLOP/s", drop=4),
+    Column("TDP", "W", drop=2),
+    Column("FROM", "$/H"),
+)
+
+
+def device_list(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Offer]) -> str:
+    """Return one line a device, and what the figures mean."""
+    rows = [Row(_list_cells(device, cheapest.get(device.id))) for device in devices]
+    dates = sorted(cheapest[device.id].as_of for device in devices if device.id in cheapest)
+    seen = f"seen {dates[0]} to {dates[-1]}" if dates else "none known"
+    footer = (
+        "",
+        f"{len(devices)} devices. {CONVENTION}",
+        f"Prices: the cheapest on-demand offer per device and hour, {seen}; of a CPU, of its rented part",
+        f"Next: flopcast hardware {devices[0].id}" if devices else "Nothing matches: fewer filters",
+    )
+    return page.render(*table(LIST_COLUMNS, rows, page.width), *footer)
+
+
+def _list_cells(device: Device, offer: Offer | None) -> list[str]:
+    estimated = {item.quantity for item in device.figures if item.basis == "estimate"}
+    year = str(device.release_date.year) if device.release_date else MISSING
+    return [
+        device.id,
+        device.kind,
+        device.vendor,
+        year,
+        figure(device.memory_bytes, 1e9, estimated="memory" in estimated),
+        figure(device.memory_bandwidth_bytes_per_s, 1e9, estimated="memory_bandwidth" in estimated),
+        *(_peak(device, precision) for _, precision in PEAKS),
+        figure(device.tdp_w, estimated="tdp" in estimated),
+        figure(offer.usd_per_device_hour) if offer else MISSING,
+    ]
+
+
+def _peak(device: Device, precision: str) -> str:
+    if not device.supports(precision):
+        return MISSING
+    engine = "matrix_peak" if precision in device.matrix_peaks else "vector_peak"
+    bases = {item.basis for item in device.figures if (item.quantity, item.precision) == (engine, precision)}
+    return figure(device.peak_flops_per_s(precision), 1e12, estimated=bases == {"estimate"})
+
+
+FIGURE_COLUMNS = (
+    Column("FIGURE", align="left"),
+    Column("PRECISION", align="left"),
+    Column("VALUE"),
+    Column("UNIT", align="left"),
+    Column("BASIS", align="left", style="dim"),
+    Column("READ", align="left", style="dim", drop=1),
+    Column("SOURCE", align="left", style="dim"),
+)
+
+
+def device_page(page: Page, device: Device, database: Database, limit: int) -> str:
+    """Return everything about one device: its figures, their sources, and its `limit` cheapest offers (0: all)."""
+    return device_sources(page, device, database) + "\n" + offer_list(page, database.offers(device.id), limit)
+
+
+def device_sources(page: Page, device: Device, database: Database) -> str:
+    """Return every figure of a device as published, with basis, date and source, and where the sources are."""
+    facts = (device.name, device.vendor, device.kind, device.architecture, _released(device), device.accounting_unit)
+    rows = [Row(_figure_cells(item)) for item in device.figures]
+    keys = dict.fromkeys(key for item in device.figures for key in item.sources)
+    sources = [f"  {key}: {_source(database, key)}" for key in keys]
+    aliases = [f"Also called {', '.join(device.aliases)}"] if device.aliases else []
+    notes = [device.note] if device.note else []
+    head = f"{device.id} · {' · '.join(fact for fact in facts if fact)}"
+    return page.render(head, *notes, *aliases, "", *table(FIGURE_COLUMNS, rows, page.width), "", "Sources", *sources)
+
+
+def _released(device: Device) -> str:
+    return f"released {device.release_date}" if device.release_date else ""
+
+
+def _figure_cells(item: Figure) -> list[str]:
+    name = item.quantity.replace("_", " ")
+    width = f"{item.precision} ({item.accumulate} accumulate)" if item.accumulate else item.precision
+    return [name, width, f"{item.value:,.10g}", item.unit, item.basis, str(item.retrieved), ", ".join(item.sources)]
+
+
+def _source(database: Database, key: str) -> str:
+    source = database.sources.get(key)
+    return f"{source.title}, {source.publisher}, {source.url}" if source else "not in the list of sources"
+
+
+def side_by_side(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Offer]) -> str:
+    """Return several devices as columns, one quantity a line; where the page is narrow the last ones are left out."""
+    places = range(len(devices))
+    columns = [Column("FIGURE", align="left"), Column("UNIT", align="left", style="dim")]
+    columns += [Column(devices[place].id, drop=len(devices) - place) for place in places]
+    cells = [_list_cells(device, cheapest.get(device.id)) for device in devices]
+    rows = [
+        Row([column.header.lower(), column.unit, *(cells[place][line] for place in places)])
+        for line, column in enumerate(LIST_COLUMNS)
+        if line > 0
+    ]
+    return page.render(*table(columns, rows, page.width), "", CONVENTION)
+
+
+OFFER_COLUMNS = (
+    Column("PROVIDER", align="left"),
+    Column("INSTANCE", align="left", drop=2),
+    Column("REGION", align="left"),
+    Column("DEVICES"),
+    Column("PRICING", align="left"),
+    Column("$/H"),
+    Column("$/DEVICE/H", drop=3),
+    Column("SEEN", align="left", drop=1, style="dim"),
+)
+
+
+def offer_list(page: Page, offers: Sequence[Offer], limit: int) -> str:
+    """Return the cheapest offers, one line each; all of them where `limit` is 0."""
+    if not offers:
+        return page.render("No offer is known: estimate with your own price, --price NAME=USD")
+    shown = offers[:limit] if limit else offers
+    rest = [f"…{len(offers) - len(shown)} more: --limit 0"] if len(offers) > len(shown) else []
+    return page.render(*table(OFFER_COLUMNS, [Row(_offer_cells(offer)) for offer in shown], page.width), *rest)
+
+
+def _offer_cells(offer: Offer) -> list[str]:
+    return [
+        offer.provider,
+        offer.instance,
+        offer.region,
+        str(offer.device_count),
+        offer.pricing.replace("_", "-"),
+        figure(offer.usd_per_hour),
+        figure(offer.usd_per_device_hour),
+        str(offer.as_of),
+    ]
