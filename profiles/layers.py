@@ -6,6 +6,7 @@ and ranges, both ends included, as in "[0,2,5-7]". Folding and expanding are eac
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +18,7 @@ Indices = tuple[int, ...]
 
 _RANGES = re.compile(r"\[\d+(-\d+)?(,\d+(-\d+)?)*\]")
 _SLOT = "[]"
+MOST_LAYERS = 100_000
 
 
 @lru_cache(maxsize=1 << 16)
@@ -35,6 +37,16 @@ def split_path(path: str) -> tuple[str, tuple[Indices, ...]]:
     return ".".join(pattern), tuple(indices)
 
 
+@lru_cache(maxsize=1 << 16)
+def single_layers(path: str) -> tuple[str, tuple[Indices, ...]]:
+    """Return the pattern of a path and the indices of every single path that it stands for.
+
+    "h.[0-2].attn.5" gives ("h.[].attn.[]", ((0, 5), (1, 5), (2, 5))).
+    """
+    pattern, indices = split_path(path)
+    return pattern, tuple(product(*indices))
+
+
 def layer_indices(component: str) -> Indices | None:
     """Return the layers that a path component stands for, or None if it is an ordinary name."""
     # A leading zero would not survive folding, so "007" is a name.
@@ -42,11 +54,12 @@ def layer_indices(component: str) -> Indices | None:
         return (int(component),)
     if not _RANGES.fullmatch(component):
         return None
-    layers: list[int] = []
-    for part in component[1:-1].split(","):
-        first, _, last = part.partition("-")
-        layers.extend(range(int(first), int(last or first) + 1))
-    return tuple(layers)
+    spans = [part.partition("-") for part in component[1:-1].split(",")]
+    ranges = [range(int(first), int(last or first) + 1) for first, _, last in spans]
+    # A range that is empty or longer than any model is deep was not written by `layer_text`.
+    if not all(0 < span.stop - span.start <= MOST_LAYERS for span in ranges):
+        return None
+    return tuple(layer for span in ranges for layer in span)
 
 
 def join_path(pattern: str, indices: Sequence[Indices]) -> str:
@@ -72,18 +85,13 @@ def layer_text(layers: Iterable[int]) -> str:
 
 def expand_path(path: str) -> tuple[str, ...]:
     """Return every single path that a folded path stands for."""
-    pattern, indices = split_path(path)
-    if all(len(layers) == 1 for layers in indices):
-        return (path,)
-    return tuple(join_path(pattern, [(i,) for i in choice]) for choice in product(*indices))
+    pattern, choices = single_layers(path)
+    return tuple(join_path(pattern, [(layer,) for layer in choice]) for choice in choices)
 
 
 def layer_count(path: str) -> int:
     """Return how many single paths a folded path stands for."""
-    total = 1
-    for layers in split_path(path)[1]:
-        total *= len(layers)
-    return total
+    return math.prod(len(layers) for layers in split_path(path)[1])
 
 
 def fold_indices(values: Mapping[Indices, Value]) -> list[tuple[tuple[Indices, ...], Value]]:
@@ -113,7 +121,7 @@ def fold_paths(values: Mapping[str, Value]) -> list[tuple[str, Value]]:
     """Fold single paths that differ only in layer indices and share a value: [(folded path, value of ONE layer)]."""
     patterns: dict[str, dict[Indices, Value]] = {}
     for path, value in values.items():
-        pattern, indices = split_path(path)
-        for choice in product(*indices):
+        pattern, choices = single_layers(path)
+        for choice in choices:
             patterns.setdefault(pattern, {})[choice] = value
     return [(join_path(pattern, box), value) for pattern, each in patterns.items() for box, value in fold_indices(each)]

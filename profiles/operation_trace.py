@@ -81,16 +81,33 @@ def _check_size(name: str, given: int | None, recorded: int, multiple: int) -> N
 
 @dataclass(frozen=True)
 class OperationTrace:
-    """The operations of one step at one batch size and sequence length; cheap to move to another size."""
+    """The operations of one step at one batch size and sequence length; cheap to move to another size.
+
+    `single` is the recording for batch size 1, where operators vanish (expanding, summing over the batch), so that
+    larger batches say nothing exact about it; None if the model was not traced at batch size 1 besides others.
+    """
 
     recording: Recording
     batch_size: int
     sequence_length: int | None
+    single: Recording | None = None
+
+    @cached_property
+    def current(self) -> Recording:
+        """The recording that holds for this batch size."""
+        return self.single if self.single is not None and self.batch_size == 1 else self.recording
 
     @property
     def symbolic(self) -> bool:
         """Whether the trace answers other sizes than the recorded one."""
         return bool(self.recording.batch_multiple or self.recording.sequence_multiple)
+
+    @property
+    def exact(self) -> bool:
+        """Whether operators can be relied on: False at size 1 if only larger ones were traced."""
+        batches = {batch for batch, _ in self.current.runs}
+        lengths = {length for _, length in self.current.runs}
+        return (self.batch_size > 1 or 1 in batches) and (self.sequence_length != 1 or 1 in lengths)
 
     def at(self, batch_size: int | None = None, sequence_length: int | None = None) -> OperationTrace:
         """Return the trace at another size; what is left out stays as it is.
@@ -102,22 +119,21 @@ class OperationTrace:
         """
         batch = self.batch_size if batch_size is None else batch_size
         length = self.sequence_length if sequence_length is None else sequence_length
-        self.recording.check(batch, length)
-        return (
-            self
-            if (batch, length) == (self.batch_size, self.sequence_length)
-            else OperationTrace(self.recording, batch, length)
-        )
+        if (batch, length) == (self.batch_size, self.sequence_length):
+            return self
+        moved = OperationTrace(self.recording, batch, length, self.single)
+        moved.current.check(batch, length)
+        return moved
 
     @cached_property
     def table(self) -> OperationTable:
         """The numbers of all operations as numpy columns."""
-        return self.recording.layout.fill(self.recording.sizes.at(self.batch_size, self.sequence_length))
+        return self.current.layout.fill(self.current.sizes.at(self.batch_size, self.sequence_length))
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """The distinct operations, each with its count."""
-        recording = self.recording
+        recording = self.current
         if (self.batch_size, self.sequence_length) == recording.runs[0]:
             return recording.operations
         values = recording.sizes.at(self.batch_size, self.sequence_length).tolist()
@@ -127,21 +143,21 @@ class OperationTrace:
     @cached_property
     def timeline(self) -> tuple[LiveBytes, ...]:
         """The live bytes through the step; in a long step only the telling moments."""
-        return self.recording.timeline.at(self.batch_size, self.sequence_length)
+        return self.current.timeline.at(self.batch_size, self.sequence_length)
 
     @cached_property
     def memory(self) -> MemoryFootprint | None:
         """The live bytes at the peak; None if the timeline was not recorded."""
-        return self.recording.timeline.peak(self.batch_size, self.sequence_length)
+        return self.current.timeline.peak(self.batch_size, self.sequence_length)
 
     @cached_property
     def activation_bytes(self) -> dict[str, int]:
         """What the modules of each folded path keep from the forward for the backward pass, in bytes."""
-        return self.recording.timeline.activation_bytes(self.batch_size, self.sequence_length)
+        return self.current.timeline.activation_bytes(self.batch_size, self.sequence_length)
 
     def __repr__(self) -> str:
         size = size_text(self.batch_size, self.sequence_length)
-        return f"<OperationTrace: {len(self.recording.operations)} distinct operations at {size}>"
+        return f"<OperationTrace: {len(self.current.operations)} distinct operations at {size}>"
 
 
 def numbers_of(operation: Operation) -> list[int]:

@@ -190,10 +190,12 @@ def _undominated(totals: Integers) -> NDArray[np.intp]:
 
 def _kept(places: list[tuple[Phase, str]], changes: Integers) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
     """Sum the changes of the forward pass by module and fold equal modules."""
-    sums: dict[str, Integers] = {}
-    for (phase, module), change in zip(places, changes, strict=True):
-        if phase == "forward" and change.any():
-            sums[module] = sums[module] + change if module in sums else change
-    folded = fold_paths({module: tuple(map(int, change)) for module, change in sums.items()})
+    modules: dict[str, int] = {}
+    ids = np.array([modules.setdefault(module, len(modules)) for _, module in places], dtype=np.intp)
+    forward = np.array([phase == "forward" for phase, _ in places], dtype=np.bool_) & changes.any(axis=1)
+    sums = np.zeros((len(modules), changes.shape[1]), dtype=changes.dtype)
+    np.add.at(sums, ids[forward], changes[forward])
+    moved = {module: tuple(row) for module, row in zip(modules, sums.tolist(), strict=True) if any(row)}
+    folded = fold_paths(moved)
     paths = tuple(path for path, _ in folded)
     return paths, [tuple(layer_count(path) * c for c in each) for path, each in folded]

@@ -6,14 +6,15 @@ in batch size and sequence length. Equal calls of equal layers become one operat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from operator import attrgetter
 
 from profiles.growth import Point, SizeDependent, fit, size_text
-from profiles.layers import Indices, fold_indices, join_path, split_path
+from profiles.layers import Indices, fold_indices, join_path, single_layers
 from profiles.operation_trace import OperationTrace, Recording, numbers_of
-from profiles.records import Operation, TensorSpec
+from profiles.records import Operation
 from profiles.timeline import LiveBytes, Timeline, fit_timeline
 
 __all__ = ["LiveBytes", "OperationTrace", "RawTrace", "Recording", "SizeDependent", "Timeline", "fit_growth", "fold"]
@@ -54,36 +55,39 @@ def fit_growth(raws: Sequence[RawTrace]) -> OperationTrace:
     model, 3 for an image classifier. Sizes without a common factor make the trace exact everywhere; with a common
     factor f it holds for multiples of f only.
 
+    Runs at batch size 1 are fitted apart from the others, in the sequence length alone (4 lengths), because operators
+    vanish there.
+
     Raises
     ------
     SizeDependent
         If the runs differ in their calls or a number follows no polynomial.
     """
+    ones = [raw for raw in raws if raw.batch_size == 1]
+    others = [raw for raw in raws if raw.batch_size != 1]
+    recording = _record(others or ones)
+    single = _record(ones) if ones and others else None
+    return OperationTrace(recording, raws[0].batch_size, raws[0].sequence_length, single)
+
+
+def _record(raws: Sequence[RawTrace]) -> Recording:
     points = [raw.point for raw in raws]
     _check_same_calls(raws)
-    groups = _group(raws)
     vectors: dict[tuple[int, ...], int] = {}
     operations: list[Operation] = []
     slots: list[tuple[int, ...]] = []
-    for calls, pattern, layers in groups:
+    for calls, pattern, layers in _group(raws):
         _check_same_structure(calls, raws)
         numbers = zip(*(numbers_of(call) for call in calls), strict=True)
         places = tuple(vectors.setdefault(vector, len(vectors)) for vector in numbers)
         for box, each in fold_indices(layers):
-            operations.append(replace(calls[0], module=join_path(pattern, box), count=each * _size(box)))
+            count = each * math.prod(map(len, box))
+            operations.append(replace(calls[0], module=join_path(pattern, box), count=count))
             slots.append(places)
     sizes = fit(list(vectors), points)
     timeline = fit_timeline([raw.timeline for raw in raws], points)
     runs = tuple((raw.batch_size, raw.sequence_length) for raw in raws)
-    recording = Recording(tuple(operations), tuple(slots), sizes, timeline, runs)
-    return OperationTrace(recording, *runs[0])
-
-
-def _size(box: tuple[Indices, ...]) -> int:
-    total = 1
-    for layers in box:
-        total *= len(layers)
-    return total
+    return Recording(tuple(operations), tuple(slots), sizes, timeline, runs)
 
 
 def _check_same_calls(raws: Sequence[RawTrace]) -> None:
@@ -106,33 +110,42 @@ def _group(raws: Sequence[RawTrace]) -> list[Group]:
     """Group calls that agree in everything but the layer: (one call of each run, path pattern, layer -> calls)."""
     ids = [_identities(raw.operations) for raw in raws]
     groups: dict[tuple[int, ...], Group] = {}
-    runs = zip(*(raw.operations for raw in raws), strict=True)
-    for identity, calls in zip(zip(*ids, strict=True), runs, strict=True):
-        pattern, indices = split_path(calls[0].module)
+    for at, (identity, call) in enumerate(zip(zip(*ids, strict=True), raws[0].operations, strict=True)):
+        pattern, choices = single_layers(call.module)
         found = groups.get(identity)
         if found is None:
+            calls = tuple(raw.operations[at] for raw in raws)
             found = groups[identity] = (calls, pattern, {})
         layers = found[2]
-        each = calls[0].count // _size(indices)
-        for layer in product(*indices):
+        each = call.count // len(choices)
+        for layer in choices:
             layers[layer] = layers.get(layer, 0) + each
     return list(groups.values())
 
 
+# What distinguishes calls besides the module. Plain tuples of it are hashed in a fifth of the time of the records.
+_TENSOR = attrgetter("shape", "dtype", "storage_elements")
+_FIGURES = attrgetter(
+    "operator", "phase", "flops", "model_flops", "executed_flops", "bytes_read", "bytes_written", "dims",
+    "family", "precision", "engine", "counted", "recomputed", "source",
+)  # fmt: skip
+
+
 def _identities(operations: Sequence[Operation]) -> list[int]:
     """Number the calls so that two have the same number if and only if they agree in all but layer and count."""
-    tensors: dict[tuple[TensorSpec, ...], int] = {}
     seen: dict[tuple[object, ...], int] = {}
-    identities: list[int] = []
-    for call in operations:
-        key = (
-            call.operator, call.phase, split_path(call.module)[0],
-            tensors.setdefault(call.inputs, len(tensors)), tensors.setdefault(call.outputs, len(tensors)),
-            call.flops, call.model_flops, call.executed_flops, call.bytes_read, call.bytes_written, call.dims,
-            call.family, call.precision, call.engine, call.counted, call.recomputed, call.source,
-        )  # fmt: skip
-        identities.append(seen.setdefault(key, len(seen)))
-    return identities
+    return [
+        seen.setdefault(
+            (
+                single_layers(call.module)[0],
+                _FIGURES(call),
+                tuple(map(_TENSOR, call.inputs)),
+                tuple(map(_TENSOR, call.outputs)),
+            ),
+            len(seen),
+        )
+        for call in operations
+    ]
 
 
 def _check_same_structure(calls: tuple[Operation, ...], raws: Sequence[RawTrace]) -> None:
