@@ -16,7 +16,7 @@ from profiles.records import PHASES, Operation, PhaseTotals
 
 QUANTITIES = ("flops", "model_flops", "executed_flops", "bytes_read", "bytes_written")
 DIMENSIONS = ("m", "n", "k", "batch")
-LABELS = ("family", "phase", "engine", "precision", "operator", "module")
+LABELS = ("family", "phase", "engine", "precision", "operator", "module", "source")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class OperationTable:
     dims
         sizes that decide the speed, by name ("m", "n", "k", "batch" of a product and others); nan where an operation
         has none of that name
-    family, phase, engine, precision, operator, module
+    family, phase, engine, precision, operator, module, source
         names as `Labels`
     counted, recomputed
         as in `Operation`
@@ -80,6 +80,7 @@ class OperationTable:
     precision: Labels
     operator: Labels
     module: Labels
+    source: Labels
     counted: NDArray[np.bool_]
     recomputed: NDArray[np.bool_]
 
@@ -122,7 +123,7 @@ class OperationTable:
             Which rows to sum; all by default.
         """
         column: Integers = getattr(self, quantity)
-        sums = dict.fromkeys(PHASES, 0)
+        sums: dict[str, int] = {}
         for phase in PHASES:
             chosen = self.phase.mask(phase) if rows is None else self.phase.mask(phase) & rows
             sums[phase] = exact_sum(column[chosen], self.count[chosen])

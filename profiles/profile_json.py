@@ -1,0 +1,229 @@
+"""Profiles as JSON, schema 1: compact, checked on the way in, equal after a round trip.
+
+Every number that depends on the size is stored as a row of a table of polynomials; tensors are stored once. A file from
+a stranger is only data: unknown keys, NaN, sizes below 0, rows out of range and bombs are refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardware_db.errors import DataError, FlopcastError
+from profiles.growth import Integers, SizePolynomials
+from profiles.model_profile import SCHEMA, ModelProfile
+from profiles.operation_trace import OperationTrace, Recording, numbers_of, with_numbers
+from profiles.records import Operation, TensorSpec
+from profiles.timeline import Timeline
+
+if TYPE_CHECKING:
+    from profiles.profile_schema import OperationRow, ProfileDocument, RecordingDocument, SizesDocument
+
+MOST_BYTES = 256 * 10**6
+MOST_VALUE = 10**24
+_GZIP = b"\x1f\x8b"
+_PLAIN = (
+    "model",
+    "mode",
+    "precision",
+    "optimizer",
+    "device",
+    "parameters",
+    "trainable_parameters",
+    "image_size",
+    "sequence_limit",
+    "rung",
+    "rung_reason",
+    "notes",
+    "versions",
+    "module_parameters",
+    "batch_size",
+    "sequence_length",
+)
+
+
+def dump(profile: ModelProfile) -> str:
+    """Return the profile as JSON text."""
+    trace = profile.trace
+    recordings = [_recording_document(each) for each in (trace.recording, trace.single) if each is not None]
+    document = {"schema": SCHEMA, **{name: getattr(profile, name) for name in _PLAIN}, "recordings": recordings}
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def parse(text: str | bytes, source: str = "The text") -> ModelProfile:
+    """Read a profile; `source` names it in error messages.
+
+    Raises
+    ------
+    DataError
+        If it is no profile of this schema, or one that contradicts itself.
+    """
+    from profiles.profile_schema import read_document
+
+    document = read_document(text, source)
+    try:
+        return _profile(document)
+    except FlopcastError as error:
+        raise DataError(f"{source} is no sound profile: {error}") from error
+
+
+def save(profile: ModelProfile, path: Path) -> None:
+    """Write the file whole or not at all; a name ending in .gz is compressed."""
+    data = dump(profile).encode()
+    if path.suffix == ".gz":
+        data = gzip.compress(data, mtime=0)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        raise DataError(f"The profile cannot be written to {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: Path) -> ModelProfile:
+    """Read a profile file, compressed or not."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"The profile {path} cannot be read: {error.strerror or error}") from error
+    return parse(_unpacked(data, path), str(path))
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(data)) as stream:
+            text = stream.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"The profile {path} is damaged: {error}") from error
+    if len(text) > MOST_BYTES:
+        raise DataError(f"The profile {path} unpacks to more than {MOST_BYTES // 10**6} MB; no profile is that large")
+    return text
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def _recording_document(recording: Recording) -> dict[str, Any]:
+    tensors: dict[TensorSpec, int] = {}
+    pairs = zip(recording.operations, recording.slots, strict=True)
+    rows = [_operation_row(with_numbers(operation, slots), tensors) for operation, slots in pairs]
+    timeline = recording.timeline
+    return {
+        "runs": recording.runs,
+        "sizes": _sizes_document(recording.sizes),
+        "tensors": [(tensor.dtype, tensor.shape, tensor.storage_elements) for tensor in tensors],
+        "operations": rows,
+        "moments": timeline.moments,
+        "moment_sizes": _sizes_document(timeline.sizes),
+        "keepers": timeline.keepers,
+        "kept": _sizes_document(timeline.kept),
+    }
+
+
+def _operation_row(op: Operation, tensors: dict[TensorSpec, int]) -> tuple[Any, ...]:
+    """Return a row of an operation whose numbers have been replaced by their slots."""
+    inputs, outputs = ([tensors.setdefault(t, len(tensors)) for t in each] for each in (op.inputs, op.outputs))
+    quantities = (op.flops, op.model_flops, op.executed_flops, op.bytes_read, op.bytes_written)
+    kind = (op.operator, op.family, op.phase, op.module, op.precision, op.engine, op.source)
+    return (kind, inputs, outputs, quantities, op.dims, op.counted, op.recomputed, op.count)
+
+
+def _sizes_document(sizes: SizePolynomials) -> dict[str, Any]:
+    return {
+        "monomials": sizes.monomials,
+        "coefficients": sizes.coefficients,
+        "denominators": sizes.denominators,
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def _profile(document: ProfileDocument) -> ModelProfile:
+    recordings = [_recording(each) for each in document.recordings]
+    first = recordings[0]
+    start = OperationTrace(first, *first.runs[0], single=recordings[1] if len(recordings) > 1 else None)
+    trace = start.at(document.batch_size, document.sequence_length)
+    plain = {name: getattr(document, name) for name in _PLAIN if name not in ("batch_size", "sequence_length")}
+    return ModelProfile(trace=trace, **plain)
+
+
+def _recording(document: RecordingDocument) -> Recording:
+    if len({length is None for _, length in document.runs}) > 1:
+        raise DataError("some runs have a sequence length, others none")
+    sizes = _sizes(document.sizes)
+    values = _checked(sizes, document.runs[0], signed=False)
+    tensors = [TensorSpec(shape, dtype, storage) for dtype, shape, storage in document.tensors]
+    templates = [_template(row, tensors) for row in document.operations]
+    slots = tuple(tuple(numbers_of(template)) for template in templates)
+    _check_rows((slot for each in slots for slot in each), len(values), "sizes")
+    operations = tuple(
+        with_numbers(template, [values[slot] for slot in each]) for template, each in zip(templates, slots, strict=True)
+    )
+    return Recording(operations, slots, sizes, _timeline(document), document.runs)
+
+
+def _timeline(document: RecordingDocument) -> Timeline:
+    sizes, kept = _sizes(document.moment_sizes), _sizes(document.kept)
+    live = _checked(sizes, document.runs[0], signed=False)
+    _checked(kept, document.runs[0], signed=True)
+    _check_rows((row for *_, rows in document.moments for row in rows), len(live), "moment_sizes")
+    if len(document.keepers) != len(kept.denominators):
+        raise DataError(f"{len(document.keepers)} keepers, but {len(kept.denominators)} sizes of what they keep")
+    return Timeline(document.moments, sizes, document.keepers, kept)
+
+
+def _sizes(document: SizesDocument) -> SizePolynomials:
+    width = len(document.monomials)
+    if len(document.coefficients) != len(document.denominators):
+        raise DataError("as many rows of coefficients as denominators are needed")
+    if any(len(row) != width for row in document.coefficients):
+        raise DataError(f"every polynomial needs {width} coefficients, one for each monomial")
+    return SizePolynomials(document.monomials, document.coefficients, document.denominators)
+
+
+def _checked(sizes: SizePolynomials, run: tuple[int, int | None], *, signed: bool) -> list[int]:
+    values: Integers = sizes.at(*run, signed=signed)
+    numbers: list[int] = values.tolist()
+    if numbers and max(map(abs, numbers)) > MOST_VALUE:
+        raise DataError(f"a size of {max(map(abs, numbers)):.3g} is beyond any model")
+    return numbers
+
+
+def _check_rows(rows: Iterable[int], length: int, name: str) -> None:
+    highest = max(rows, default=-1)
+    if highest >= length:
+        raise DataError(f"row {highest} of {name} is asked for, but there are {length}")
+
+
+def _template(row: OperationRow, tensors: list[TensorSpec]) -> Operation:
+    """Return the operation with slots in place of its numbers."""
+    kind, inputs, outputs, quantities, dims, counted, recomputed, count = row
+    operator, family, phase, module, precision, engine, source = kind
+    _check_rows((*inputs, *outputs), len(tensors), "tensors")
+    return Operation(
+        operator,
+        family,
+        phase,
+        module,
+        tuple(tensors[at] for at in inputs),
+        tuple(tensors[at] for at in outputs),
+        precision,
+        engine,
+        *quantities,
+        dims=dims,
+        counted=counted,
+        recomputed=recomputed,
+        count=count,
+        source=source,
+    )
