@@ -1,0 +1,208 @@
+"""Every term of an estimate: its formula, the numbers put in, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from estimator.answer import Answer
+from estimator.communication import HOP_LATENCY_S, LINK_EFFICIENCY
+from estimator.energy import POWER_SHARE
+from estimator.memory import ACCELERATOR, OVERHEADS
+from estimator.operation_time import EXECUTION
+from estimator.priors import PRIORS, Prior, kernel_prior, matrix_prior
+from estimator.ranges import Range
+from estimator.run import AMOUNTS
+from hardware_db.units import format_bytes, format_count, format_duration, format_rate, format_usd
+
+if TYPE_CHECKING:
+    from estimator.result import Estimate
+    from estimator.step import StepTime
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One line of the sum: what it is, the formula, the numbers in it, what comes out and on what ground."""
+
+    name: str
+    formula: str
+    numbers: str
+    result: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The terms in the order they are computed; prints as text."""
+
+    title: str
+    terms: tuple[Term, ...]
+
+    def __str__(self) -> str:
+        blocks = [
+            f"{term.name}: {term.result}\n  = {term.formula}\n  = {term.numbers}\n  source: {term.source}"
+            for term in self.terms
+        ]
+        return "\n\n".join([self.title, *blocks])
+
+    __repr__ = __str__
+
+
+def explain(row: Estimate) -> Explanation:
+    """Return the terms of an estimate; those that have no figure are left out, and the last says why."""
+    offer = f", {row.offer.provider} {row.offer.instance} in {row.offer.region}" if row.offer else ""
+    title = f"{row.run.profile.model} on {row.count} × {row.device.id}{offer}"
+    return Explanation(title, tuple(_terms(row)))
+
+
+def _terms(row: Estimate) -> Iterator[Term]:
+    yield _steps(row)
+    yield from _memory(row.answer)
+    step = row.answer.step
+    if step is not None:
+        yield from _step(row, step)
+        yield from _run(row)
+    if row.why_not is not None:
+        yield Term("no answer", "-", "-", row.why_not, "the figures above")
+
+
+def _steps(row: Estimate) -> Term:
+    run = row.run
+    amount = next(f"{getattr(run, name):,} {name}" for name in AMOUNTS if getattr(run, name))
+    tokens = f" × {run.sequence_length:,} tokens" if run.tokens else ""
+    return Term(
+        "steps",
+        "amount of work / global batch, rounded up",
+        f"{amount} / ({run.global_batch_size:,} samples{tokens})",
+        f"{run.total_steps:,}",
+        "the question",
+    )
+
+
+def _memory(answer: Answer) -> Iterator[Term]:
+    if answer.need is None or answer.replica is None:
+        return
+    held = " + ".join(f"{format_bytes(size)} {name}" for name, size in answer.need.parts.items() if size)
+    yield Term(
+        "memory of a device",
+        "live bytes of one micro-batch + gradients kept + all-reduce buckets + context and allocator",
+        f"{held} (micro-batch {answer.replica.micro_batch_size}, {answer.accumulation} accumulated)",
+        f"{format_bytes(answer.need.total_bytes)} of {format_bytes(answer.capacity_bytes)}",
+        "live bytes: exact, from the recorded step; " + OVERHEADS.get(answer.device.kind, ACCELERATOR).source,
+    )
+
+
+def _step(row: Estimate, step: StepTime) -> Iterator[Term]:
+    yield from _device_terms(row, step)
+    if step.host.mid:
+        launch = PRIORS["launch"]
+        calls = step.host.mid / launch.typical
+        yield Term(
+            "host",
+            "operations issued × time to issue one",
+            f"{format_count(calls)} × {_seconds(launch)}",
+            _durations(step.host),
+            launch.source,
+        )
+    if step.sent.mid:
+        yield _all_reduce(row, step)
+    yield Term(
+        "step",
+        "max(device, host) + exposed all-reduce" if row.basis != "given" else "model FLOPs / (MFU × devices × peak)",
+        f"max({_durations(step.device)}; {_durations(step.host)}) + {_durations(step.exposed)}",
+        _durations(step.total),
+        "device and host are two streams side by side",
+    )
+
+
+def _device_terms(row: Estimate, step: StepTime) -> Iterator[Term]:
+    device = row.answer.device.logical_device()
+    matrix, kernel = (
+        PRIORS[matrix_prior(device)],
+        PRIORS[kernel_prior(device.kind, EXECUTION.get(device.kind, "eager"))],
+    )
+    memory = PRIORS["bandwidth, cpu" if device.kind == "cpu" else "bandwidth"]
+    yield Term(
+        "device",
+        "accumulation × (forward + backward) + optimizer; each operation "
+        "max(FLOPs / (peak × efficiency), bytes / (bandwidth × efficiency)) + start",
+        f"{_durations(step.forward)} forward, {_durations(step.backward)} backward, "
+        f"{_durations(step.optimizer)} optimizer; peak {format_rate(device.peak_flops_per_s(row.precision))} × "
+        f"{_share(matrix)}, bandwidth {format_rate(device.memory_bandwidth_bytes_per_s, 'B/s')} × {_share(memory)}, "
+        f"start {_seconds(kernel)}",
+        _durations(step.device),
+        f"roofline (Williams et al., 2009). Products: {matrix.source}. Memory: {memory.source}",
+    )
+
+
+def _all_reduce(row: Estimate, step: StepTime) -> Term:
+    link = row.answer.link
+    assert link is not None and link.scope != "none"
+    efficiency = LINK_EFFICIENCY
+    return Term(
+        "all-reduce",
+        "2 (n-1)/n × gradient bytes / (link × efficiency) + 2 (n-1) × latency; what backward does not hide is exposed",
+        f"n = {link.count} on {link.nodes} machines, link {format_rate(link.bytes_per_s, 'B/s')} × "
+        f"{efficiency.mid:.2f} ({efficiency.low:.2f}-{efficiency.high:.2f}), "
+        f"latency {format_duration(HOP_LATENCY_S[link.scope])}",
+        f"{_durations(step.sent)}, exposed {_durations(step.exposed)}",
+        "ring all-reduce (Patarasuk and Yuan, 2009); github.com/NVIDIA/nccl-tests/issues/212; NCCL src/graph/tuning.cc",
+    )
+
+
+def _run(row: Estimate) -> Iterator[Term]:
+    assert row.step_time and row.run_time and row.device_time
+    steps, peak = f"{row.run.total_steps:,}", row.device.peak_flops_per_s(row.precision)
+    yield Term("run time", "steps × step", f"{steps} × {_durations(row.step_time)}", _durations(row.run_time), "-")
+    hours = row.device_time
+    yield Term(
+        "device-hours",
+        "run time × devices",
+        f"{_durations(row.run_time)} × {row.count}",
+        f"{format_count(hours.mid)} h ({format_count(hours.low)}-{format_count(hours.high)})",
+        "-",
+    )
+    if row.rental and row.cost:
+        offer, cost = row.rental.offer, row.cost
+        yield Term(
+            "cost",
+            "machines × price × run time",
+            f"{row.rental.instances} × {format_usd(offer.usd_per_hour)}/h × {_durations(row.run_time)}"
+            + (f" ({row.idle_devices} devices idle)" if row.idle_devices else ""),
+            f"{format_usd(cost.mid)} ({format_usd(cost.low)}-{format_usd(cost.high)})",
+            f"{offer.source}, {offer.as_of}",
+        )
+    if row.energy:
+        yield _energy(row, row.energy)
+    yield Term(
+        "MFU",
+        "model FLOPs / (step time × devices × dense peak)",
+        f"{format_duration(row.step_time.mid)} × {row.count} × {format_rate(peak)}",
+        f"{row.mfu:.1%}",
+        "Chowdhery et al., 2022",
+    )
+
+
+def _energy(row: Estimate, energy: Range) -> Term:
+    return Term(
+        "energy",
+        "rated power × share drawn × devices × run time",
+        f"{row.device.tdp_w:,.0f} W × {POWER_SHARE.mid} ({POWER_SHARE.low}-{POWER_SHARE.high}) × {row.count}",
+        f"{format_count(energy.mid)} kWh ({format_count(energy.low)}-{format_count(energy.high)})",
+        "arXiv:2506.14551, arXiv:2412.08602",
+    )
+
+
+def _durations(spread: Range) -> str:
+    if spread.low == spread.high:
+        return format_duration(spread.mid)
+    return f"{format_duration(spread.mid)} ({format_duration(spread.low)}-{format_duration(spread.high)})"
+
+
+def _share(prior: Prior) -> str:
+    return f"{prior.typical:.2f} ({prior.slow:.2f}-{prior.fast:.2f})"
+
+
+def _seconds(prior: Prior) -> str:
+    return _durations(Range(prior.fast, prior.typical, prior.slow))

@@ -1,0 +1,49 @@
+"""From an answer to an estimate: times of the whole run, the machines to rent, cost and energy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from estimator.answer import Answer, answer, peak_of_all
+from estimator.cost import SECONDS_PER_HOUR, Rental, fabric_of, rent
+from estimator.energy import energy_kwh
+from estimator.result import Estimate
+from estimator.workload import Workload
+
+if TYPE_CHECKING:
+    from hardware_db import Database, Offer
+
+
+def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
+    """Put times, cost and energy to an answer."""
+    run, step = work.run, found.step
+    if step is None or found.replica is None:
+        return Estimate(run, found, rental)
+    run_time = step.total * run.total_steps
+    available = step.total.mid * peak_of_all(work, found)
+    return Estimate(
+        run=run,
+        answer=found,
+        rental=rental,
+        step_time=step.total,
+        run_time=run_time,
+        device_time=run_time * (found.count / SECONDS_PER_HOUR),
+        cost=rental.cost_usd(run_time) if rental else None,
+        energy=energy_kwh(found.device, found.count, run_time),
+        mfu=work.step_flops("model_flops", found.replica) / available,
+        hfu=work.step_flops("executed_flops", found.replica) / available,
+    )
+
+
+def on_offer(work: Workload, database: Database, offer: Offer, count: int) -> Estimate:
+    """Estimate a run on an offer's machines."""
+    device = database.device_of(offer)
+    fabric = fabric_of(device, offer, database.system_of(offer))
+    found = work.remembered((device, fabric, count), lambda: answer(work, device, count, fabric, database.devices()))
+    return priced(work, found, rent(offer, count))
+
+
+def preference(row: Estimate) -> tuple[bool, float, float]:
+    """Order rows of one device and count: answered first, then cheapest, then fastest."""
+    per_hour = row.rental.usd_per_hour if row.rental else 0.0
+    return row.why_not is not None, row.cost.mid if row.cost else per_hour, row.run_time_s or 0.0

@@ -1,0 +1,140 @@
+"""One run's profile at the sizes that devices ask for, each size worked out once for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
+
+from estimator.memory import MemoryNeed, Replica, need
+from estimator.run import batch_multiple
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from estimator.answer import Answer
+    from estimator.run import TrainingRun
+    from profiles.model_profile import ModelProfile
+    from profiles.tables import OperationTable
+
+
+class Workload:
+    """A training run with its profile evaluated at many micro-batches; remembers what it evaluated."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self.run = run
+        self._profiles: dict[int, ModelProfile] = {}
+        self._tables: dict[int, OperationTable] = {}
+        self._needs: dict[tuple[Replica, str], MemoryNeed] = {}
+        self._answers: dict[Hashable, Answer] = {}
+        self._flops: dict[tuple[str, int], int] = {}
+
+    def at(self, micro_batch_size: int) -> ModelProfile:
+        """Return the profile of one micro-batch."""
+        if micro_batch_size not in self._profiles:
+            run = self.run
+            self._profiles[micro_batch_size] = run.profile.at(
+                batch_size=micro_batch_size, sequence_length=run.sequence_length
+            )
+        return self._profiles[micro_batch_size]
+
+    def table(self, micro_batch_size: int) -> OperationTable:
+        """Return the operations of one micro-batch as columns."""
+        if micro_batch_size not in self._tables:
+            self._tables[micro_batch_size] = self.run.profile.table(micro_batch_size, self.run.sequence_length)
+        return self._tables[micro_batch_size]
+
+    def need(self, replica: Replica, kind: str) -> MemoryNeed:
+        """Return what a device of this kind must hold."""
+        key = (replica, kind)
+        if key not in self._needs:
+            self._needs[key] = need(self.at(replica.micro_batch_size), replica, kind)
+        return self._needs[key]
+
+    def remembered(self, key: Hashable, compute: Callable[[], Answer]) -> Answer:
+        """Return the answer under this key, working it out the first time."""
+        if key not in self._answers:
+            self._answers[key] = compute()
+        return self._answers[key]
+
+    def step_flops(self, quantity: str, replica: Replica) -> int:
+        """Return "model_flops" or "executed_flops" of a step's forward and backward passes on all devices."""
+        key = (quantity, replica.micro_batch_size)
+        if key not in self._flops:
+            totals = self.table(replica.micro_batch_size).totals(quantity)
+            self._flops[key] = totals.forward + totals.backward
+        return self._flops[key] * self.accumulation(replica) * replica.replicas
+
+    def accumulation(self, replica: Replica) -> int:
+        """Return the forward and backward passes of one step."""
+        return self.run.global_batch_size // (replica.replicas * replica.micro_batch_size)
+
+    def replica(self, replicas: int, kind: str, capacity_bytes: int | None) -> Replica:
+        """Return how one of `replicas` runs: with the micro-batch asked for, or the largest that fits.
+
+        Where nothing fits, the smallest comes back; where the capacity is unknown, the largest up to the profile's.
+
+        Raises
+        ------
+        UsageError
+            the global batch does not divide over the replicas and micro-batches
+        """
+        share = self.samples_each(replicas)
+        if self.run.micro_batch_size is not None:
+            return self._replica(self.run.micro_batch_size, share, replicas)
+        choices = [self._replica(size, share, replicas) for size in self._micro_batches(share)]
+        if capacity_bytes is None:
+            recorded = self.run.profile.batch_size
+            return next((c for c in choices if c.micro_batch_size <= recorded), choices[-1])
+        fitting = (c for c in choices if self.need(c, kind).total_bytes <= capacity_bytes)
+        return next(fitting, choices[-1])
+
+    @staticmethod
+    def _replica(micro_batch_size: int, share: int, replicas: int) -> Replica:
+        return Replica(micro_batch_size, accumulates=micro_batch_size < share, replicas=replicas)
+
+    def samples_each(self, replicas: int) -> int:
+        """Return the samples of a step that each replica puts through.
+
+        Raises
+        ------
+        UsageError
+            the global batch leaves a remainder
+        """
+        batch, micro = self.run.global_batch_size, self.run.micro_batch_size or 1
+        unit = replicas * micro
+        if batch % unit:
+            sized = f" × micro-batch {micro}" if micro > 1 else ""
+            lower, upper = batch // unit * unit, -(-batch // unit) * unit
+            nearest = upper if not lower or upper - batch <= batch - lower else lower
+            raise UsageError(
+                f"batch size {batch} over {replicas} device{'s' * (replicas > 1)}{sized} leaves a remainder. "
+                f"Nearest: {nearest}"
+            )
+        return batch // replicas
+
+    def _micro_batches(self, share: int) -> list[int]:
+        """Divisors of a replica's share at which the profile holds, largest first."""
+        profile = self.run.profile
+        unit = batch_multiple(profile)
+        single = profile.trace.single is not None
+        sizes = [size for size in divisors(share) if size % unit == 0 or (size == 1 and single)]
+        if not profile.trace.recording.batch_multiple:
+            sizes = [size for size in sizes if size == unit]
+        if not sizes:
+            raise UsageError(
+                f"the profile of {profile.model} holds for multiples of batch {unit} only, none of which divides the "
+                f"{share} samples of a device. Choose another batch size, or profile the model with a smaller one"
+            )
+        return sizes
+
+
+def divisors(number: int) -> list[int]:
+    """Return all divisors, largest first.
+
+    Examples
+    --------
+    >>> divisors(12)
+    [12, 6, 4, 3, 2, 1]
+    """
+    small = [size for size in range(1, math.isqrt(number) + 1) if number % size == 0]
+    return sorted({*small, *(number // size for size in small)}, reverse=True)
