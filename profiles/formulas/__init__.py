@@ -12,8 +12,8 @@ Add your own through the same door:
 
 from __future__ import annotations
 
-from profiles.formulas import convolution as convolution
-from profiles.formulas import matmul as matmul
+from importlib import import_module
+
 from profiles.formulas.call import Call as Call
 from profiles.formulas.call import Cost as Cost
 from profiles.formulas.costs import Product as Product
@@ -26,3 +26,32 @@ from profiles.formulas.registry import cost_of as cost_of
 from profiles.formulas.registry import formula_of as formula_of
 from profiles.formulas.registry import register_formula as register_formula
 from profiles.formulas.registry import registered as registered
+
+_FAMILIES = (
+    "matmul",
+    "grouped_matmul",
+    "convolution",
+    "attention",
+    "attention_layers",
+    "rnn",
+    "sparse",
+    "fft",
+    "distance",
+    "linalg",
+    "quantised",
+    "elementwise",
+    "activation",
+    "reduction",
+    "normalisation",
+    "pooling",
+    "resize",
+    "indexing",
+    "movement",
+    "random_numbers",
+    "loss",
+    "foreach",
+    "optimizer",
+    "extensions",
+)
+for _family in _FAMILIES:
+    import_module(f"profiles.formulas.{_family}")

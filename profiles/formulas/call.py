@@ -36,6 +36,10 @@ class Call:
             return self.args[position]
         return dict(self.kwargs).get(name, default)
 
+    def keyword(self, name: str, default: object = None) -> object:
+        """Value of a keyword-only argument; `default` where it was left out."""
+        return dict(self.kwargs).get(name, default)
+
     def tensor(self, position: int, name: str = "") -> TensorSpec:
         """Tensor at this place of the schema; raises DataError where there is none."""
         value = self.argument(position, name)
@@ -61,6 +65,18 @@ class Call:
     def flag(self, position: int, name: str, default: bool = False) -> bool:
         """Boolean argument."""
         return bool(self.argument(position, name, default))
+
+    def flags(self, position: int, name: str) -> tuple[bool, ...]:
+        """Booleans of a list argument, such as an output mask."""
+        value = self.argument(position, name)
+        return tuple(bool(item) for item in value) if isinstance(value, tuple) else ()
+
+    def integer(self, position: int, name: str, default: int | None = None) -> int:
+        """Integer argument; raises DataError where there is none and no default."""
+        value = self.argument(position, name, default)
+        if not isinstance(value, int):
+            raise DataError(f"{self.operator}: argument {position} {name} should be an integer, got {value!r}.")
+        return value
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

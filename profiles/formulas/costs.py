@@ -36,11 +36,23 @@ def flops_per_multiply_add(tensor: TensorSpec) -> int:
     return 8 if tensor.dtype in COMPLEX_DTYPES else 2
 
 
-def matrix_cost(call: Call, product: Product, family: str = "matmul", times: int = 1) -> Cost:
-    """`times` matrix products of one size; inputs read once, outputs written once."""
-    operand = call.inputs[0]
-    flops = times * product.multiply_adds * flops_per_multiply_add(operand)
-    dims = product.dims if times == 1 else (*product.dims, ("products", times))
+def matrix_cost(call: Call, product: Product, family: str = "matmul", times: int = 1, **more_dims: int) -> Cost:
+    """`times` matrix products of one size; inputs read once, outputs written once.
+
+    `more_dims` are further sizes that decide the speed; those that are zero are left out.
+    """
+    flops = times * product.multiply_adds * flops_per_multiply_add(call.inputs[0])
+    if times != 1:
+        more_dims["products"] = times
+    dims = (*product.dims, *((name, size) for name, size in more_dims.items() if size))
+    return Cost(family, "matrix", flops, flops, flops, bytes_read(call), bytes_written(call), dims)
+
+
+def products_cost(call: Call, products: tuple[Product, ...], family: str, vector_flops: int = 0) -> Cost:
+    """Several products of different sizes in one kernel; the sizes of the largest stand in `dims`."""
+    flops = sum(product.multiply_adds for product in products) * flops_per_multiply_add(call.inputs[0])
+    largest = max(products, key=lambda product: product.multiply_adds)
+    dims = (*largest.dims, *((("vector_flops", vector_flops),) if vector_flops else ()))
     return Cost(family, "matrix", flops, flops, flops, bytes_read(call), bytes_written(call), dims)
 
 
