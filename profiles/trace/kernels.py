@@ -1,0 +1,56 @@
+"""While a step is traced, composite operators become the kernels of the target device; afterwards nothing remains."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+
+from profiles.trace.attention import scaled_dot_product_attention
+
+_AUTOGRAD = {"meta": "AutogradMeta", "cpu": "AutogradCPU"}
+
+
+@contextmanager
+def kernels_of(target: str, device: str) -> Iterator[None]:
+    """Replace torch's choice of kernels by that of `target` ("cuda", "cpu", "tpu" ...).
+
+    Parameters
+    ----------
+    target
+        Kind of device whose kernels are wanted.
+    device
+        Device type of the tensors that carry the trace.
+    """
+    library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # overriding a kernel is announced once per process
+            for operator, kernel in _replacements(target).items():
+                library.impl(operator, kernel, _AUTOGRAD[device])  # type: ignore[no-untyped-call]
+        yield
+    finally:
+        library._destroy()  # type: ignore[no-untyped-call]
+
+
+def _replacements(target: str) -> dict[str, Callable[..., Any]]:
+    replaced: dict[str, Callable[..., Any]] = {
+        "scaled_dot_product_attention": partial(scaled_dot_product_attention, device=target)
+    }
+    if target != "cpu":
+        replaced["dropout"] = _dropout
+    return replaced
+
+
+def _dropout(tensor: torch.Tensor, p: float, train: bool) -> torch.Tensor:
+    """One fused kernel where there is something to drop (aten/src/ATen/native/Dropout.cpp)."""
+    if not train or p == 0 or not tensor.numel():
+        return tensor
+    if p == 1:
+        return tensor * torch.zeros((), dtype=tensor.dtype, device=tensor.device)
+    result: torch.Tensor = torch.ops.aten.native_dropout(tensor, p, train)[0]
+    return result

@@ -1,0 +1,115 @@
+"""The ladder: symbolic tensors, fake CPU tensors, real CPU tensors; the first rung that the model can stand on.
+
+Every rung runs the same code on another kind of tensor. `meta` is fastest and knows the kernels of any device. `fake`
+helps where an operator has only a CPU kernel or a model insists on CPU tensors. `cpu` runs the model for real, with the
+given data, where values decide what is computed; it is refused where that would take long or much memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from hardware_db.errors import FlopcastError, ModelError
+from profiles.trace.settings import StepSettings
+from profiles.trace.step import Step, StepTrace, Tracing, trace_step
+from profiles.trace.values import ValueNeeded
+
+RungName = Literal["meta", "fake", "cpu"]
+MakeStep = Callable[["Ground"], Step]
+
+LARGEST_REAL_BYTES = 2 << 30
+LARGEST_REAL_FLOPS = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a rung stands on: device of its tensors, and the fake mode that makes them, if any."""
+
+    device: Literal["meta", "cpu"]
+    fake: FakeTensorMode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """A trace, the rung it was made on and why not on a higher one ("" for the highest)."""
+
+    trace: StepTrace
+    rung: RungName
+    reason: str = ""
+
+
+def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> Climb:
+    """Trace a step on the first rung that works.
+
+    Parameters
+    ----------
+    make_step
+        Builds model and inputs on the ground it is given; called once per rung.
+    settings
+        What is asked.
+    parameter_bytes
+        Size of the model; a large one is never run for real.
+
+    Raises
+    ------
+    ModelError
+        If the model runs on no rung; the message has the reason of the first failure.
+    """
+    try:
+        best = Climb(_trace(make_step, settings, "meta"), "meta")
+    except Exception as error:  # whatever a model raises is a reason to try the next rung
+        return _descend(make_step, settings, parameter_bytes, error)
+    if not best.trace.guesses:
+        return best
+    return _for_real(make_step, settings, best, parameter_bytes)
+
+
+def _trace(make_step: MakeStep, settings: StepSettings, rung: RungName, strict: bool = True) -> StepTrace:
+    ground = Ground("meta" if rung == "meta" else "cpu", FakeTensorMode() if rung == "fake" else None)
+    return trace_step(make_step(ground), settings, Tracing(ground.device, ground.fake, strict))
+
+
+def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, parameter_bytes: int) -> Climb:
+    """Replace a trace with guesses by a real run, if that is small enough."""
+    asked = ", ".join(f"{name} ({count})" for name, count in guessed.trace.guesses.items())
+    flops = sum(operation.flops for operation in guessed.trace.operations)
+    if parameter_bytes > LARGEST_REAL_BYTES or flops > LARGEST_REAL_FLOPS:
+        return replace(guessed, reason=f"values that decide were guessed, the model is too large to run: {asked}")
+    try:
+        return Climb(_trace(make_step, settings, "cpu"), "cpu", f"values decide what is computed: {asked}")
+    except Exception as error:
+        return replace(
+            guessed, reason=f"values that decide were guessed: {asked}; a real run failed: {_first_line(error)}"
+        )
+
+
+def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, first: Exception) -> Climb:
+    if isinstance(first, FlopcastError):
+        raise first
+    reason = _first_line(first)
+    rungs: list[tuple[RungName, bool]] = [] if isinstance(first, ValueNeeded) else [("fake", True)]
+    rungs += [("cpu", True)] if parameter_bytes <= LARGEST_REAL_BYTES else []
+    rungs += [("meta", False)] if isinstance(first, ValueNeeded) else []
+    for rung, strict in rungs:
+        try:
+            return Climb(_trace(make_step, settings, rung, strict), rung, reason)
+        except Exception as error:  # the first reason is the one that is reported
+            first.add_note(f"{rung}: {_first_line(error)}")
+    raise ModelError(f"The model cannot be run: {reason}") from first
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    line = text.splitlines()[0]
+    return line if isinstance(error, ValueNeeded) else f"{type(error).__name__}: {line}"
+
+
+def bytes_of(model: torch.nn.Module) -> int:
+    """Bytes of all parameters and buffers, tied ones once."""
+    tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}.values()
+    return sum(t.numel() * t.element_size() for t in tensors if not isinstance(t, torch.nn.UninitializedParameter))

@@ -1,0 +1,183 @@
+"""One training step, traced: forward, loss, backward, optimizer, as a loop would run them the second time."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from profiles.records import Operation
+from profiles.trace.calls import tensors_in
+from profiles.trace.factories import Factories
+from profiles.trace.kernels import kernels_of
+from profiles.trace.ledger import Ledger, timeline
+from profiles.trace.optimizers import make_optimizer
+from profiles.trace.places import Places
+from profiles.trace.recorder import Recorder, Sight
+from profiles.trace.settings import StepSettings
+from profiles.trace.values import Values
+from profiles.trace_record import LiveBytes
+
+Loss = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is run: the twin of a model on the traced device, its inputs there, and the loss."""
+
+    model: torch.nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class StepTrace:
+    """What was seen: every call and every allocation in order, and what had to be assumed."""
+
+    operations: list[Operation]
+    timeline: list[LiveBytes]
+    guesses: Counter[str]
+    balanced_choices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """How the step is run.
+
+    device   device type of the tensors: "meta" for a symbolic run, "cpu" for a real or fake one
+    fake     the mode that makes fake tensors, for a fake run
+    strict   whether to give up where the size of a result depends on unknown values, instead of guessing
+    """
+
+    device: str = "meta"
+    fake: FakeTensorMode | None = None
+    strict: bool = True
+
+    @property
+    def symbolic(self) -> bool:
+        """Whether tensors have no values."""
+        return self.device == "meta" or self.fake is not None
+
+
+SYMBOLIC = Tracing()
+
+
+def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) -> StepTrace:
+    """Trace one step.
+
+    Parameters
+    ----------
+    step
+        Model and inputs, on the device of `tracing` and already in the dtype of the precision asked for.
+    settings
+        What is asked.
+    tracing
+        How the step is run.
+
+    Raises
+    ------
+    ValueNeeded
+        If the run depends on values that are unknown.
+    """
+    run = _Run(step, settings, tracing)
+    with _isolated(), ExitStack() as stack:
+        if tracing.fake is not None:
+            stack.enter_context(tracing.fake)
+        stack.enter_context(run.places.follow())
+        if tracing.symbolic:
+            stack.enter_context(kernels_of(settings.device, tracing.device))
+        stack.enter_context(run.recorder)
+        run.run()
+    return run.trace()
+
+
+class _Run:
+    def __init__(self, step: Step, settings: StepSettings, tracing: Tracing) -> None:
+        self.step, self.settings, self.device = step, settings, tracing.device
+        self.places, self.ledger, self.values = Places(step.model), Ledger(), Values(tracing.strict)
+        sight = Sight(tracing.device, tracing.symbolic)
+        self.recorder = Recorder(self.places, self.ledger, self.values, settings, sight)
+        self._state_bytes = 0
+        self.ledger.hold(step.model.parameters(), "parameter")
+        self.ledger.hold(step.model.buffers(), "buffer")
+        self.ledger.hold((t for t in _leaves(step) if isinstance(t, torch.Tensor)), "input")
+
+    def run(self) -> None:
+        if self.settings.mode == "forward":
+            with torch.no_grad():
+                self._forward()
+            return
+        handles = self._gradients_become_gradients()
+        outputs = self._forward()
+        with Factories(self.device):
+            loss = self.step.loss(outputs, self.step.args, self.step.kwargs)
+            self.places.phase = "backward"
+            loss.backward()  # type: ignore[no-untyped-call]
+        for handle in handles:
+            handle.remove()
+        self._optimize()
+
+    def trace(self) -> StepTrace:
+        moments = timeline(self.ledger.moments, self._state_bytes)
+        return StepTrace(self.recorder.operations, moments, self.values.guesses, self.values.balanced_choices)
+
+    def _forward(self) -> Any:
+        with Factories(self.device):
+            return self.step.model(*self.step.args, **self.step.kwargs)
+
+    def _gradients_become_gradients(self) -> list[Any]:
+        """A gradient is an activation until it has been accumulated."""
+        return [
+            parameter.register_post_accumulate_grad_hook(self._hold_gradient)  # type: ignore[no-untyped-call]
+            for parameter in self.step.model.parameters()
+            if parameter.requires_grad
+        ]
+
+    def _hold_gradient(self, parameter: torch.Tensor) -> None:
+        if parameter.grad is not None:
+            self.ledger.hold([parameter.grad], "gradient")
+
+    def _optimize(self) -> None:
+        """Run the optimizer twice and record the second time: by then its states exist."""
+        self.places.phase = "optimizer"
+        parameters = [p for p in self.step.model.parameters() if p.grad is not None]
+        if not parameters:
+            return
+        optimizer = make_optimizer(self.settings, parameters)
+        self.recorder.recording = False
+        optimizer.step()
+        self.ledger.hold(_states(optimizer, self.device), "optimizer_state")
+        self._state_bytes = self.ledger.live_bytes("optimizer_state")
+        self.recorder.recording = True
+        optimizer.step()
+
+
+def _states(optimizer: torch.optim.Optimizer, device: str) -> Iterator[torch.Tensor]:
+    for state in optimizer.state.values():
+        for tensor in tensors_in(tuple(state.values())):
+            if tensor.device.type == device:
+                yield tensor
+
+
+def _leaves(step: Step) -> list[Any]:
+    return torch.utils._pytree.tree_leaves((step.args, step.kwargs))
+
+
+@contextmanager
+def _isolated() -> Iterator[None]:
+    """No garbage collection in between (it would make the timeline depend on chance), no change to random numbers."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -1,0 +1,90 @@
+"""Symbolic twins of the user's model and inputs: same structure and ties, no memory, nothing shared that changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+
+from profiles.trace.values import give_values, is_followed, values_of
+
+_COPIES = (torch.Tensor.__deepcopy__,)
+
+
+class Twins(TorchFunctionMode):
+    """Makes deep copies in which every tensor is replaced by a twin on `device`.
+
+    Parameters
+    ----------
+    device
+        "meta" for symbolic twins; "cpu" for real copies.
+    weights
+        dtype that floating-point tensors are converted to; None keeps theirs.
+    fake
+        The mode that makes fake twins on `device`; None for symbolic or real ones.
+    """
+
+    def __init__(self, device: str, weights: torch.dtype | None, fake: FakeTensorMode | None = None) -> None:
+        super().__init__()
+        self._device, self._weights, self._fake = torch.device(device), weights, fake
+        self._memo: dict[int, Any] = {}
+        self._originals: list[Any] = []  # keeps ids in the memo valid
+
+    def model(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Twin of a module; tied parameters stay tied, training flag and hooks stay as they are."""
+        for parameter in _distinct(model.parameters()):
+            self._remember(parameter, self._parameter(parameter))
+        for buffer in _distinct(model.buffers()):
+            self._remember(buffer, self.tensor(buffer))
+        twin: torch.nn.Module = self.copy(model)
+        return twin
+
+    def copy(self, value: Any) -> Any:
+        """Deep copy of any object with twins in place of its tensors."""
+        with self:
+            return copy.deepcopy(value, self._memo)
+
+    def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Twin of a tensor: a leaf of the same shape, strides and gradient flag; small integers keep their values."""
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            dtype = self._dtype(tensor)
+            twin = self._twin(tensor.detach(), dtype)
+        return twin.requires_grad_(tensor.requires_grad)
+
+    def _twin(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        if self._fake is None and self._device.type == "cpu":
+            return tensor.to("cpu", dtype=dtype, copy=True)
+        with self._fake or nullcontext():
+            twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=self._device)
+        if (values := values_of(tensor)) is not None and is_followed(tensor):
+            give_values(twin, values.to(dtype=dtype, copy=True))
+        return twin
+
+    def _parameter(self, parameter: torch.nn.Parameter) -> torch.nn.Parameter:
+        twin = torch.nn.Parameter(self.tensor(parameter.detach()), requires_grad=parameter.requires_grad)
+        twin.__dict__.update(parameter.__dict__)
+        return twin
+
+    def _dtype(self, tensor: torch.Tensor) -> torch.dtype:
+        return self._weights if self._weights is not None and tensor.is_floating_point() else tensor.dtype
+
+    def _remember(self, original: Any, twin: Any) -> None:
+        self._memo[id(original)] = twin
+        self._originals.append(original)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Answer a tensor's request for its deep copy."""
+        if func in _COPIES:
+            original, memo = args
+            twin = memo.setdefault(id(original), self.tensor(original))
+            return twin
+        return func(*args, **(kwargs or {}))
+
+
+def _distinct(tensors: Iterable[Any]) -> Iterable[Any]:
+    return {id(tensor): tensor for tensor in tensors}.values()

@@ -1,0 +1,186 @@
+"""Values behind symbolic tensors: small integers and masks keep a real twin, so that control flow is a real run's.
+
+A meta tensor has no values, yet models ask for some: is the mask all ones, how many tokens went to this expert. Integer
+and boolean results whose inputs all have values are therefore computed for real next to the symbolic result. Where a
+model asks for a value that nobody knows, a stated policy answers and the answer is counted as a guess.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_map
+
+from profiles.trace.calls import tensors_in
+
+aten = torch.ops.aten
+
+LARGEST_INTEGERS = 1 << 22
+LARGEST_FLOATS = 64
+MOST_GUESSES = 10_000
+_ATTRIBUTE = "_flopcast_values"
+_CPU = torch.device("cpu")
+
+ASKS_FOR_VALUES = frozenset(
+    {
+        aten._local_scalar_dense,
+        aten.equal,
+        aten.is_nonzero,
+        aten.nonzero,
+        aten.nonzero_static,
+        aten.masked_select,
+        aten._unique,
+        aten._unique2,
+        aten.unique_dim,
+        aten.unique_consecutive,
+        aten.repeat_interleave,
+        aten.bincount,
+        aten.histc,
+    }
+)
+_CHOOSES = {aten.topk: 1, aten.argmax: None, aten.max: 1}
+_UNKNOWABLE = ("rand", "bernoulli", "uniform", "normal", "multinomial", "exponential", "dropout", "empty", "geometric")
+
+
+class ValueNeeded(Exception):
+    """The model asks for values that no symbolic run can know."""
+
+
+def values_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Real values of a tensor, or None where they are unknown."""
+    if tensor.device.type == "cpu" and not isinstance(tensor, torch._subclasses.FakeTensor):
+        return tensor
+    return getattr(tensor, _ATTRIBUTE, None)
+
+
+def give_values(tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Attach real values to a symbolic tensor, if it is of a kind and size that is followed."""
+    if is_followed(tensor):
+        setattr(tensor, _ATTRIBUTE, values)
+    return tensor
+
+
+def is_followed(tensor: torch.Tensor) -> bool:
+    """Whether values of a tensor of this type and size are followed."""
+    floating = tensor.is_floating_point() or tensor.is_complex()
+    return tensor.numel() <= (LARGEST_FLOATS if floating else LARGEST_INTEGERS)
+
+
+class Values:
+    """Follows values through the operations of one step and answers what the model asks.
+
+    `strict` raises `ValueNeeded` where a size would have to be guessed; otherwise everything is guessed and counted.
+    """
+
+    def __init__(self, strict: bool) -> None:
+        self.guesses: Counter[str] = Counter()
+        self.balanced_choices = 0
+        self._strict = strict
+
+    def answer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Result of an operator whose result, or the size of it, depends on values."""
+        known, real_args, real_kwargs = _real(args, kwargs)
+        if not known:
+            return self._guess(func, args)
+        result = func(*real_args, **real_kwargs)
+        return tree_map(lambda r: _symbolic(r, args[0].device) if isinstance(r, torch.Tensor) else r, result)
+
+    def follow(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
+        """Compute the values of an operation's results, where its inputs have values and the results are small."""
+        outputs = tuple(tensors_in(out))
+        if not outputs or not all(map(is_followed, outputs)):
+            return
+        name = func._schema.name
+        known, real_args, real_kwargs = _real(args, kwargs)
+        if known and not any(word in name for word in _UNKNOWABLE):
+            self._compute(func, real_args, real_kwargs, outputs)
+        elif func._overloadpacket in _CHOOSES:
+            self._balance(func, args, outputs)
+        elif func._schema.is_mutable:
+            _forget(outputs)
+
+    def _compute(self, func: Any, args: Any, kwargs: Any, outputs: tuple[torch.Tensor, ...]) -> None:
+        try:
+            with torch.no_grad():
+                result = func(*args, **kwargs)
+        except (RuntimeError, NotImplementedError, IndexError, TypeError):
+            return  # no CPU kernel for these types: the values stay unknown
+        for output, values in zip(outputs, tensors_in(result), strict=False):
+            if values.shape == output.shape:
+                setattr(output, _ATTRIBUTE, values)
+
+    def _balance(self, func: Any, args: tuple[Any, ...], outputs: tuple[torch.Tensor, ...]) -> None:
+        """Choices among unknown scores (routing to experts) are assumed balanced: each choice equally often."""
+        position = _CHOOSES[func._overloadpacket]
+        indices = outputs[-1] if position is None or len(outputs) > 1 else None
+        if indices is None or indices.dtype is not torch.int64 or args[0].dim() == 0:
+            return
+        choices = args[0].shape[_dimension(func, args)]
+        setattr(indices, _ATTRIBUTE, torch.arange(indices.numel()).reshape(indices.shape) % max(1, choices))
+        self.balanced_choices += 1
+
+    def _guess(self, func: torch._ops.OpOverload, args: tuple[Any, ...]) -> Any:
+        packet, tensor = func._overloadpacket, args[0]
+        self.guesses[packet.__name__] += 1
+        if self.guesses.total() > MOST_GUESSES:
+            raise ValueNeeded("a loop whose end depends on values")
+        if packet in (aten._local_scalar_dense, aten.is_nonzero):
+            return False if tensor.dtype is torch.bool else 1.0 if tensor.is_floating_point() else 0
+        if packet is aten.equal:
+            return True
+        if self._strict:
+            raise ValueNeeded(f"the size of a result of {func._schema.name} depends on values")
+        return _largest_result(func, args)
+
+
+def _forget(tensors: tuple[torch.Tensor, ...]) -> None:
+    for tensor in tensors:
+        if hasattr(tensor, _ATTRIBUTE):
+            delattr(tensor, _ATTRIBUTE)
+
+
+def _dimension(func: Any, args: tuple[Any, ...]) -> int:
+    position = 2 if func._overloadpacket is aten.topk else 1
+    dimension = args[position] if len(args) > position else -1
+    return dimension if isinstance(dimension, int) else -1
+
+
+def _real(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bool, Any, Any]:
+    """Return whether all tensor arguments have values, and the arguments with these in their place."""
+    for tensor in tensors_in(args):
+        if values_of(tensor) is None:
+            return False, (), {}
+    named = {k: _CPU if isinstance(v, torch.device) else v for k, v in kwargs.items()}
+    if any(values_of(tensor) is None for tensor in tensors_in(tuple(named.values()))):
+        return False, (), {}
+    swap = _to_values
+    return True, tree_map(swap, args), tree_map(swap, named)
+
+
+def _to_values(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return values_of(value)
+    return _CPU if isinstance(value, torch.device) else value
+
+
+def _symbolic(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Symbolic tensor with these values."""
+    twin = torch.empty_strided(values.shape, values.stride(), dtype=values.dtype, device=device)
+    return give_values(twin, values)
+
+
+def _largest_result(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> Any:
+    """Result of an operator of unknown result size, as if everything were selected."""
+    packet, tensor = func._overloadpacket, args[0]
+    if packet is aten.nonzero:
+        return tensor.new_empty((tensor.numel(), tensor.dim()), dtype=torch.int64)
+    if packet is aten.masked_select:
+        return tensor.new_empty((tensor.numel(),))
+    if packet in (aten._unique2, aten._unique):
+        flat = tensor.new_empty((tensor.numel(),))
+        counts = flat.new_empty(flat.shape, dtype=torch.int64)
+        return (flat, flat.new_empty(tensor.shape, dtype=torch.int64), counts)
+    raise ValueNeeded(f"the size of a result of {func._schema.name} depends on values")
