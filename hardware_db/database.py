@@ -1,0 +1,219 @@
+"""The hardware database: read the published tables once, answer by exact name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardware_db.devices import read_basis, read_devices, read_source
+from hardware_db.errors import UsageError
+from hardware_db.naming import Names
+from hardware_db.records import OFFER_KINDS, PRICINGS, Device, Offer, OfferKind, Source, System
+from hardware_db.tables import Row, day, number, records, words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Prices before this day are history: they answer "what did it cost", not "what does it cost".
+CURRENT_SINCE = date(2026, 4, 1)
+#: Offers of a whole machine; the others leave out the host, or are the cheapest bid on a market.
+CURRENT_KINDS: tuple[OfferKind, ...] = ("vm", "tpu")
+
+
+@dataclass(frozen=True)
+class Database:
+    """Devices, systems and offers; all published unless a user's own were added."""
+
+    devices_by_id: Mapping[str, Device]
+    own_offers: tuple[Offer, ...] | None = None
+
+    @cached_property
+    def names(self) -> Names:
+        """The index from ids, names and aliases to devices."""
+        return Names.of(
+            (name, device.id)
+            for device in self.devices_by_id.values()
+            for name in (device.id, device.name, *device.aliases)
+        )
+
+    @cached_property
+    def all_offers(self) -> tuple[Offer, ...]:
+        """Every dated offer, old ones and incomplete ones included."""
+        return read_offers() if self.own_offers is None else self.own_offers
+
+    @cached_property
+    def systems(self) -> tuple[System, ...]:
+        """The hosts: devices per host, links, host CPU and memory."""
+        return read_systems()
+
+    @cached_property
+    def sources(self) -> Mapping[str, Source]:
+        """What the source keys of the figures stand for."""
+        return {source.key: source for source in records("sources.csv", read_source)}
+
+    def device(self, name: str) -> Device:
+        """Return the device with this id, name or alias (spelling of case, hyphens and "(R)" is free).
+
+        Raises
+        ------
+        AmbiguousDevice, UnknownDevice
+            Several devices bear the name, or none; the message lists them or close ones.
+        """
+        return self.devices_by_id[self.names.resolve(name)]
+
+    def match(self, pattern: str) -> tuple[Device, ...]:
+        """Return the devices that a comma list of names and glob patterns on ids takes: "a100-*,tpu-v5e"."""
+        return tuple(self.devices_by_id[id] for id in self.names.match(pattern))
+
+    def devices(self, kind: str | None = None, vendor: str | None = None) -> tuple[Device, ...]:
+        """Return all devices, of one kind ("gpu") or one vendor ("AMD", case does not matter)."""
+        return tuple(
+            device
+            for device in self.devices_by_id.values()
+            if kind in (None, device.kind) and (vendor is None or vendor.casefold() == device.vendor.casefold())
+        )
+
+    def offers(
+        self,
+        device: str | None = None,
+        provider: str | None = None,
+        region: str | None = None,
+        pricing: str | None = None,
+        *,
+        history: bool = False,
+    ) -> tuple[Offer, ...]:
+        """Return the offers that can be taken now: whole machines, prices since `CURRENT_SINCE`, cheapest device first.
+
+        `device` is any name; the others are exact. `history=True` adds older prices, market bids and bare accelerators.
+        """
+        wanted = {"provider": provider, "region": region, "pricing": _pricing(pricing)}
+        id = None if device is None else self.names.resolve(device)
+        found = [
+            offer
+            for offer in self.all_offers
+            if (id is None or offer.device == id)
+            and all(value is None or getattr(offer, name) == value for name, value in wanted.items())
+            and (history or (offer.as_of >= CURRENT_SINCE and offer.kind in CURRENT_KINDS))
+        ]
+        return tuple(sorted(found, key=lambda offer: (offer.usd_per_device_hour, offer.provider, offer.instance)))
+
+    def device_of(self, offer: Offer) -> Device:
+        """Return ONE of the devices that an offer rents out; the machine has `offer.device_count` of them.
+
+        For a CPU machine that is the rented part: the socket's figures times `offer.cores` over the socket's cores,
+        with the machine's memory. A socket's memory bandwidth is shared by its tenants, so it is scaled as well.
+        """
+        device = self.devices_by_id[offer.device]
+        if device.kind != "cpu" or offer.cores is None or device.compute_units is None:
+            return device
+        return device.fraction(offer.cores / device.compute_units, memory_bytes=offer.memory_bytes)
+
+    def system_of(self, offer: Offer) -> System | None:
+        """Return the host that an offer's instance is known to be, or None."""
+        return next((system for system in self.systems if offer.instance in system.instances), None)
+
+    def with_devices(self, devices: Iterable[Device]) -> Database:
+        """Return a database with these devices added; one with a known id takes its place."""
+        return replace(self, devices_by_id={**self.devices_by_id, **{device.id: device for device in devices}})
+
+    def with_offers(self, offers: Iterable[Offer]) -> Database:
+        """Return a database with these offers added to its own."""
+        return replace(self, own_offers=(*self.all_offers, *offers))
+
+    def devices_frame(self) -> pd.DataFrame:
+        """Return one row a device, units in the column names."""
+        from hardware_db.frames import devices_frame
+
+        return devices_frame(self)
+
+    def offers_frame(self) -> pd.DataFrame:
+        """Return one row an offer of the current view, with the price per device hour."""
+        from hardware_db.frames import offers_frame
+
+        return offers_frame(self)
+
+
+def _pricing(text: str | None) -> str | None:
+    if text is None:
+        return None
+    name = text.replace("-", "_").casefold()
+    if name not in PRICINGS:
+        raise UsageError(f"{text!r} is no pricing. Try {', '.join(PRICINGS)}")
+    return name
+
+
+@cache
+def load(devices_file: Path | None = None) -> Database:
+    """Return the hardware database; read once.
+
+    `devices_file` adds a user's own devices (TOML, see `hardware_db.own`) on top of the published ones.
+    """
+    database = Database({device.id: device for device in read_devices()})
+    if devices_file is None:
+        return database
+    from hardware_db.own import read_own_devices
+
+    return database.with_devices(read_own_devices(devices_file, database))
+
+
+def read_offer(row: Row) -> Offer:
+    """Build an offer from a row of `offers.csv`."""
+    pricing, kind = row["pricing"], row["kind"]
+    if pricing not in PRICINGS or kind not in OFFER_KINDS:
+        raise ValueError(f"{pricing!r} is no pricing or {kind!r} no kind of offer")
+    memory_gib = number(row["memory_gib"])
+    return Offer(
+        provider=row["provider"],
+        instance=row["instance"],
+        region=row["region"],
+        device=row["device"],
+        device_count=int(row["device_count"]),
+        vcpus=number(row["vcpus"]),
+        cores=number(row["cores"]),
+        memory_bytes=None if memory_gib is None else round(memory_gib * 2**30),
+        pricing=pricing,
+        usd_per_hour=float(row["usd_per_hour"]),
+        as_of=day(row["as_of"]),
+        source=row["source"],
+        kind=kind,
+        basis=read_basis(row["basis"]),
+        note=row["note"],
+    )
+
+
+@cache
+def read_offers() -> tuple[Offer, ...]:
+    """Build all published offers."""
+    return records("offers.csv", read_offer)
+
+
+def _read_system(row: Row) -> System:
+    gb_per_s: dict[str, Any] = {name: number(row[f"{name}_gb_per_s"]) for name in ("scale_up", "scale_out")}
+    memory_gib = number(row["host_memory_gib"])
+    return System(
+        id=row["id"],
+        name=row["name"],
+        device=row["device"],
+        devices_per_host=int(row["devices_per_host"]),
+        scale_up_devices=int(row["scale_up_devices"]),
+        topology=row["topology"],
+        scale_up_bytes_per_s=None if gb_per_s["scale_up"] is None else gb_per_s["scale_up"] * 1e9,
+        scale_out_bytes_per_s=None if gb_per_s["scale_out"] is None else gb_per_s["scale_out"] * 1e9,
+        host_cpu=row["host_cpu"],
+        host_memory_bytes=None if memory_gib is None else round(memory_gib * 2**30),
+        instances=words(row["instances"]),
+        basis=read_basis(row["basis"]),
+        sources=words(row["source"]),
+        retrieved=day(row["retrieved"]),
+        note=row["note"],
+    )
+
+
+@cache
+def read_systems() -> tuple[System, ...]:
+    """Build all published systems."""
+    return records("systems.csv", _read_system)

@@ -1,0 +1,170 @@
+import pytest
+
+from hardware_db.errors import QuantityError
+from hardware_db.units import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_flops,
+    format_rate,
+    format_usd,
+    parse_bytes,
+    parse_count,
+    parse_duration_s,
+    parse_measure,
+    parse_precision,
+    parse_usd,
+    product_precision,
+    to_base,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10B", 10**10),
+        ("1.5T", 1_500_000_000_000),
+        ("300k", 300_000),
+        ("4096", 4096),
+        ("1e9", 10**9),
+        (" 2 M ", 2_000_000),
+    ],
+)
+def test_counts(text: str, value: int) -> None:
+    assert parse_count(text) == value
+
+
+@pytest.mark.parametrize("text", ["ten", "", "-5", "0", "1.5", "10X", "10 parsecs", "nan", "inf"])
+def test_counts_that_are_none(text: str) -> None:
+    with pytest.raises(QuantityError):
+        parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("80GB", 80 * 10**9), ("80GiB", 80 * 2**30), ("512 MB", 512 * 10**6), ("1024", 1024), ("1.5 TiB", 1649267441664)],
+)
+def test_bytes(text: str, value: int) -> None:
+    assert parse_bytes(text) == value
+
+
+def test_bytes_need_a_unit_of_memory() -> None:
+    with pytest.raises(QuantityError, match="Units: B, KB"):
+        parse_bytes("80 gold")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("3d", 259200),
+        ("36h", 129600),
+        ("45min", 2700),
+        ("90s", 90),
+        ("2w", 1209600),
+        ("1d12h", 129600),
+        ("1.5 h", 5400),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration_s(text) == seconds
+
+
+def test_a_duration_without_a_unit_asks_which() -> None:
+    with pytest.raises(QuantityError, match="3 what\\? Try 3h or 3d"):
+        parse_duration_s("3")
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0h", "3 fortnights"])
+def test_durations_that_are_none(text: str) -> None:
+    with pytest.raises(QuantityError):
+        parse_duration_s(text)
+
+
+@pytest.mark.parametrize(("text", "usd"), [("$500", 500), ("1.5k", 1500), ("$2M", 2e6), ("1,240", 1240), (0.35, 0.35)])
+def test_dollars(text: str | float, usd: float) -> None:
+    assert parse_usd(text) == usd
+
+
+def test_euros_are_no_dollars() -> None:
+    with pytest.raises(QuantityError):
+        parse_usd("500 EUR")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("bf16", "bfloat16"),
+        ("FP32", "float32"),
+        ("half", "float16"),
+        ("amp", "amp_bfloat16"),
+        ("bf16-mixed", "amp_bfloat16"),
+        ("bfloat16-mixed", "amp_bfloat16"),
+        ("amp_fp16", "amp_float16"),
+        ("fp16-mixed", "amp_float16"),
+        ("fp8", "float8"),
+        ("fp64", "float64"),
+        ("tf32", "tf32"),
+    ],
+)
+def test_precisions(text: str, name: str) -> None:
+    assert parse_precision(text) == name
+
+
+def test_an_unknown_precision_lists_close_ones() -> None:
+    with pytest.raises(QuantityError, match=r"'bf61' is no precision\. Did you mean .*bf16"):
+        parse_precision("bf61")
+
+
+def test_mixed_precision_multiplies_in_half() -> None:
+    assert product_precision("amp_bfloat16") == "bfloat16"
+    assert product_precision("float32") == "float32"
+
+
+def test_units_of_the_tables() -> None:
+    assert to_base(989.4, "TFLOP/s") == 989.4e12
+    assert to_base(80, "GiB") == 80 * 2**30
+    assert to_base(400, "Gb/s") == 50e9
+    with pytest.raises(QuantityError, match="'TFLOPS' is no unit"):
+        to_base(1, "TFLOPS")
+
+
+def test_a_measure_must_be_of_its_kind() -> None:
+    assert parse_measure("3.35 TB/s", "byte/s") == (3.35, "TB/s")
+    with pytest.raises(QuantityError, match="GB/s"):
+        parse_measure("80 GB", "byte/s")
+    with pytest.raises(QuantityError):
+        parse_measure("-1 W", "W")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (format_count(124_439_808), "124 M"),
+        (format_count(10**10), "10.0 B"),
+        (format_count(999_999), "1.00 M"),
+        (format_count(12), "12.0"),
+        (format_bytes(9.02e9), "9.02 GB"),
+        (format_bytes(0), "0 B"),
+        (format_flops(7.14e12), "7.14 TFLOP"),
+        (format_flops(3.14e23), "314 ZFLOP"),
+        (format_rate(989.4e12), "989 TFLOP/s"),
+        (format_rate(3.35e12, "B/s"), "3.35 TB/s"),
+        (format_duration(259200), "3.00 d"),
+        (format_duration(0.0125), "12.5 ms"),
+        (format_duration(400 * 86400), "1.10 years"),
+        (format_usd(24.1), "$24.1"),
+        (format_usd(0.0123), "$0.0123"),
+        (format_usd(1240), "$1,240"),
+        (format_usd(98_765), "$98,800"),
+        (format_usd(4.6e6), "$4.60 M"),
+    ],
+)
+def test_three_significant_digits(text: str, expected: str) -> None:
+    assert text == expected
+
+
+@pytest.mark.parametrize("write", [format_count, format_bytes, format_flops, format_rate, format_duration, format_usd])
+def test_unknown_is_a_dash(write: object) -> None:
+    assert callable(write)
+    assert write(None) == "-"
+    assert write(float("inf")) == "-"
