@@ -1,0 +1,105 @@
+"""From the text of a Hugging Face model to its configuration object and model class; imports torch when used."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from hardware_db.errors import ModelError, UnknownModel, UsageError
+from profiles.models.hf_spec import HuggingFaceSpec
+from profiles.models.hf_tables import heads
+from profiles.models.suggest import did_you_mean
+
+# Entries of a published config.json that say how weights were stored or text is generated, not what is computed.
+_NOT_COMPUTED = ("quantization_config", "auto_map", "dtype", "torch_dtype", "transformers_version", "_name_or_path")
+
+
+def quiet_offline() -> None:
+    """Make transformers neither ask the network nor print advice."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def configuration(spec: HuggingFaceSpec) -> Any:
+    """Make the configuration object. Raises UsageError for an option that it does not have or refuses."""
+    quiet_offline()
+    from transformers import CONFIG_MAPPING
+
+    kind = CONFIG_MAPPING[spec.model_type]
+    options = {key: value for key, value in spec.options.items() if key not in _NOT_COMPUTED}
+    _check_names(spec, kind)
+    try:
+        config = kind(**options)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise UsageError(f"transformers refuses this {spec.model_type} configuration: {reason}") from error
+    for part in (config, *sub_configurations(config)):
+        if hasattr(part, "use_cache"):
+            part.use_cache = False
+    return config
+
+
+def _check_names(spec: HuggingFaceSpec, kind: Any) -> None:
+    """Refuse an option typed by hand that neither the configuration nor the code of its model ever mentions."""
+    default = kind()
+    for key in (name.partition(".")[0] for name in spec.typed):
+        if not hasattr(default, key) and not _mentions(kind, key):
+            public = [name for name in default.to_dict() if not name.startswith("_")]
+            raise UsageError(f"{spec.model_type} has no option {key!r}.{did_you_mean(key, public)}")
+
+
+def _mentions(kind: Any, key: str) -> bool:
+    """Tell whether the model's source reads an option that its configuration class does not declare."""
+    modeling = _modeling_module(kind)
+    source = importlib.util.find_spec(modeling)
+    return source is not None and source.origin is not None and f'"{key}"' in Path(source.origin).read_text("utf-8")
+
+
+def _modeling_module(kind: Any) -> str:
+    return str(kind.__module__).replace(".configuration_", ".modeling_")
+
+
+def sub_configurations(config: Any) -> list[Any]:
+    """All configurations inside a configuration (text, vision, encoder ...), at any depth."""
+    found = []
+    for name in getattr(config, "sub_configs", {}):
+        part = getattr(config, name, None)
+        if part is not None and hasattr(part, "to_dict"):
+            found += [part, *sub_configurations(part)]
+    return found
+
+
+def model_class(spec: HuggingFaceSpec, config: Any, class_name: str) -> Any:
+    """Find a model class by name. Raises UnknownModel where transformers has none."""
+    module = importlib.import_module(_modeling_module(type(config)))
+    found = getattr(module, class_name, None)
+    if found is None:
+        import transformers
+
+        found = getattr(transformers, class_name, None)
+    if found is None:
+        raise UnknownModel(f"{spec.model_type} has no class {class_name}. It has: {', '.join(heads(spec.model_type))}")
+    return found
+
+
+def build(spec: HuggingFaceSpec, class_name: str) -> Any:
+    """Make the model in torch's default float type, without weights from anywhere.
+
+    Raises ModelError where transformers cannot make it (a missing package, sizes that do not fit together).
+    """
+    import torch
+
+    config = configuration(spec)
+    kind = model_class(spec, config, class_name)
+    extra = {key: value for key, value in spec.run.items() if key.endswith("_implementation")}
+    try:
+        model = kind._from_config(config, dtype=torch.get_default_dtype(), **extra)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"transformers cannot build {class_name} from this configuration: {reason}") from error
+    return model

@@ -1,0 +1,113 @@
+"""The text of a Hugging Face model: `hf:llama,num_hidden_layers=32,hidden_size=4096#ForCausalLM`, `hf:config.json`.
+
+Values are JSON (`true`, `0.1`, `[2,2,6,2]`), anything else is text; a dot reaches into a part:
+`text_config.num_hidden_layers=8`. Nothing is downloaded and no code of a repository is run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hardware_db.errors import ModelError, UnknownModel, UsageError
+
+# Ours, not options of a configuration: how the model is run.
+RUN_OPTIONS = ("attn_implementation", "experts_implementation", "decoder_sequence_length")
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceSpec:
+    """A model type, what its configuration changes from the defaults, how it is run, and the head.
+
+    `typed` are the options the user wrote by hand: those must exist; a published config.json may hold any.
+    """
+
+    model_type: str
+    options: dict[str, Any] = field(default_factory=dict)
+    typed: tuple[str, ...] = ()
+    run: dict[str, Any] = field(default_factory=dict)
+    head: str | None = None
+
+    def text(self) -> str:
+        """Return one text per model: equal texts mean equal models."""
+        return json.dumps([self.model_type, self.options, self.run, self.head], sort_keys=True)
+
+
+def parse(text: str, base: Path | None) -> HuggingFaceSpec:
+    """Read what follows "hf:". Raises UsageError for a malformed option, UnknownModel for a missing file."""
+    body, _, head = text.partition("#")
+    first, *pairs = split_options(body)
+    given = dict(_pair(pair) for pair in pairs)
+    config = {"model_type": first}
+    if first.endswith(".json"):
+        config = read_config(first, base)
+    options = {key: value for key, value in config.items() if key not in ("model_type", "architectures")}
+    for key, value in given.items():
+        if key not in RUN_OPTIONS:
+            _set(options, key.split("."), value)
+    run = {key: value for key, value in given.items() if key in RUN_OPTIONS}
+    typed = tuple(key for key in given if key not in RUN_OPTIONS)
+    return HuggingFaceSpec(config["model_type"], options, typed, run, head or _architecture(config))
+
+
+def read_config(path: str, base: Path | None) -> dict[str, Any]:
+    """Read a configuration file, relative to `base`. Raises UnknownModel or ModelError that say what it is instead."""
+    file = (base or Path()) / path
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnknownModel(f"Cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if isinstance(config, dict) and "trace" in config and "schema" in config:
+        raise ModelError(
+            f"{path} is a saved profile, not a configuration: it has been traced already.\n"
+            f"Give it as it is: flopcast estimate {path}"
+        )
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise ModelError(f"{path} has no 'model_type'; expected a Hugging Face config.json")
+    return config
+
+
+def split_options(text: str) -> list[str]:
+    """Split at commas outside brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def parse_value(text: str) -> Any:
+    """Read a JSON value; anything else is a text. Python's True, False and None are understood too."""
+    spelled = {"True": True, "False": False, "None": None}
+    if text in spelled:
+        return spelled[text]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"{text!r} is no option; expected key=value, for example num_hidden_layers=32")
+    return key.strip(), parse_value(value.strip())
+
+
+def _set(options: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        options[part] = dict(options.get(part) or {})
+        options = options[part]
+    options[path[-1]] = value
+
+
+def _architecture(config: dict[str, Any]) -> str | None:
+    architectures = config.get("architectures")
+    return architectures[0] if isinstance(architectures, list) and architectures else None

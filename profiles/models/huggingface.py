@@ -1,0 +1,111 @@
+"""Models of the transformers package, built from a configuration: no download, no weights, no code of a repository."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from profiles.models import hf_spec
+from profiles.models.definition import Arguments, Depth, ModelDefinition
+from profiles.models.hf_labels import LABEL_NAMES
+from profiles.models.hf_spec import HuggingFaceSpec
+from profiles.models.hf_tables import Head, check_model_type, find_head
+from profiles.models.hf_tasks import TaskKind, task_kind
+from profiles.models.losses import model_loss
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_SEQUENCE = 512
+LONGEST_DEFAULT_SEQUENCE = 1024
+# Raw audio at 16 kHz: ten seconds.
+DEFAULT_SAMPLES = 160_000
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", "n_ctx", "max_sequence_length")
+
+
+def resolve(text: str, base: Path | None = None) -> ModelDefinition:
+    """Read what follows "hf:". Raises UnknownModel, UsageError, MissingExtra (without transformers)."""
+    spec = hf_spec.parse(text, base)
+    check_model_type(spec.model_type)
+    return define(spec, find_head(spec.model_type, spec.head), f"hf:{text}")
+
+
+def define(spec: HuggingFaceSpec, head: Head, name: str, sequence_length: int | None = None) -> ModelDefinition:
+    """Turn a parsed text into a definition; transformers is needed only when the definition is used."""
+    kind = task_kind(head.task)
+
+    def inputs(batch: int, sequence: int | None, image: int | None) -> Arguments:
+        return _inputs(spec, head, batch, sequence, image)
+
+    return ModelDefinition(
+        name=name,
+        build=lambda: _build(spec, head.class_name),
+        inputs=inputs,
+        loss=model_loss,
+        sequence_length=sequence_length or _default_sequence(spec, kind),
+        takes_images="image" in kind.reads,
+        labels=LABEL_NAMES,
+        find_depth=lambda: _depth(spec, head, name, sequence_length),
+        source=f"transformers, {head.class_name}",
+        fingerprint=f"transformers {head.class_name} {spec.text()}",
+        notes=_notes(spec),
+    )
+
+
+def _default_sequence(spec: HuggingFaceSpec, kind: TaskKind) -> int | None:
+    if kind.reads in ("image", "series"):
+        return None
+    if kind.reads == "audio" and kind.labels != "targets":
+        return DEFAULT_SAMPLES
+    written = [spec.options[name] for name in _POSITIONS if isinstance(spec.options.get(name), int)]
+    return min(LONGEST_DEFAULT_SEQUENCE, *written) if written else DEFAULT_SEQUENCE
+
+
+def _notes(spec: HuggingFaceSpec) -> tuple[str, ...]:
+    notes = []
+    if spec.options.get("quantization_config"):
+        notes.append("quantization_config of the file is left out: weights are profiled in the precision of the run")
+    if spec.options.get("auto_map"):
+        notes.append(f"code named by auto_map is not run: transformers' own {spec.model_type} is used")
+    return tuple(notes)
+
+
+def _build(spec: HuggingFaceSpec, class_name: str) -> torch.nn.Module:
+    from profiles.models import hf_config, hf_experts
+
+    model: torch.nn.Module = hf_config.build(spec, class_name)
+    hf_experts.free_of_data(model)
+    return model
+
+
+def _inputs(spec: HuggingFaceSpec, head: Head, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    from profiles.models import hf_config, hf_inputs
+    from profiles.models.hf_request import Request
+
+    config = hf_config.configuration(spec)
+    kind = hf_config.model_class(spec, config, head.class_name)
+    tokens = sequence or 1
+    target = hf_inputs.target_tokens(spec.model_type, spec.run.get("decoder_sequence_length"), tokens)
+    request = Request(config, head.task, batch, tokens, image, target)
+    return (), hf_inputs.make(request, kind.forward, kind.main_input_name)
+
+
+def _depth(spec: HuggingFaceSpec, head: Head, name: str, sequence_length: int | None) -> Depth | None:
+    import torch
+
+    from profiles.models import hf_config, hf_depth
+
+    def build(options: dict[str, Any]) -> torch.nn.Module:
+        with torch.device("meta"):
+            return _build(dataclasses.replace(spec, options=options), head.class_name)
+
+    stack = hf_depth.find(spec.options, hf_config.configuration(spec), build)
+    if stack is None:
+        return None
+
+    def with_layers(layers: int) -> ModelDefinition:
+        fewer = dataclasses.replace(spec, options=stack.fewer(layers))
+        return define(fewer, head, f"{name} with {layers} layers", sequence_length)
+
+    return Depth(stack.layers, with_layers, stack.period, stack.fewest)

@@ -1,0 +1,71 @@
+"""What is fed to our own networks and what they minimise, by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hardware_db.errors import UsageError
+from profiles.models import losses
+from profiles.models.definition import Arguments, InputsFunction, LossFunction
+from profiles.models.tensors import floats, integers
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`inputs` takes the network's options first; `loss` as in ModelDefinition."""
+
+    inputs: Any
+    loss: LossFunction
+
+    def inputs_for(self, options: Options) -> InputsFunction:
+        """Bind the network's options."""
+        return lambda batch, sequence, image: self.inputs(options, batch, sequence, image)
+
+
+def _image(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    side = image or 1
+    fixed = options.get("fixed_image_size")
+    if fixed is not None and side != fixed:
+        raise UsageError(f"This network takes images of {fixed} x {fixed} only; {side} was given. Leave it out")
+    return (floats(batch, options.get("channels", 3), side, side),), {}
+
+
+def _tokens(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    return (integers(options["vocabulary"], batch, sequence or 1),), {}
+
+
+def _translation(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    ids = integers(options["vocabulary"], batch, sequence or 1)
+    return (ids, ids.clone()), {}
+
+
+def _speech(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    characters = sequence or 1
+    frames = floats(batch, 8 * characters, options["mels"])
+    return (frames, integers(options["characters"], batch, characters)), {}
+
+
+def _adversarial(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    return (floats(batch, 100, 1, 1), floats(batch, 3, 64, 64)), {}
+
+
+def _diffusion(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    side = (image or 1) // 8
+    text = floats(batch, 77, options["context"])
+    return (floats(batch, 4, side, side), integers(1000, batch), text), {}
+
+
+TASKS: dict[str, Task] = {
+    "image classification": Task(_image, losses.cross_entropy),
+    "image segmentation": Task(_image, losses.cross_entropy),
+    "text classification": Task(_tokens, losses.binary_cross_entropy),
+    "language modelling": Task(_tokens, losses.token_cross_entropy),
+    "translation": Task(_translation, losses.token_cross_entropy),
+    "speech recognition": Task(_speech, losses.token_cross_entropy),
+    "image generation": Task(_adversarial, losses.model_loss),
+    "denoising": Task(_diffusion, losses.mean_squared_error),
+}

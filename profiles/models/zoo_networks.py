@@ -1,0 +1,206 @@
+"""Names of the networks we wrote ourselves: dimensions, published number of parameters, and where both come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_TORCHVISION = "parameters as in torchvision's model documentation"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEntry:
+    """One name of the zoo.
+
+    factory     "module:function" in profiles.models.networks, called with `dimensions`
+    parameters  as published or counted by hand from the source; tests hold the built network against it
+    feeding     what the task's inputs need to know besides the dimensions
+    step        "module:function" of a training step with several optimizers
+    """
+
+    name: str
+    task: str
+    factory: str
+    parameters: int
+    source: str
+    dimensions: Mapping[str, Any] = field(default_factory=dict)
+    feeding: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = 1
+    sequence_length: int | None = None
+    image_size: int | None = None
+    depth_key: str | None = None
+    step: str | None = None
+
+
+def _resnet(name: str, blocks: tuple[int, ...], bottleneck: bool, parameters: int) -> NetworkEntry:
+    dimensions = {"blocks": blocks, "bottleneck": bottleneck}
+    source = f"He et al. 2016, arXiv 1512.03385, table 1; {_TORCHVISION}"
+    return NetworkEntry(name, "image classification", "resnet:imagenet", parameters, source, dimensions, image_size=224)
+
+
+def _vgg(name: str, convolutions: tuple[int, ...], parameters: int) -> NetworkEntry:
+    source = f"Simonyan and Zisserman 2015, arXiv 1409.1556, table 1; {_TORCHVISION}"
+    dimensions = {"convolutions": convolutions}
+    return NetworkEntry(name, "image classification", "vgg:vgg", parameters, source, dimensions, image_size=224)
+
+
+def _vit(name: str, dimensions: dict[str, int], parameters: int) -> NetworkEntry:
+    source = f"Dosovitskiy et al. 2021, arXiv 2010.11929, table 1; {_TORCHVISION}"
+    return NetworkEntry(
+        name,
+        "image classification",
+        "vit:vision_transformer",
+        parameters,
+        source,
+        dimensions,
+        image_size=224,
+        depth_key="layers",
+    )
+
+
+def _picture(name: str, factory: str, parameters: int, source: str, side: int, **dimensions: Any) -> NetworkEntry:
+    return NetworkEntry(name, "image classification", factory, parameters, source, dimensions, image_size=side)
+
+
+def _small(name: str, factory: str, parameters: int, source: str, feeding: tuple[int, int]) -> NetworkEntry:
+    channels, side = feeding
+    return NetworkEntry(
+        name,
+        "image classification",
+        f"small:{factory}",
+        parameters,
+        source,
+        feeding={"channels": channels, "fixed_image_size": side},
+        image_size=side,
+    )
+
+
+NETWORKS: tuple[NetworkEntry, ...] = (
+    _resnet("resnet18", (2, 2, 2, 2), False, 11_689_512),
+    _resnet("resnet34", (3, 4, 6, 3), False, 21_797_672),
+    _resnet("resnet50", (3, 4, 6, 3), True, 25_557_032),
+    _resnet("resnet101", (3, 4, 23, 3), True, 44_549_160),
+    _resnet("resnet152", (3, 8, 36, 3), True, 60_192_808),
+    _vgg("vgg11", (1, 1, 2, 2, 2), 132_863_336),
+    _vgg("vgg13", (2, 2, 2, 2, 2), 133_047_848),
+    _vgg("vgg16", (2, 2, 3, 3, 3), 138_357_544),
+    _vgg("vgg19", (2, 2, 4, 4, 4), 143_667_240),
+    _picture("alexnet", "vgg:alexnet", 61_100_840, f"Krizhevsky 2014, arXiv 1404.5997; {_TORCHVISION}", 224),
+    _picture(
+        "mobilenet-v2",
+        "mobilenet:mobilenet_v2",
+        3_504_872,
+        f"Sandler et al. 2018, arXiv 1801.04381; {_TORCHVISION}",
+        224,
+    ),
+    _picture(
+        "efficientnet-b0",
+        "mobilenet:efficientnet_b0",
+        5_288_548,
+        f"Tan and Le 2019, arXiv 1905.11946, table 1; {_TORCHVISION}",
+        224,
+    ),
+    _vit("vit-b-16", {"hidden": 768, "layers": 12, "heads": 12, "patch": 16}, 86_567_656),
+    _vit("vit-b-32", {"hidden": 768, "layers": 12, "heads": 12, "patch": 32}, 88_224_232),
+    _vit("vit-l-16", {"hidden": 1024, "layers": 24, "heads": 16, "patch": 16}, 304_326_632),
+    _vit("vit-h-14", {"hidden": 1280, "layers": 32, "heads": 16, "patch": 14}, 632_045_800),
+    _small("mnist-cnn", "mnist_cnn", 1_199_882, "pytorch/examples mnist/main.py", (1, 28)),
+    _small("mnist-mlp", "mlp", 1_276_810, "counted by hand: 785x800 + 801x800 + 801x10", (1, 28)),
+    _small(
+        "lenet5", "lenet5", 61_706, "LeCun et al. 1998, Gradient-based learning, figure 2, full connections", (1, 32)
+    ),
+    _small("cifar10-cnn", "cifar10_cnn", 62_006, 'PyTorch tutorial "Training a classifier"', (3, 32)),
+    _picture(
+        "cifar10-resnet20",
+        "resnet:cifar",
+        269_722,
+        "He et al. 2016, arXiv 1512.03385, section 4.2 and table 6 (0.27 M)",
+        32,
+        blocks_per_stage=3,
+    ),
+    _picture(
+        "cifar10-resnet56",
+        "resnet:cifar",
+        853_018,
+        "He et al. 2016, arXiv 1512.03385, section 4.2 and table 6 (0.85 M)",
+        32,
+        blocks_per_stage=9,
+    ),
+    NetworkEntry(
+        "imdb-lstm",
+        "text classification",
+        "recurrent:sentiment_lstm",
+        2_692_225,
+        "Keras example imdb_lstm (20,000 words, 128 units, 80 words a review), with PyTorch's second LSTM bias",
+        {"vocabulary": 20_000, "hidden": 128},
+        sequence_length=80,
+    ),
+    NetworkEntry(
+        "lstm-lm",
+        "language modelling",
+        "recurrent:language_model",
+        19_780_400,
+        "Zaremba et al. 2014, arXiv 1409.2329, section 4.1, medium; with PyTorch's second LSTM bias",
+        {"vocabulary": 10_000, "hidden": 650, "layers": 2, "dropout": 0.5},
+        batch_size=20,
+        sequence_length=35,
+    ),
+    NetworkEntry(
+        "transformer-base",
+        "translation",
+        "transformer:transformer",
+        63_082_496,
+        "Vaswani et al. 2017, arXiv 1706.03762, table 3 (65 M) and section 5.1 (37,000 tokens)",
+        {"vocabulary": 37_000, "hidden": 512, "layers": 6, "heads": 8, "mlp": 2048, "dropout": 0.1},
+        sequence_length=128,
+        depth_key="layers",
+    ),
+    NetworkEntry(
+        "transformer-big",
+        "translation",
+        "transformer:transformer",
+        214_245_376,
+        "Vaswani et al. 2017, arXiv 1706.03762, table 3 (213 M) and section 5.1 (37,000 tokens)",
+        {"vocabulary": 37_000, "hidden": 1024, "layers": 6, "heads": 16, "mlp": 4096, "dropout": 0.3},
+        sequence_length=128,
+        depth_key="layers",
+    ),
+    NetworkEntry(
+        "las",
+        "speech recognition",
+        "listen_attend_spell:listen_attend_spell",
+        14_329_387,
+        "Chan et al. 2015, arXiv 1508.01211, sections 3 and 4 (26 letters, 10 digits, 5 signs, start and end)",
+        {"mels": 40, "characters": 43, "listener_units": 256, "speller_units": 512},
+        sequence_length=100,
+    ),
+    NetworkEntry(
+        "dcgan",
+        "image generation",
+        "gan:dcgan",
+        6_342_272,
+        "Radford et al. 2016, arXiv 1511.06434; pytorch/examples dcgan/main.py (3,576,704 + 2,765,568)",
+        batch_size=128,
+        step="gan:step",
+    ),
+    NetworkEntry(
+        "unet",
+        "image segmentation",
+        "unet:unet",
+        31_030_658,
+        "Ronneberger et al. 2015, arXiv 1505.04597, figure 1 (1 channel, 572 x 572, 2 classes)",
+        {"channels": 1, "classes": 2},
+        feeding={"channels": 1},
+        image_size=572,
+    ),
+    NetworkEntry(
+        "stable-diffusion-unet",
+        "denoising",
+        "diffusion_unet:diffusion_unet",
+        859_520_964,
+        "Rombach et al. 2022, arXiv 2112.10752; CompVis/stable-diffusion v1-inference.yaml (latents of 512 x 512)",
+        {"width": 320, "factors": (1, 2, 4, 4), "context": 768},
+        image_size=512,
+    ),
+)
