@@ -197,4 +197,4 @@ def test_plain_knows_numpy_dates_and_missing_figures():
         "d": float("inf"),
         "e": (np.int64(3), None),
     }
-    assert plain(value) == {"a": 2.5, "b": "2026-11-02", "c": None, "d": [3, None]}
+    assert plain(value) == {"a": 2.5, "b": "2026-11-02", "c": None, "d": None, "e": [3, None]}

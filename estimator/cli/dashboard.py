@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from importlib.resources import files
-from importlib.util import find_spec
-
 import click
 
 from estimator.cli.output import Output, output_options
@@ -28,6 +23,8 @@ def command(port: int | None, output: Output) -> int:
 
     It listens on 127.0.0.1 only; Ctrl-C stops it.
     """
+    import subprocess
+
     return subprocess.call(server_command(port))
 
 
@@ -39,6 +36,10 @@ def server_command(port: int | None) -> list[str]:
     MissingExtra
         Where streamlit or plotly is not installed.
     """
+    import sys
+    from importlib.resources import files
+    from importlib.util import find_spec
+
     missing = [name for name in ("streamlit", "plotly") if find_spec(name) is None]
     if missing:
         raise MissingExtra(f"flopcast dashboard needs {' and '.join(missing)}: pip install 'flopcast[dashboard]'")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
@@ -54,6 +53,8 @@ def _attempt(name: str, find: Callable[[], str], remedy: str) -> Check:
 
 
 def _package(package: str, extra: str, purpose: str) -> Check:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return Check(package, True, version(package))
     except PackageNotFoundError:

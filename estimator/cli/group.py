@@ -36,6 +36,10 @@ class CommandGroup(click.Group):
             sys.exit(exit_code(error))
         sys.exit(code or 0)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order they were added: what people ask first comes first."""
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; that the reader of a pipe has seen enough (`| head`) is no failure."""
         try:

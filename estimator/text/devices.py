@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from estimator.text.figures import figure
+from estimator.text.figures import figure, price
+from estimator.text.notes import notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
 
@@ -20,7 +21,7 @@ LIST_COLUMNS = (
     Column("KIND", align="left", drop=7),
     Column("VENDOR", align="left", drop=3),
     Column("YEAR", drop=5),
-    Column("MEMORY", "GB"),
+    Column("MEMORY", "GiB"),
     Column("BANDWIDTH", "GB/s"),
     Column("FP64", "TFLOP/s", drop=1),
     Column("FP32", "TFLOP/s", drop=8),
@@ -34,16 +35,22 @@ LIST_COLUMNS = (
 
 def device_list(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Offer]) -> str:
     """Return one line a device, and what the figures mean."""
+    if not devices:
+        return page.render("No device is like that. All of them: flopcast hardware")
     rows = [Row(_list_cells(device, cheapest.get(device.id))) for device in devices]
-    dates = sorted(cheapest[device.id].as_of for device in devices if device.id in cheapest)
-    seen = f"seen {dates[0]} to {dates[-1]}" if dates else "none known"
-    footer = (
-        "",
-        f"{len(devices)} devices. {CONVENTION}",
-        f"Prices: the cheapest on-demand offer per device and hour, {seen}; of a CPU, of its rented part",
-        f"Next: flopcast hardware {devices[0].id}" if devices else "Nothing matches: fewer filters",
-    )
-    return page.render(*table(LIST_COLUMNS, rows, page.width), *footer)
+    seen = seen_text(cheapest[device.id] for device in devices if device.id in cheapest)
+    footer = [
+        ("Devices", f"{len(devices)}. {CONVENTION}"),
+        ("Prices", f"the cheapest on-demand offer per device and hour{seen}; of a CPU, of its rented part"),
+        ("Next", f"flopcast hardware {devices[0].id}"),
+    ]
+    return page.render(*table(LIST_COLUMNS, rows, page.width), "", notes(footer))
+
+
+def seen_text(offers: Iterable[Offer]) -> str:
+    """Return ", seen 2026-05-08 to 2026-07-20": the days of the oldest and the youngest price."""
+    days = sorted(offer.as_of for offer in offers)
+    return f", seen {' to '.join(str(day) for day in dict.fromkeys((days[0], days[-1])))}" if days else ""
 
 
 def _list_cells(device: Device, offer: Offer | None) -> list[str]:
@@ -54,11 +61,11 @@ def _list_cells(device: Device, offer: Offer | None) -> list[str]:
         device.kind,
         device.vendor,
         year,
-        figure(device.memory_bytes, 1e9, estimated="memory" in estimated),
+        figure(device.memory_bytes, 2**30, estimated="memory" in estimated),
         figure(device.memory_bandwidth_bytes_per_s, 1e9, estimated="memory_bandwidth" in estimated),
         *(_peak(device, precision) for _, precision in PEAKS),
         figure(device.tdp_w, estimated="tdp" in estimated),
-        figure(offer.usd_per_device_hour) if offer else MISSING,
+        price(offer.usd_per_device_hour if offer else None),
     ]
 
 
@@ -88,14 +95,14 @@ def device_page(page: Page, device: Device, database: Database, limit: int) -> s
 
 def device_sources(page: Page, device: Device, database: Database) -> str:
     """Return every figure of a device as published, with basis, date and source, and where the sources are."""
-    facts = (device.name, device.vendor, device.kind, device.architecture, _released(device), device.accounting_unit)
+    facts = (device.name, device.vendor, device.kind, device.architecture, _released(device))
+    head = [(device.id, " · ".join(fact for fact in facts if fact))]
+    head += [("Also called", ", ".join(device.aliases))] if device.aliases else []
+    head += [("Note", device.note)] if device.note else []
     rows = [Row(_figure_cells(item)) for item in device.figures]
     keys = dict.fromkeys(key for item in device.figures for key in item.sources)
-    sources = [f"  {key}: {_source(database, key)}" for key in keys]
-    aliases = [f"Also called {', '.join(device.aliases)}"] if device.aliases else []
-    notes = [device.note] if device.note else []
-    head = f"{device.id} · {' · '.join(fact for fact in facts if fact)}"
-    return page.render(head, *notes, *aliases, "", *table(FIGURE_COLUMNS, rows, page.width), "", "Sources", *sources)
+    sources = notes((key, _source(database, key)) for key in keys)
+    return page.render(notes(head), "", *table(FIGURE_COLUMNS, rows, page.width), "", sources)
 
 
 def _released(device: Device) -> str:
@@ -104,13 +111,16 @@ def _released(device: Device) -> str:
 
 def _figure_cells(item: Figure) -> list[str]:
     name = item.quantity.replace("_", " ")
-    width = f"{item.precision} ({item.accumulate} accumulate)" if item.accumulate else item.precision
-    return [name, width, f"{item.value:,.10g}", item.unit, item.basis, str(item.retrieved), ", ".join(item.sources)]
+    precision = f"{item.precision} ({item.accumulate} accumulate)" if item.accumulate else item.precision
+    unit = "" if item.unit == "1" else item.unit
+    return [name, precision, f"{item.value:,.10g}", unit, item.basis, str(item.retrieved), ", ".join(item.sources)]
 
 
 def _source(database: Database, key: str) -> str:
     source = database.sources.get(key)
-    return f"{source.title}, {source.publisher}, {source.url}" if source else "not in the list of sources"
+    if source is None:
+        return "not in the list of sources"
+    return ", ".join(part for part in (source.title, source.publisher, source.url) if part)
 
 
 def side_by_side(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Offer]) -> str:
@@ -124,7 +134,7 @@ def side_by_side(page: Page, devices: Sequence[Device], cheapest: Mapping[str, O
         for line, column in enumerate(LIST_COLUMNS)
         if line > 0
     ]
-    return page.render(*table(columns, rows, page.width), "", CONVENTION)
+    return page.render(*table(columns, rows, page.width), "", notes([("Figures", CONVENTION)]))
 
 
 OFFER_COLUMNS = (
@@ -155,7 +165,7 @@ def _offer_cells(offer: Offer) -> list[str]:
         offer.region,
         str(offer.device_count),
         offer.pricing.replace("_", "-"),
-        figure(offer.usd_per_hour),
-        figure(offer.usd_per_device_hour),
+        price(offer.usd_per_hour),
+        price(offer.usd_per_device_hour),
         str(offer.as_of),
     ]

@@ -2,26 +2,83 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from estimator.text.table import MISSING
+
+if TYPE_CHECKING:
+    from estimator.ranges import Range
 
 ESTIMATED = "~"
 """Stands before a figure that nobody published: an estimate, said to be one."""
 
+Scale = tuple[tuple[float, str], ...]
+DURATION: Scale = (
+    (365.25 * 86400, " years"),
+    (86400, " d"),
+    (3600, " h"),
+    (60, " min"),
+    (1, " s"),
+    (1e-3, " ms"),
+    (1e-6, " µs"),
+)
+MONEY: Scale = ((1e9, " B"), (1e6, " M"), (1, ""))
+
 
 def figure(value: float | None, unit: float = 1.0, *, estimated: bool = False) -> str:
-    """Return `value` in units of `unit` with three significant digits: 80e9 in 1e9 is "80", 3.35e12 is "3,350".
+    """Return `value` in units of `unit` with three significant digits.
 
-    >>> figure(989.4e12, 1e12), figure(1.5e9, 1e9), figure(None), figure(32e9, 1e9, estimated=True)
-    ('989', '1.5', '-', '~32')
+    >>> figure(989.4e12, 1e12), figure(3.35e12, 1e9), figure(1.5e9, 1e9), figure(None), figure(32.0, estimated=True)
+    ('989', '3,350', '1.5', '-', '~32')
     """
     if value is None:
         return MISSING
     rounded = float(f"{value / unit:.3g}")
-    text = f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:.3g}"
+    text = f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:.4f}".rstrip("0").rstrip(".")
+    if rounded and abs(rounded) < 0.01:
+        text = f"{rounded:.3g}"
     return f"{ESTIMATED}{text}" if estimated else text
 
 
-def figure_span(low: float, high: float, unit: float = 1.0) -> str:
-    """Return a range without its unit: "2.6-4.1", "25-39"; one figure where both ends look the same."""
-    first, last = figure(low, unit), figure(high, unit)
+def price(value: float | None) -> str:
+    """Return a price per hour in cents; below a dollar in tenths of a cent where there are any.
+
+    >>> price(2.0), price(0.526), price(0.8), price(1234.5), price(None)
+    ('2.00', '0.526', '0.80', '1,234.50', '-')
+    """
+    if value is None:
+        return MISSING
+    return f"{value:,.2f}" if value >= 1 or f"{value:.3f}".endswith("0") else f"{value:.3f}"
+
+
+def span(spread: Range | None, scale: Scale) -> tuple[str, str]:
+    """Return a range as its middle with a unit and its ends in that same unit: ("9.8 h", "9.3-10.3").
+
+    >>> from estimator.ranges import Range
+    >>> span(Range(33480, 35280, 37080), DURATION)
+    ('9.8 h', '9.3-10')
+    """
+    if spread is None:
+        return MISSING, MISSING
+    factor, unit = next((step for step in scale if spread.mid >= step[0]), scale[-1])
+    return figure(spread.mid, factor) + unit, _ends(spread.low / factor, spread.high / factor)
+
+
+def _ends(low: float, high: float) -> str:
+    """Write both ends with two digits; with three where two do not tell them apart or would round a whole number."""
+    short = [float(f"{end:.2g}") for end in (low, high)]
+    close = short[0] == short[1] or high >= 100
+    first, last = (figure(end) for end in ((low, high) if close else short))
     return first if first == last else f"{first}-{last}"
+
+
+def share(value: float | None) -> str:
+    """Return a ratio as a percentage with two digits: 0.413 as "41 %", 0.0042 as "0.42 %"."""
+    return MISSING if value is None else f"{two_digits(value * 100)} %"
+
+
+def two_digits(value: float | None, unit: float = 1.0) -> str:
+    """Return a figure that only has to tell the size: 71.3 as "71", 0.678 as "0.68", 412.4 as "412"."""
+    if value is None or value / unit >= 100:
+        return figure(value, unit)
+    return figure(float(f"{value / unit:.2g}"))

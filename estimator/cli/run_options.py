@@ -1,0 +1,56 @@
+"""The options that say what is to be trained: shared by every command that asks about a run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from estimator.cli.quantities import read_as, read_tokens, read_utilisation
+
+POSITIVE = click.IntRange(min=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How much is to be trained and in which steps, as `estimator.TrainingRun` takes it; None: its default."""
+
+    tokens: int | None = None
+    samples: int | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    dataset_size: int | None = None
+    global_batch_size: int | None = None
+    micro_batch_size: int | None = None
+    sequence_length: int | None = None
+    mfu: float | None = None
+
+
+def work_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of a `Work`; the command receives it as `work`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **parameters: Any) -> int:
+        work = Work(**{name: parameters.pop(name) for name in Work.__dataclass_fields__})
+        return command(*args, work=work, **parameters)
+
+    for option in reversed(_WORK):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_COUNT = {"callback": read_as("count"), "metavar": "N"}
+_WORK = (
+    click.option("--tokens", callback=read_tokens, metavar="N", help="Train on this many tokens: 300M, 10B, 1.5T."),
+    click.option("--samples", **_COUNT, help="Train on this many samples (images, sequences ...)."),  # type: ignore[arg-type]
+    click.option("--epochs", type=float, metavar="N", help="Train for this many passes over --dataset-size samples."),
+    click.option("--dataset-size", **_COUNT, help="Samples of one epoch."),  # type: ignore[arg-type]
+    click.option("--steps", **_COUNT, help="Train for this many steps."),  # type: ignore[arg-type]
+    click.option("--batch-size", "global_batch_size", type=POSITIVE, help="Global batch: samples of one step."),
+    click.option("--micro-batch-size", type=POSITIVE, help="Samples a device takes at once; default: what fits."),
+    click.option("--sequence-length", type=POSITIVE, help="Tokens of one sample."),
+    click.option("--mfu", type=float, callback=read_utilisation, help="Take this model FLOPs utilisation: 0.4."),
+)

@@ -1,0 +1,174 @@
+"""What a run takes and costs, as a table: one line an offer, then what was assumed and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from estimator.text.figures import DURATION, MONEY, price, share, span, two_digits
+from estimator.text.notes import flow, notes
+from estimator.text.page import Page
+from estimator.text.table import MISSING, Column, Row, table
+from hardware_db.units import format_count, format_flops
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from estimator.estimates import Estimates
+    from estimator.result import Estimate
+    from estimator.run import TrainingRun
+
+LIMIT = 15
+WHY_SHOWN = 3
+NAMED = 3
+
+COLUMNS = (
+    Column("", align="left", gap=1),
+    Column("HARDWARE", align="left"),
+    Column("PROVIDER", align="left", drop=5),
+    Column("REGION", align="left", drop=1),
+    Column("$/H", drop=2),
+    Column("RUN TIME", gap=1),
+    Column("RANGE", drop=4),
+    Column("COST", gap=1),
+    Column("RANGE", drop=9),
+    Column("MEMORY GiB", drop=6),
+    Column("MFU", drop=3),
+    Column("BOUND", align="left", drop=7),
+    Column("BASIS", align="left", drop=10),
+    Column("PRECISION", align="left", drop=8),
+)
+KINDS = {
+    "precision": "precision not supported",
+    "batch": "batch does not divide",
+    "memory": "too little memory",
+    "figures": "a needed figure is not published",
+    "link": "network not known",
+    "training": "made for inference only",
+}
+"""Kind of `why_not` -> what the devices have in common."""
+
+SHORT_PRECISIONS = {"amp_bfloat16": "amp_bf16", "amp_float16": "amp_fp16"}
+OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
+
+
+def estimates_text(estimates: Estimates, page: Page | None = None, limit: int = LIMIT, sort: str = "cost") -> str:
+    """Return the table of a question's answers, the best row first and marked.
+
+    Parameters
+    ----------
+    estimates
+        in the order to show
+    page
+        default a plain one of 120 columns
+    limit
+        rows to show, 0 for all; rows without an answer come after the others
+    sort
+        what "best" means, for the words
+    """
+    page = page or Page()
+    shown = estimates.rows[:limit] if limit else estimates.rows
+    rows = [_row(row, best=place == 0 and row.why_not is None) for place, row in enumerate(shown)]
+    more = [f"   …{len(estimates) - len(shown)} more: --limit 0"] if len(estimates) > len(shown) else []
+    lines = table(_columns(estimates), rows, page.width)
+    return page.render(_head(estimates.runs, page.width), "", *lines, *more, "", *_footer(estimates, shown, page.width))
+
+
+def _columns(estimates: Estimates) -> Sequence[Column]:
+    return COLUMNS if len(estimates.runs) > 1 else COLUMNS[:-1]
+
+
+def _head(runs: Sequence[TrainingRun], width: int) -> str:
+    run = runs[0]
+    precision = run.precision if len(runs) == 1 else "best precision of each row"
+    facts = [
+        run.profile.model,
+        f"{format_count(run.profile.parameters)} parameters",
+        work_text(run),
+        precision,
+        OPTIMIZERS.get(run.optimizer, run.optimizer),
+        f"{format_flops(run_flops(run))}s (1 multiply-add = 2 FLOPs)",
+    ]
+    return flow(facts, width)
+
+
+def work_text(run: TrainingRun) -> str:
+    """Return the amount of work as it was asked for: "10 B tokens", "3 epochs of 60,000 samples"."""
+    if run.tokens is not None:
+        return f"{format_count(run.tokens)} tokens"
+    if run.samples is not None:
+        return f"{format_count(run.samples)} samples"
+    if run.epochs is not None:
+        return f"{run.epochs:g} epochs of {run.dataset_size:,} samples"
+    return f"{run.total_steps:,} steps"
+
+
+def run_flops(run: TrainingRun) -> float:
+    """Return the model FLOPs of all forward and backward passes of a run; they are proportional to its samples."""
+    profile = run.profile.at(sequence_length=run.sequence_length)
+    return (profile.model_flops.forward + profile.model_flops.backward) / profile.batch_size * run.total_samples
+
+
+def hardware_text(row: Estimate) -> str:
+    """Return "8× tpu-v5e"; where a machine has more devices than are used, "1× h100-sxm (of 8)"."""
+    paid = f" (of {row.count + row.idle_devices})" if row.idle_devices else ""
+    return f"{row.count}× {row.device.id}{paid}"
+
+
+def _row(row: Estimate, *, best: bool) -> Row:
+    offer = row.offer
+    place = [offer.provider, offer.region] if offer else [MISSING, MISSING]
+    hourly = price(row.rental.usd_per_hour if row.rental else None)
+    head = ["✔" if best else "", hardware_text(row), *place, hourly]
+    if row.why_not is not None:
+        style = "red" if row.why_not_kind == "memory" else "dim"
+        return Row(head, note=row.why_not.splitlines()[0], style=style)
+    time, cost = span(row.run_time, DURATION), span(row.cost, MONEY)
+    memory = f"{two_digits(row.peak_memory_bytes, 2**30)}/{two_digits(row.memory_bytes, 2**30)}"
+    precision = SHORT_PRECISIONS.get(row.precision, row.precision)
+    words = [share(row.mfu), row.bound or MISSING, row.basis or MISSING, precision]
+    money = cost[0] if cost[0] == MISSING else f"${cost[0]}"
+    return Row([*head, *time, money, cost[1], memory, *words], style="bold" if best else "")
+
+
+def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iterator[RenderableType]:
+    cheapest, fastest, frontier = estimates.cheapest(), estimates.fastest(), estimates.pareto()
+    lines = [("Cheapest", _told(cheapest))] if cheapest else []
+    lines += [("Fastest", _told(fastest))] if fastest else []
+    lines += [("Pareto", f"{len(frontier)} of {len(estimates.answered)}: no other is both cheaper and faster")] * bool(
+        frontier
+    )
+    lines += [("Assumed", "; ".join(estimates.assumptions))]
+    lines += [("Left out", text) for text in [_left_out(estimates, shown)] if text]
+    if not estimates.answered:
+        lines += [("Why not", row.why_not or "") for row in estimates.rows[:WHY_SHOWN]]
+    lines += [("Next", flow(_next(estimates), width - 11, " · "))]
+    yield notes(lines)
+
+
+def _told(row: Estimate) -> str:
+    time, cost = span(row.run_time, DURATION), span(row.cost, MONEY)
+    money = f", ${cost[0]} ({cost[1]})" if row.cost else ""
+    return f"{hardware_text(row)}, {time[0]} ({time[1]}){money}"
+
+
+def _left_out(estimates: Estimates, shown: Sequence[Estimate]) -> str:
+    """Name what has no row here: devices without a price, and those without an answer below the limit."""
+    hidden = [row for row in estimates.unanswered if row not in shown]
+    kinds = sorted((row.why_not_kind or "", row.device.id) for row in hidden)
+    groups = [(KINDS.get(kind, kind), [name for _, name in found]) for kind, found in groupby(kinds, lambda k: k[0])]
+    reasons = sorted((reason, name) for name, reason in estimates.left_out.items())
+    groups += [(reason, [name for _, name in found]) for reason, found in groupby(reasons, lambda r: r[0])]
+    return "; ".join(_counted(words, names) for words, names in groups)
+
+
+def _counted(words: str, names: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    some = ", ".join(distinct[:NAMED]) + (" …" if len(distinct) > NAMED else "")
+    return f"{words}: {len(distinct)} ({some})"
+
+
+def _next(estimates: Estimates) -> Sequence[str]:
+    first = estimates.rows[0].device.id
+    return f"flopcast hardware {first}", "every offer: --all-offers", "how it is computed: -v"
