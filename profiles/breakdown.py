@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Column = Literal["family", "operator", "phase", "precision", "engine", "source"]
 ITSELF = "(itself)"
+TIED = "tied parameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class ModuleRow:
     parameters        of all these modules, tied ones once
     flops, bytes_moved, calls    sums over all these modules
     activation_bytes  what they keep from the forward for the backward pass
+    tied              some module inside owns nothing but parameters that are counted elsewhere
     children          rows inside; they sum to this row
     """
 
@@ -73,6 +75,7 @@ class ModuleRow:
     bytes_moved: PhaseTotals
     activation_bytes: int
     calls: int
+    tied: bool = False
     children: tuple[ModuleRow, ...] = ()
 
 
@@ -136,7 +139,7 @@ def _memory_items(profile: ModelProfile) -> list[_Item]:
         each, rest = divmod(count, layer_count(path))
         if rest:
             raise DataError(f"{count:,} parameters cannot be shared equally by the layers '{path}'")
-        parameters.append(_Item(_components(path), (0,) * 6 + (count, 0, 0), f"{each} parameters"))
+        parameters.append(_Item(_components(path), (0,) * 6 + (count, 0, 0), f"{each} parameters" if each else TIED))
     kept = profile.trace.activation_bytes.items()
     return parameters + [_Item(_components(path), (0,) * 7 + (size, 0), "") for path, size in kept]
 

@@ -39,7 +39,8 @@ class ModelProfile:
     trainable_parameters   those that receive a gradient
     trace                  operations and live bytes, with the batch size and sequence length they hold for
     module_parameters      (module path, parameters it owns itself), folded like `Operation.module`: the figure is the
-                           sum over all layers that the path stands for
+                           sum over all layers that the path stands for; 0 for a module that owns only tied parameters
+                           counted elsewhere
     image_size             pixels of a side; None where there are no images
     sequence_limit         the longest sequence that the model takes; None without a limit
     rung, rung_reason      how it was traced, and why not on a higher rung

@@ -94,19 +94,20 @@ def load(path: Path) -> ModelProfile:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"The profile {path} cannot be read: {error.strerror or error}") from error
-    return parse(_unpacked(data, path), str(path))
+    return parse(unpack(data, str(path)), str(path))
 
 
-def _unpacked(data: bytes, path: Path) -> bytes:
+def unpack(data: bytes, source: str) -> bytes:
+    """Return the text of a profile file, compressed or not; `source` names it in error messages."""
     if not data.startswith(_GZIP):
         return data
     try:
         with gzip.GzipFile(fileobj=BytesIO(data)) as stream:
             text = stream.read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"The profile {path} is damaged: {error}") from error
+        raise DataError(f"The profile {source} is damaged: {error}") from error
     if len(text) > MOST_BYTES:
-        raise DataError(f"The profile {path} unpacks to more than {MOST_BYTES // 10**6} MB; no profile is that large")
+        raise DataError(f"The profile {source} unpacks to more than {MOST_BYTES // 10**6} MB; no profile is that large")
     return text
 
 

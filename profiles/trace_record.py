@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
+from hardware_db.errors import DataError
 from profiles.growth import Point, SizeDependent, fit, size_text
 from profiles.layers import Indices, fold_indices, join_path, single_layers
 from profiles.operation_trace import OperationTrace, Recording, numbers_of
@@ -117,7 +118,9 @@ def _group(raws: Sequence[RawTrace]) -> list[Group]:
             calls = tuple(raw.operations[at] for raw in raws)
             found = groups[identity] = (calls, pattern, {})
         layers = found[2]
-        each = call.count // len(choices)
+        each, rest = divmod(call.count, len(choices))
+        if rest:
+            raise DataError(f"{call.count} calls of {call.operator} cannot be shared equally by '{call.module}'")
         for layer in choices:
             layers[layer] = layers.get(layer, 0) + each
     return list(groups.values())
