@@ -79,3 +79,20 @@ def semi_structured_addmm(call: Call) -> Cost:
     dense = call.tensor(3)
     rows = call.output_elements // max(dense.shape[1], 1)
     return matrix_cost(call, Product(rows, dense.shape[1], dense.shape[0]), vector_flops=call.output_elements)
+
+
+_LINEAR_CROSS_ENTROPY = "torch_nn._linear_cross_entropy_batch_chunked"
+
+
+@register_formula(_LINEAR_CROSS_ENTROPY, f"{_LINEAR_CROSS_ENTROPY}_no_reduction")
+def linear_cross_entropy(call: Call) -> Cost:
+    """(..., k) with a weight of (classes, k), and its loss, without ever holding all scores.
+
+    Where gradients are wanted and the loss is reduced, the same call computes them: one product each for the gradients
+    of input and weight.
+    """
+    rows, weight = call.tensor(0), call.tensor(1)
+    product = Product(size(rows.shape[:-1]), weight.shape[0], rows.shape[-1])
+    gradients = call.flag(12, "compute_input_grad") + call.flag(13, "compute_linear_weight_grad")
+    vector_flops = product.m * product.n * (9 if gradients else 5)
+    return matrix_cost(call, product, times=1 + gradients, vector_flops=vector_flops)

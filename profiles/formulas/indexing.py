@@ -97,7 +97,8 @@ def index_add(call: Call) -> Cost:
 def index_fill(call: Call) -> Cost:
     """(self, dim, index, value): the slices that the index names."""
     target, dim = call.tensor(0), call.integer(1, "dim")
-    return _scattered(call, None, False, elements(call.tensor(2)) * elements(target) // max(target.shape[dim], 1))
+    length = target.shape[dim] if target.shape else 1
+    return _scattered(call, None, False, elements(call.tensor(2)) * elements(target) // max(length, 1))
 
 
 @register_formula("aten.put")

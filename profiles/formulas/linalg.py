@@ -8,6 +8,7 @@ iterate: typical counts).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from profiles.formulas.call import Call, Cost
@@ -67,6 +68,11 @@ FACTORISATIONS: Mapping[str, Callable[[int, int], int]] = MappingProxyType(
     }
 )
 """FLOPs of one matrix of (m, n) by operator."""
+
+
+def least_squares(m: int, n: int, columns: int) -> int:
+    """QR of (m, n), then Q^T b and a triangular solve for each column: 4mn - n^2 each."""
+    return qr(m, n) + columns * (4 * max(m, n) * min(m, n) - min(m, n) ** 2)
 
 
 def _complex_factor(tensor: TensorSpec) -> int:
@@ -146,3 +152,37 @@ def solve(call: Call) -> Cost:
     n = matrix.shape[-1]
     flops = lu(n, n) * size(matrix.shape[:-2]) + 2 * n * n * _columns(call, matrix)
     return vector_cost(call, "other", flops * _complex_factor(matrix))
+
+
+@register_formula("aten.linalg_lstsq")
+def lstsq(call: Call) -> Cost:
+    """Least squares by Householder QR (Golub and Van Loan 5.3.2)."""
+    m, n = call.tensor(0).shape[-2:]
+    right = call.tensor(1)
+    return _cost(call, least_squares(m, n, right.shape[-1] if len(right.shape) > 1 else 1))
+
+
+@register_formula("aten.ormqr")
+def ormqr(call: Call) -> Cost:
+    """K reflectors of length m applied to the columns of the third tensor: 4mk - 2k^2 each."""
+    m, k = call.tensor(0).shape[-2:]
+    target = call.tensor(2)
+    columns = target.shape[-1] if call.flag(3, "left", True) else target.shape[-2]
+    return _cost(call, columns * (4 * m * k - 2 * k * k))
+
+
+@register_formula("aten.linalg_pinv")
+def pinv(call: Call) -> Cost:
+    """Singular values with vectors, and the product that puts them together again."""
+    m, n = call.tensor(0).shape[-2:]
+    return _cost(call, svd(m, n, vectors=True) + 2 * m * n * min(m, n))
+
+
+@register_formula("aten.linalg_matrix_exp")
+def matrix_exp(call: Call) -> Cost:
+    """Five products of a Taylor polynomial of degree 18 (Bader et al. 2019, doi:10.3390/math7121174).
+
+    The squarings after it depend on the values, so that this stays an estimate.
+    """
+    n = call.tensor(0).shape[-1]
+    return replace(_cost(call, 5 * 2 * n**3), counted=False)

@@ -18,7 +18,9 @@ _NAMES_BY_FLOPS = {
     1: (
         "sum nansum prod all any amax amin argmax argmin cumsum cumprod cummax cummin _cummax_helper _cummin_helper "
         "median nanmedian mode kthvalue sort argsort msort topk unique_consecutive unique_dim unique_dim_consecutive "
-        "_unique _unique2 count_nonzero bincount histc trace is_nonzero equal nonzero nonzero_numpy nonzero_static "
+        "_unique _unique2 count_nonzero bincount histc histogram _histogramdd_bin_edges "
+        "_histogramdd_from_bin_cts _histogramdd_from_bin_tensors trace is_nonzero equal nonzero nonzero_numpy "
+        "nonzero_static "
         "argwhere isin logcumsumexp _logcumsumexp sum_to_size segment_reduce diff "
         "_is_all_true _is_any_true hash_tensor quantile nanquantile mean nanmean"
     ),
@@ -70,7 +72,7 @@ def search(call: Call) -> Cost:
     return vector_cost(call, "reduction", call.output_elements * length.bit_length())
 
 
-@register_formula("aten.cumprod_backward", "aten.cummaxmin_backward")
+@register_formula("aten.cumprod_backward", "aten.cummaxmin_backward", "aten._segment_reduce_backward")
 def scan_backward(call: Call) -> Cost:
     """One addition per element."""
     return vector_cost(call, "reduction", element_count(call))
