@@ -75,19 +75,19 @@ class SizePolynomials:
         where = [places.setdefault(row, len(places)) for row in rows]
         return SizePolynomials(self.monomials, tuple(c for c, _ in places), tuple(d for _, d in places)), where
 
-    def at(self, batch_size: int, sequence_length: int | None, *, signed: bool = False) -> Integers:
+    def at(self, batch_size: int, sequence_length: int | None) -> Integers:
         """Return the value of every polynomial: int64, or Python integers where int64 could overflow.
 
         Raises
         ------
         UsageError
-            If a value is no integer, or below 0 without `signed`: the model cannot have been run at this size.
+            If a value is no integer or below 0: the model cannot have been run at this size.
         """
         powers = self.powers(batch_size, sequence_length)
         values = _product(self._matrix, self._magnitudes, powers)
         if (fractional := self._fractional).size:
             values = _divide(values, fractional, self._divisors)
-        if not signed and values.size and values.min() < 0:
+        if values.size and values.min() < 0:
             raise UsageError(
                 f"The model cannot run at {size_text(batch_size, sequence_length)}: a size comes out below 0"
             )

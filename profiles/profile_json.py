@@ -163,7 +163,7 @@ def _recording(document: RecordingDocument) -> Recording:
     if len({length is None for _, length in document.runs}) > 1:
         raise DataError("some runs have a sequence length, others none")
     sizes = _sizes(document.sizes)
-    values = _checked(sizes, document.runs[0], signed=False)
+    values = _checked(sizes, document.runs[0])
     tensors = [TensorSpec(shape, dtype, storage) for dtype, shape, storage in document.tensors]
     templates = [_template(row, tensors) for row in document.operations]
     slots = tuple(tuple(numbers_of(template)) for template in templates)
@@ -176,8 +176,8 @@ def _recording(document: RecordingDocument) -> Recording:
 
 def _timeline(document: RecordingDocument) -> Timeline:
     sizes, kept = _sizes(document.moment_sizes), _sizes(document.kept)
-    live = _checked(sizes, document.runs[0], signed=False)
-    _checked(kept, document.runs[0], signed=True)
+    live = _checked(sizes, document.runs[0])
+    _checked(kept, document.runs[0])
     _check_rows((row for *_, rows in document.moments for row in rows), len(live), "moment_sizes")
     if len(document.keepers) != len(kept.denominators):
         raise DataError(f"{len(document.keepers)} keepers, but {len(kept.denominators)} sizes of what they keep")
@@ -193,8 +193,8 @@ def _sizes(document: SizesDocument) -> SizePolynomials:
     return SizePolynomials(document.monomials, document.coefficients, document.denominators)
 
 
-def _checked(sizes: SizePolynomials, run: tuple[int, int | None], *, signed: bool) -> list[int]:
-    values: Integers = sizes.at(*run, signed=signed)
+def _checked(sizes: SizePolynomials, run: tuple[int, int | None]) -> list[int]:
+    values: Integers = sizes.at(*run)
     numbers: list[int] = values.tolist()
     if numbers and max(map(abs, numbers)) > MOST_VALUE:
         raise DataError(f"a size of {max(map(abs, numbers)):.3g} is beyond any model")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from profiles.breakdown import ITSELF, Column, ModuleRow, by_label, module_tree
+from profiles.breakdown import ITSELF, Column, GroupRow, ModuleRow, by_label, module_tree
+from profiles.records import PhaseTotals
 
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
@@ -79,10 +80,7 @@ def amount(value: float, unit: str) -> str:
     return f"{figure(value, factor)} {prefix}{unit}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    head: Head
-    cell: Callable[[ModuleRow], str]
+ModuleField = tuple[Head, Callable[[ModuleRow], str]]
 
 
 def module_sheet(profile: ModelProfile, depth: int | None = None) -> Sheet:
@@ -102,25 +100,29 @@ def module_sheet(profile: ModelProfile, depth: int | None = None) -> Sheet:
     lines: list[Line] = []
     for row in _shortened(top):
         _add_lines(row, 0, levels, fields, lines)
-    total = Line("total", 0, tuple(field.cell(tree) for field in fields))
-    return Sheet((Head("MODULE"), *(field.head for field in fields)), tuple(lines), total)
+    total = Line("total", 0, tuple(cell(tree) for _, cell in fields))
+    return Sheet((Head("MODULE"), *(head for head, _ in fields)), tuple(lines), total)
 
 
-def _module_fields(profile: ModelProfile, tree: ModuleRow) -> list[_Field]:
+def _module_fields(profile: ModelProfile, tree: ModuleRow) -> list[ModuleField]:
     flops, prefix = scale_of(max(tree.flops.forward, tree.flops.backward))
     counted, count_prefix = scale_of(tree.parameters)
     kept, kept_prefix = scale_of(tree.activation_bytes)
     whole = tree.flops.total
     fields = [
-        _Field(Head("PARAMETERS", count_prefix, 3), lambda row: _parameters(row, counted)),
-        _Field(Head("FORWARD", f"{prefix}FLOPs"), lambda row: figure(row.flops.forward, flops)),
-        _Field(Head("BACKWARD", f"{prefix}FLOPs"), lambda row: figure(row.flops.backward, flops)),
-        _Field(Head("SHARE", "%", 4), lambda row: figure(100 * row.flops.total, whole) if whole else MISSING),
-        _Field(Head("ACTIVATIONS", f"{kept_prefix}B", 2), lambda row: figure(row.activation_bytes, kept)),
-        _Field(Head("FLOP/BYTE", "", 1), lambda row: figure(row.flops.total, row.bytes_moved.total or math.inf)),
+        (Head("PARAMETERS", count_prefix, 3), lambda row: _parameters(row, counted)),
+        (Head("FORWARD", f"{prefix}FLOPs"), lambda row: figure(row.flops.forward, flops)),
+        (Head("BACKWARD", f"{prefix}FLOPs"), lambda row: figure(row.flops.backward, flops)),
+        (Head("SHARE", "%", 4), lambda row: figure(100 * row.flops.total, whole) if whole else MISSING),
+        (Head("ACTIVATIONS", f"{kept_prefix}B", 2), lambda row: figure(row.activation_bytes, kept)),
+        (Head("FLOP/BYTE", "", 1), lambda row: figure(row.flops.total, row.bytes_moved.total or math.inf)),
     ]
-    hidden = set() if profile.mode == "train" else {"BACKWARD", "ACTIVATIONS"}
-    return [field for field in fields if field.head.title not in hidden]
+    hidden = {
+        "PARAMETERS": not profile.module_parameters,
+        "BACKWARD": profile.mode == "forward",
+        "ACTIVATIONS": not tree.activation_bytes,
+    }
+    return [(head, cell) for head, cell in fields if not hidden.get(head.title)]
 
 
 def _parameters(row: ModuleRow, unit: float) -> str:
@@ -174,55 +176,52 @@ def _merged(rows: Sequence[ModuleRow]) -> ModuleRow:
     return replace(first, name=f"… {len(rows)} more", children=())
 
 
-def _add_lines(row: ModuleRow, level: int, levels: int, fields: Sequence[_Field], lines: list[Line]) -> None:
-    lines.append(Line(row.name, level, tuple(field.cell(row) for field in fields)))
+def _add_lines(row: ModuleRow, level: int, levels: int, fields: Sequence[ModuleField], lines: list[Line]) -> None:
+    lines.append(Line(row.name, level, tuple(cell(row) for _, cell in fields)))
     if level + 1 < levels:
         for inner in _shortened(row.children):
             _add_lines(inner, level + 1, levels, fields, lines)
 
 
 def group_sheet(profile: ModelProfile, column: Column) -> Sheet:
-    """Return one row for every name in a column of the operation table; `*` marks what has no formula."""
+    """Return one row for every name in a column of the operation table; `*` marks what has no formula.
+
+    Names that neither compute nor move anything, like views, share the last row.
+    """
     rows = by_label(profile, column)
-    flops, moved = profile.flops, profile.bytes_moved
-    unit, prefix = scale_of(flops.total)
-    size, size_prefix = scale_of(moved.total)
-    heads = (
-        Head(column.upper()),
-        Head("CALLS", "", 3),
-        Head("FORWARD", f"{prefix}FLOPs", 1),
-        Head("BACKWARD", f"{prefix}FLOPs", 2),
-        Head("TOTAL", f"{prefix}FLOPs"),
-        Head("SHARE", "%"),
-        Head("MOVED", f"{size_prefix}B"),
-        Head("SHARE", "%", 5),
-        Head("FLOP/BYTE", "", 4),
-    )
-    lines = [
-        Line(
-            (row.name or "(unknown)") + ("" if row.counted else " *"),
-            0,
-            (
-                f"{row.calls:,}",
-                figure(row.flops.forward, unit),
-                figure(row.flops.backward, unit),
-                figure(row.flops.total, unit),
-                figure(100 * row.flops.total, flops.total or math.inf),
-                figure(row.bytes_moved.total, size),
-                figure(100 * row.bytes_moved.total, moved.total or math.inf),
-                figure(row.flops.total, row.bytes_moved.total or math.inf),
-            ),
-        )
-        for row in rows
+    whole = GroupRow("total", profile.flops, profile.bytes_moved, sum(row.calls for row in rows), True)
+    fields = _group_fields(whole)
+    telling = [row for row in rows if row.flops.total or row.bytes_moved.total]
+    idle = [row for row in rows if not row.flops.total and not row.bytes_moved.total]
+    if len(idle) > 1:
+        name = f"{len(idle)} that only look at tensors"
+        telling.append(GroupRow(name, PhaseTotals(), PhaseTotals(), sum(row.calls for row in idle), True))
+    else:
+        telling += idle
+    lines = tuple(_group_line(row, fields) for row in telling)
+    heads = (Head(column.upper()), *(head for head, _ in fields))
+    return Sheet(heads, lines, _group_line(whole, fields))
+
+
+GroupField = tuple[Head, Callable[[GroupRow], str]]
+
+
+def _group_fields(whole: GroupRow) -> list[GroupField]:
+    unit, prefix = scale_of(whole.flops.total)
+    size, size_prefix = scale_of(whole.bytes_moved.total)
+    flops, moved = whole.flops.total or math.inf, whole.bytes_moved.total or math.inf
+    return [
+        (Head("CALLS", "", 3), lambda row: f"{row.calls:,}"),
+        (Head("FORWARD", f"{prefix}FLOPs", 1), lambda row: figure(row.flops.forward, unit)),
+        (Head("BACKWARD", f"{prefix}FLOPs", 2), lambda row: figure(row.flops.backward, unit)),
+        (Head("TOTAL", f"{prefix}FLOPs"), lambda row: figure(row.flops.total, unit)),
+        (Head("SHARE", "%"), lambda row: figure(100 * row.flops.total, flops)),
+        (Head("MOVED", f"{size_prefix}B"), lambda row: figure(row.bytes_moved.total, size)),
+        (Head("SHARE", "%", 5), lambda row: figure(100 * row.bytes_moved.total, moved)),
+        (Head("FLOP/BYTE", "", 4), lambda row: figure(row.flops.total, row.bytes_moved.total or math.inf)),
     ]
-    total = (
-        f"{sum(row.calls for row in rows):,}",
-        figure(flops.forward, unit),
-        figure(flops.backward, unit),
-        figure(flops.total, unit),
-        figure(100, 1) if flops.total else MISSING,
-        figure(moved.total, size),
-        figure(100, 1) if moved.total else MISSING,
-        figure(flops.total, moved.total or math.inf),
-    )
-    return Sheet(heads, tuple(lines), Line("total", 0, total))
+
+
+def _group_line(row: GroupRow, fields: Sequence[GroupField]) -> Line:
+    name = (row.name or "(unknown)") + ("" if row.counted else " *")
+    return Line(name, 0, tuple(cell(row) for _, cell in fields))

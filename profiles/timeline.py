@@ -7,7 +7,7 @@ by coefficient, no larger than another's can never be the peak and is not a cand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
@@ -30,7 +30,6 @@ HOLDERS = (
     "activation_bytes",
 )
 MOST_MOMENTS = 2000
-_ACTIVATION = HOLDERS.index("activation_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,8 @@ class Timeline:
                  at most, local maxima and every candidate for the peak among them
     sizes        the polynomials that the moments point to
     keepers      folded module paths
-    kept         one polynomial for each of `keepers`: by how much the live activation bytes grew in the forward pass of
-                 ALL modules of that path together, which is what they keep for the backward pass
+    kept         one polynomial for each of `keepers`: the activation bytes that ALL modules of that path together keep
+                 from the forward for the backward pass; none where this was not recorded
     """
 
     moments: tuple[tuple[int, Phase, str, tuple[int, ...]], ...]
@@ -94,8 +93,8 @@ class Timeline:
         return MemoryFootprint(**holders, peak_phase=phase, peak_module=module)
 
     def activation_bytes(self, batch_size: int, sequence_length: int | None) -> dict[str, int]:
-        """Return what each module keeps for the backward pass in bytes; below 0 where it frees more than it makes."""
-        values = self.kept.at(batch_size, sequence_length, signed=True).tolist()
+        """Return what the modules of each folded path keep for the backward pass; empty if it was not recorded."""
+        values = self.kept.at(batch_size, sequence_length).tolist()
         return dict(zip(self.keepers, values, strict=True))
 
     @cached_property
@@ -103,7 +102,9 @@ class Timeline:
         return np.array([rows for *_, rows in self.moments], dtype=np.intp)
 
 
-def fit_timeline(timelines: Sequence[Sequence[LiveBytes]], points: Sequence[Point]) -> Timeline:
+def fit_timeline(
+    timelines: Sequence[Sequence[LiveBytes]], kept: Sequence[Mapping[str, int]], points: Sequence[Point]
+) -> Timeline:
     """Fit every moment of the same step seen at several sizes.
 
     Changes between moments are fitted, not the moments: there are few distinct changes, and sums of exact polynomials
@@ -126,12 +127,10 @@ def fit_timeline(timelines: Sequence[Sequence[LiveBytes]], points: Sequence[Poin
     table = SizePolynomials.reduced(law.monomials, live[chosen].reshape(-1, len(law.monomials)).tolist(), scale)
     sizes, numbers = table.distinct()
     where = np.array(numbers, dtype=np.intp).reshape(-1, len(HOLDERS)).tolist()
-    keepers, kept = _kept(places, changes[:, _ACTIVATION])
     return Timeline(
         tuple((at, *places[at], tuple(each)) for at, each in zip(chosen.tolist(), where, strict=True)),
         sizes,
-        keepers,
-        SizePolynomials.reduced(law.monomials, kept, scale),
+        *fit_kept(kept, points),
     )
 
 
@@ -188,14 +187,18 @@ def _undominated(totals: Integers) -> NDArray[np.intp]:
     return np.array(sorted(found), dtype=np.intp)
 
 
-def _kept(places: list[tuple[Phase, str]], changes: Integers) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
-    """Sum the changes of the forward pass by module and fold equal modules."""
-    modules: dict[str, int] = {}
-    ids = np.array([modules.setdefault(module, len(modules)) for _, module in places], dtype=np.intp)
-    forward = np.array([phase == "forward" for phase, _ in places], dtype=np.bool_) & changes.any(axis=1)
-    sums = np.zeros((len(modules), changes.shape[1]), dtype=changes.dtype)
-    np.add.at(sums, ids[forward], changes[forward])
-    moved = {module: tuple(row) for module, row in zip(modules, sums.tolist(), strict=True) if any(row)}
-    folded = fold_paths(moved)
-    paths = tuple(path for path, _ in folded)
-    return paths, [tuple(layer_count(path) * c for c in each) for path, each in folded]
+def fit_kept(kept: Sequence[Mapping[str, int]], points: Sequence[Point]) -> tuple[tuple[str, ...], SizePolynomials]:
+    """Fit what each module keeps from the forward for the backward pass and fold equal modules.
+
+    Raises
+    ------
+    SizeDependent
+        If not the same modules keep something at every size, or the bytes follow no polynomial.
+    """
+    modules = [module for module, size in kept[0].items() if size]
+    for other, (batch, length) in zip(kept[1:], points[1:], strict=True):
+        if {module for module, size in other.items() if size} != set(modules):
+            raise SizeDependent(f"Other modules keep activations at batch {batch} × {length} than at the first size")
+    folded = fold_paths({module: tuple(each[module] for each in kept) for module in modules})
+    vectors = [tuple(layer_count(path) * size for size in vector) for path, vector in folded]
+    return tuple(path for path, _ in folded), fit(vectors, points)

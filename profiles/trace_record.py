@@ -30,12 +30,15 @@ class RawTrace:
     timeline         the live bytes after each call, in order
     batch_size       samples
     sequence_length  tokens per sample; None for a model without sequences
+    kept             module (one path a layer) -> activation bytes it allocated that are alive when the forward pass and
+                     the loss are done; empty if not looked at
     """
 
     operations: list[Operation] = field(default_factory=list)
     timeline: list[LiveBytes] = field(default_factory=list)
     batch_size: int = 1
     sequence_length: int | None = None
+    kept: dict[str, int] = field(default_factory=dict)
 
     @property
     def point(self) -> Point:
@@ -86,7 +89,7 @@ def _record(raws: Sequence[RawTrace]) -> Recording:
             operations.append(replace(calls[0], module=join_path(pattern, box), count=count))
             slots.append(places)
     sizes = fit(list(vectors), points)
-    timeline = fit_timeline([raw.timeline for raw in raws], points)
+    timeline = fit_timeline([raw.timeline for raw in raws], [raw.kept for raw in raws], points)
     runs = tuple((raw.batch_size, raw.sequence_length) for raw in raws)
     return Recording(tuple(operations), tuple(slots), sizes, timeline, runs)
 
