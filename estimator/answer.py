@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from estimator.communication import Fabric, Link, Unlinked, ring_link
 from estimator.memory import MemoryNeed, Replica, remedies, shortage
@@ -14,9 +13,13 @@ from estimator.workload import Workload
 from hardware_db.errors import UnknownPrecision
 
 if TYPE_CHECKING:
-    from hardware_db import Device
+    from hardware_db import Database, Device
 
-WhyNotKind = Literal["precision", "batch", "memory", "figures", "link"]
+WhyNotKind = Literal["training", "precision", "batch", "memory", "figures", "link"]
+
+INFERENCE_ONLY: Final = frozenset({"inferentia1", "inferentia2", "groq-lpu-v1", "coral-edge-tpu", "hailo-8"})
+"""Devices whose makers offer no training on them (AWS Neuron setup guide, instance comparison: Inf1 and Inf2 are for
+inference; Groq, Coral and Hailo run graphs compiled from trained models)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,28 @@ class Answer:
         return self.need.total_bytes <= self.capacity_bytes
 
 
-def answer(work: Workload, device: Device, count: int, fabric: Fabric, others: Iterable[Device] = ()) -> Answer:
-    """Work out one run on `count` devices, as the framework sees them (a package of two dies is two).
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Devices and what joins them."""
 
-    `others` are the devices to name where the memory does not suffice.
+    device: Device
+    count: int
+    fabric: Fabric
+
+
+def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
+    """Work out one run on a cluster; a package of two dies is two devices to the framework and runs two replicas.
 
     Raises
     ------
     UsageError
         the batch does not divide over the devices
     """
+    device, count = cluster.device, cluster.count
     part = device.logical_device()
     found = Answer(device, count, capacity_bytes=part.usable_memory_bytes)
+    if device.id in INFERENCE_ONLY:
+        return replace(found, why_not=WhyNot("training", f"{device.id} runs trained models only"))
     try:
         device.peak_flops_per_s(work.run.precision)
     except UnknownPrecision as error:
@@ -69,11 +82,12 @@ def answer(work: Workload, device: Device, count: int, fabric: Fabric, others: I
     need = work.need(replica, part.kind)
     found = replace(found, replica=replica, accumulation=work.accumulation(replica), need=need)
     if found.fits is False and found.capacity_bytes is not None:
-        text = shortage(need, device.id, found.capacity_bytes) + "\n" + remedies(need, replica.micro_batch_size, others)
-        return replace(found, why_not=WhyNot("memory", text))
+        rentable = work.rentable(database)
+        text = shortage(need, device.id, found.capacity_bytes)
+        return replace(found, why_not=WhyNot("memory", f"{text}\n{remedies(need, replica.micro_batch_size, rentable)}"))
     if part.memory_bandwidth_bytes_per_s is None:
         return replace(found, why_not=WhyNot("figures", f"no memory bandwidth of {device.id} is known"))
-    link = ring_link(fabric, replica.replicas)
+    link = ring_link(cluster.fabric, replica.replicas)
     if isinstance(link, Unlinked):
         return replace(found, why_not=WhyNot("link", link.reason))
     return _timed(work, part, replica, replace(found, link=link))

@@ -48,11 +48,14 @@ def rent(offer: Offer, count: int) -> Rental:
     return Rental(offer, instances, instances * offer.device_count - count)
 
 
-def default_counts(offers: Iterable[Offer]) -> tuple[int, ...]:
-    """Return the counts to compare where none is asked for: the smallest machine on offer and the largest up to 8."""
-    sizes = {offer.device_count for offer in offers}
-    common = [size for size in sizes if size <= LARGEST_DEFAULT_COUNT]
-    return tuple(sorted({min(sizes), max(common, default=min(sizes))})) if sizes else (1,)
+def default_counts(offers: Iterable[Offer], global_batch_size: int) -> tuple[int, ...]:
+    """Return the counts to compare where none is asked for: the smallest machine on offer and the largest up to 8.
+
+    Machines whose devices cannot share the batch evenly are passed over where others can.
+    """
+    sizes = {offer.device_count for offer in offers} or {1}
+    even = [size for size in sizes if size <= LARGEST_DEFAULT_COUNT and global_batch_size % size == 0]
+    return tuple(sorted({min(sizes), max(even, default=min(sizes))}))
 
 
 def fabric_of(device: Device, offer: Offer | None, system: System | None) -> Fabric:

@@ -202,7 +202,10 @@ def _warnings(estimates: Estimates) -> Iterator[str]:
         yield f"{len(old)} of {len(ages)} prices are older than {OLD_PRICE_DAYS} days, the oldest {max(old)} days"
     if estimates.runs[0].mfu is not None:
         yield f"mfu {estimates.runs[0].mfu:g} replaces the predicted step times, on every device alike"
-    steps = [row.answer.step for row in estimates.rows if row.answer.step]
-    yield from dict.fromkeys(note for step in steps for note in step.notes)
+    noted: dict[str, dict[str, None]] = {}
+    for row in estimates.answered:
+        for note in row.answer.step.notes if row.answer.step else ():
+            noted.setdefault(note, {})[row.device.id] = None
+    yield from (f"{', '.join(ids)}: {note}" for note, ids in noted.items())
     if estimates.rows and not estimates.answered:
         yield "no device can run this as asked; each row says why"

@@ -69,7 +69,7 @@ def _terms(row: Estimate) -> Iterator[Term]:
 
 def _steps(row: Estimate) -> Term:
     run = row.run
-    amount = next(f"{getattr(run, name):,} {name}" for name in AMOUNTS if getattr(run, name))
+    amount = next(f"{format_count(getattr(run, name))} {name}" for name in AMOUNTS if getattr(run, name))
     tokens = f" × {run.sequence_length:,} tokens" if run.tokens else ""
     return Term(
         "steps",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from estimator.answer import Answer, answer, peak_of_all
+from estimator.answer import Answer, Cluster, answer, peak_of_all
 from estimator.cost import SECONDS_PER_HOUR, Rental, fabric_of, rent
 from estimator.energy import energy_kwh
 from estimator.result import Estimate
@@ -39,7 +39,7 @@ def on_offer(work: Workload, database: Database, offer: Offer, count: int) -> Es
     """Estimate a run on an offer's machines."""
     device = database.device_of(offer)
     fabric = fabric_of(device, offer, database.system_of(offer))
-    found = work.remembered((device, fabric, count), lambda: answer(work, device, count, fabric, database.devices()))
+    found = work.remembered((device, fabric, count), lambda: answer(work, database, Cluster(device, count, fabric)))
     return priced(work, found, rent(offer, count))
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
 import hardware_db
-from estimator.answer import Answer, WhyNot, answer
+from estimator.answer import Answer, Cluster, WhyNot, answer
 from estimator.cost import default_counts, fabric_of, rent
 from estimator.estimates import Estimates
 from estimator.pricing import on_offer, preference, priced
@@ -124,7 +124,7 @@ class Survey:
 
     def _rows(self, device: Device, offers: Sequence[Offer]) -> Iterator[Estimate]:
         work = next((work for work in self.works if device.supports(work.run.precision)), self.works[-1])
-        for count in self.choice.get("counts") or default_counts(offers):
+        for count in self.choice.get("counts") or default_counts(offers, work.run.global_batch_size):
             found = [self._row(work, device, offer, count) for offer in offers or (None,)]
             yield from found if self.choice.get("all_offers") else [min(found, key=preference)]
 
@@ -153,7 +153,7 @@ class Survey:
 
 def unpriced(work: Workload, database: Database, device: Device, count: int) -> Estimate:
     """Estimate a run on devices that nobody rents out, joined as in the vendor's machine."""
-    return priced(work, answer(work, device, count, fabric_of(device, None, None), database.devices()), None)
+    return priced(work, answer(work, database, Cluster(device, count, fabric_of(device, None, None))), None)
 
 
 def check_count(count: int) -> None:

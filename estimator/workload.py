@@ -13,6 +13,7 @@ from hardware_db.errors import UsageError
 if TYPE_CHECKING:
     from estimator.answer import Answer
     from estimator.run import TrainingRun
+    from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
 
@@ -25,6 +26,7 @@ class Workload:
         self._profiles: dict[int, ModelProfile] = {}
         self._tables: dict[int, OperationTable] = {}
         self._needs: dict[tuple[Replica, str], MemoryNeed] = {}
+        self._rentable: tuple[Device, ...] | None = None
         self._answers: dict[Hashable, Answer] = {}
         self._flops: dict[tuple[str, int], int] = {}
 
@@ -55,6 +57,15 @@ class Workload:
         if key not in self._answers:
             self._answers[key] = compute()
         return self._answers[key]
+
+    def rentable(self, database: Database) -> tuple[Device, ...]:
+        """Return the devices that somebody rents out and that have the run's precision."""
+        if self._rentable is None:
+            ids = {offer.device for offer in database.offers()}
+            self._rentable = tuple(
+                device for device in database.devices() if device.id in ids and device.supports(self.run.precision)
+            )
+        return self._rentable
 
     def step_flops(self, quantity: str, replica: Replica) -> int:
         """Return "model_flops" or "executed_flops" of a step's forward and backward passes on all devices."""

@@ -1,0 +1,267 @@
+"""Estimates of whole runs: rows, reasons, prices, the frontier, and the three forms of output."""
+
+import json
+from datetime import date
+from itertools import product
+
+import pytest
+from hand_made import PARAMETERS, WIDTH, database, device, offer, profile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from estimator import Estimate, Estimates, TrainingRun, estimate, estimate_all
+from estimator.answer import Answer
+from estimator.ranges import Range
+from hardware_db.errors import NoPrice, UnknownDevice, UsageError
+
+RUN = TrainingRun(profile(), tokens=1e9, sequence_length=1024)
+DEVICES = [
+    device("big"),
+    device("half", matrix_peaks={"float16": 100e12}),
+    device("unlinked", link_bandwidth_bytes_per_s=None),
+    device("unmeasured", memory_bandwidth_bytes_per_s=None),
+    device("unpriced"),
+    device("inferentia2", kind="npu"),
+    device("epyc", kind="cpu", memory_bytes=None, compute_units=64.0, matrix_peaks={}, tdp_w=360.0,
+           vector_peaks={"bfloat16": 8e12, "float32": 4e12}, memory_bandwidth_bytes_per_s=4e11),
+]  # fmt: skip
+OFFERS = [
+    offer("big", 1, 2.0),
+    offer("big", 1, 3.0, region="eu-west1"),
+    offer("big", 8, 20.0),
+    offer("big", 1, 1.0, pricing="spot"),
+    offer("half"),
+    offer("unlinked", 4),
+    offer("unmeasured"),
+    offer("inferentia2"),
+    offer("epyc", 1, 0.5, cores=4.0, memory_bytes=32 * 2**30),
+]
+DB = database(DEVICES, OFFERS)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return estimate_all(RUN, database=DB)
+
+
+def row_of(rows, id, count=1):
+    return next(row for row in rows if (row.device.id, row.count) == (id, count))
+
+
+def test_one_row_a_device_and_count_with_its_cheapest_offer(rows):
+    assert sorted((row.device.id, row.count) for row in rows.answered) == [("big", 1), ("big", 8), ("epyc", 1)]
+    assert [row.cost_usd for row in rows.answered] == sorted(row.cost_usd for row in rows.answered)
+    assert row_of(rows, "big").offer.usd_per_hour == 2.0
+
+
+def test_cost_and_hours_by_hand(rows):
+    row = row_of(rows, "big", 8)
+    assert row.run_time_s == pytest.approx(row.step_time_s * 3815)
+    assert row.device_hours == pytest.approx(row.run_time_s / 3600 * 8)
+    assert row.cost_usd == pytest.approx(row.run_time_s / 3600 * 20.0)
+    assert row.energy_kwh == pytest.approx(row.run_time_s / 3600 * 8 * 0.4 * 0.76)
+    assert row.cost_usd_low < row.cost_usd < row.cost_usd_high
+    assert row.energy_kwh_low < row.energy_kwh < row.energy_kwh_high
+
+
+def test_mfu_by_hand(rows):
+    row = row_of(rows, "big")
+    flops = 10 * (6 * 256 * 1024 * WIDTH**2 + 256 * 1024 * WIDTH)  # ten layers: products 2 + 4, relu 1 an element
+    assert row.mfu == pytest.approx(flops / (row.step_time_s * 400e12), rel=1e-12)
+    assert 0 < row.mfu <= row.hfu < 1
+
+
+@pytest.mark.parametrize(
+    ("id", "kind", "text"),
+    [
+        ("half", "precision", "half has no bfloat16. It has float16"),
+        ("unlinked", "link", "link unknown: no bandwidth between two devices of unlinked is known"),
+        ("unmeasured", "figures", "no memory bandwidth of unmeasured is known"),
+        ("inferentia2", "training", "inferentia2 runs trained models only"),
+    ],
+)
+def test_rows_without_an_answer_stay_and_say_why(rows, id, kind, text):
+    row = next(row for row in rows.unanswered if row.device.id == id)
+    assert row.why_not_kind == kind and text in row.why_not
+    assert (row.step_time_s, row.run_time_s, row.cost_usd, row.mfu, row.bound) == (None,) * 5
+
+
+def test_devices_without_a_price_are_left_out_by_name(rows):
+    assert rows.left_out == {"unpriced": "no on demand price"}
+
+
+def test_a_rented_cpu_is_the_part_that_is_rented(rows):
+    row = row_of(rows, "epyc")
+    assert row.device.peak_flops_per_s("bfloat16") == pytest.approx(8e12 * 4 / 64)
+    assert row.memory_bytes == 32 * 2**30
+    assert row.answer.step.host.mid == 0
+    assert row.energy_kwh == pytest.approx(row.run_time_s / 3600 * 0.36 * 4 / 64 * 0.76)
+
+
+def test_all_offers(rows):
+    every = estimate_all(RUN, database=DB, all_offers=True)
+    assert len(every) > len(rows)
+    assert {row.offer.region for row in every if row.device.id == "big" and row.count == 1} == {"us-east1", "eu-west1"}
+
+
+def test_whole_machines_are_paid_and_idle_devices_named():
+    row = estimate_all(RUN, devices="big", counts=[4], database=database(DEVICES, [offer("big", 8, 20.0)]))[0]
+    assert (row.instances, row.idle_devices) == (1, 4)
+    assert row.cost_usd == pytest.approx(row.run_time_s / 3600 * 20.0)
+    assert row.device_hours == pytest.approx(row.run_time_s / 3600 * 4)
+
+
+def test_many_machines_join_over_the_network():
+    row = estimate_all(RUN, devices="big", counts=[64], database=database(DEVICES, [offer("big", 8, 20.0)]))[0]
+    assert row.instances == 8 and row.answer.link.scope == "inter_node"
+    assert row.answer.link.bytes_per_s == min(300e9, 8 * 25e9)
+
+
+def test_the_network_between_small_machines_is_not_made_up():
+    row = estimate_all(RUN, devices="big", counts=[8], database=database(DEVICES, [offer("big", 1, 2.0)]))[0]
+    assert row.why_not == "link unknown: no network of a machine with 1 big is known"
+
+
+def test_a_device_takes_the_first_precision_it_has():
+    runs = [TrainingRun(profile(precision=name), steps=1) for name in ("bfloat16", "float16")]
+    found = estimate_all(runs, database=DB)
+    assert row_of(found, "big").precision == "bfloat16"
+    assert row_of(found, "half").precision == "float16" and row_of(found, "half").run_time_s > 0
+
+
+def test_a_batch_that_does_not_divide():
+    run = RUN.replace(global_batch_size=500)
+    with pytest.raises(UsageError, match=r"batch size 500 over 8 devices leaves a remainder\. Nearest: 504"):
+        estimate_all(run, counts=[8], database=DB)
+    with pytest.raises(UsageError, match=r"500 over 8 devices × micro-batch 32 leaves a remainder\. Nearest: 512"):
+        estimate(run.replace(micro_batch_size=32), "big", 8, database=DB)
+    by_default = estimate_all(run, database=DB)
+    assert [row.count for row in by_default if row.device.id == "big"] == [1]
+
+
+def test_a_count_below_one():
+    with pytest.raises(UsageError, match="count must be 1 or more; given: 0"):
+        estimate(RUN, "big", 0, database=DB)
+    with pytest.raises(UsageError, match="count must be 1 or more"):
+        estimate_all(RUN, counts=[0], database=DB)
+
+
+def test_unknown_hardware():
+    with pytest.raises(UnknownDevice, match="Did you mean big"):
+        estimate(RUN, "bigg", database=DB)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"devices": "big", "region": "mars"}, "No on demand price in mars for big. Known regions: eu-west1, us-east1"),
+        ({"devices": "big", "provider": "acme"}, "No on demand price of acme for big. Known providers: alpha"),
+        ({"devices": "half", "pricing": "spot"}, "No spot price for half. Known pricings: on_demand"),
+    ],
+)
+def test_no_price_says_where_there_is_one(choice, message):
+    with pytest.raises(NoPrice) as caught:
+        estimate_all(RUN, **choice, database=DB)
+    assert str(caught.value) == message
+
+
+def test_a_device_nobody_rents_is_estimated_without_a_price_when_asked_for():
+    row = estimate_all(RUN, devices="unpriced", counts=[8], database=DB)[0]
+    assert row.cost_usd is None and row.offer is None and row.run_time_s > 0
+    assert estimate(RUN, "unpriced", database=DB).cost_usd is None
+
+
+def test_estimate_takes_the_cheapest_offer_on_demand_or_the_one_given():
+    assert estimate(RUN, "big", database=DB).offer.usd_per_hour == 2.0
+    assert estimate(RUN, "big", offer=OFFERS[1], database=DB).offer.usd_per_hour == 3.0
+
+
+def test_an_mfu_replaces_the_prediction(rows):
+    row = estimate(RUN.replace(mfu=0.4), "big", database=DB)
+    assert row.mfu == pytest.approx(0.4) and row.basis == "given"
+    assert row.step_time.low == row.step_time.high
+    warned = estimate_all(RUN.replace(mfu=0.4), database=DB)
+    assert any("mfu 0.4 replaces" in text for text in warned.warnings)
+    assert any("MFU 0.4 as given" in text for text in warned.assumptions)
+
+
+def test_unknown_arguments_are_refused():
+    with pytest.raises(TypeError, match="no argument device"):
+        estimate_all(RUN, device="big")
+
+
+def test_sorts(rows):
+    times = [row.run_time_s for row in rows.sort("time").answered]
+    assert times == sorted(times)
+    energies = [row.energy_kwh for row in rows.sort("energy").answered]
+    assert energies == sorted(energies)
+    assert rows.fastest() is rows.sort("time")[0] and rows.cheapest() is rows.sort("cost")[0]
+    with pytest.raises(UsageError, match="choose one of cost, time, energy"):
+        rows.sort("beauty")
+
+
+def points(pairs):
+    alone = Answer(DEVICES[0], 1)
+    found = [Estimate(RUN, alone, run_time=Range.exactly(time), cost=Range.exactly(cost)) for time, cost in pairs]
+    return Estimates(tuple(found), (RUN,))
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1, max_size=40))
+def test_the_frontier_is_what_nothing_beats(pairs):
+    frontier = [(row.run_time_s, row.cost_usd) for row in points(pairs).pareto()]
+    beaten = {one for one, other in product(pairs, pairs) if other != one and other[0] <= one[0] and other[1] <= one[1]}
+    assert sorted(frontier) == sorted(set(pairs) - beaten)
+
+
+def test_prices_age():
+    found = estimate_all(RUN, database=DB)
+    old = Estimates(found.rows, found.runs, today=date(2026, 12, 25))
+    assert any("older than 30 days, the oldest 54 days" in text for text in old.warnings)
+    fresh = Estimates(found.rows, found.runs, today=date(2026, 11, 20))
+    assert not any("older" in text for text in fresh.warnings)
+    assert any("on demand prices of 2026-11-01" in text for text in fresh.assumptions)
+
+
+def test_to_frame_has_units_and_sources(rows):
+    frame = rows.to_frame()
+    assert len(frame) == len(rows)
+    assert {"run_time_s", "cost_usd", "cost_usd_low", "energy_kwh", "peak_memory_bytes", "mfu", "why_not"} <= set(frame)
+    assert frame.attrs["sources"] == ["a price list"] and frame.attrs["assumptions"]
+    assert frame.query("cost_usd > 0").cost_usd.notna().all()
+
+
+def test_to_dict_is_one_json_document(rows):
+    document = json.loads(json.dumps(rows.to_dict(), allow_nan=False))
+    assert (document["schema"], document["command"], document["run"]["model"]) == (1, "estimate", "ten-layers")
+    assert len(document["results"]) == len(rows) and document["assumptions"] and document["left_out"]
+    first = document["results"][0]
+    assert first["memory"]["parameter_bytes"] == 2 * PARAMETERS
+    assert first["step_time_s"] == rows[0].step_time_s and first["device"] == rows[0].device.id
+
+
+def test_explain_puts_the_numbers_in(rows):
+    text = str(row_of(rows, "big", 8).explain())
+    numbers = ("steps: 3,815", "2 (n-1)/n × gradient bytes", "400 TFLOP/s × 0.65", "1 × $20.0/h", "400 W × 0.76")
+    assert [part for part in (*numbers, "a price list") if part not in text] == []
+    names = [term.name for term in row_of(rows, "big", 8).explain().terms]
+    assert names == ["steps", "memory of a device", "device", "host", "all-reduce", "step", "run time", "device-hours",
+                     "cost", "energy", "MFU"]  # fmt: skip
+    assert all(term.source and term.formula for term in row_of(rows, "big", 8).explain().terms)
+
+
+def test_explain_says_why_there_is_no_answer(rows):
+    assert "no answer: half has no bfloat16" in str(next(row for row in rows if row.device.id == "half").explain())
+
+
+def test_the_parts_explain_the_step(rows):
+    for row in rows.answered:
+        assert sum(row.answer.step.buckets.values()) == pytest.approx(row.step_time_s)
+        assert row.step_time_s_low <= row.step_time_s <= row.step_time_s_high
+
+
+@given(batch=st.sampled_from([8, 64, 512]), tokens=st.floats(1e7, 1e13))
+def test_cost_grows_with_the_work(batch, tokens):
+    run = RUN.replace(tokens=tokens, global_batch_size=batch)
+    once, twice = (estimate(each, "big", database=DB) for each in (run, run.replace(tokens=2 * tokens)))
+    assert twice.cost_usd >= once.cost_usd
+    assert twice.step_time_s == once.step_time_s
