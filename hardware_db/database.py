@@ -102,19 +102,25 @@ class Database:
         return tuple(sorted(found, key=lambda offer: (offer.usd_per_device_hour, offer.provider, offer.instance)))
 
     def device_of(self, offer: Offer) -> Device:
-        """Return ONE of the devices that an offer rents out; the machine has `offer.device_count` of them.
+        """Return ONE of the devices that an offer rents out, in its machine; there are `offer.device_count` of them.
 
         For a CPU machine that is the rented part: the socket's figures times `offer.cores` over the socket's cores,
         with the machine's memory. A socket's memory bandwidth is shared by its tenants, so it is scaled as well.
+        An accelerator gets the links of its machine where `systems.csv` has it: a p4d has a quarter of a DGX's network.
         """
         device = self.devices_by_id[offer.device]
-        if device.kind != "cpu" or offer.cores is None or device.compute_units is None:
-            return device
-        return device.fraction(offer.cores / device.compute_units, memory_bytes=offer.memory_bytes)
+        if device.kind == "cpu" and offer.cores is not None and device.compute_units is not None:
+            return device.fraction(offer.cores / device.compute_units, memory_bytes=offer.memory_bytes)
+        system = self.system_of(offer)
+        return device if system is None else device.within(system)
 
     def system_of(self, offer: Offer) -> System | None:
         """Return the host that an offer's instance is known to be, or None."""
-        return next((system for system in self.systems if offer.instance in system.instances), None)
+        return self._systems_by_instance.get(offer.instance)
+
+    @cached_property
+    def _systems_by_instance(self) -> Mapping[str, System]:
+        return {instance: system for system in self.systems for instance in system.instances}
 
     def with_devices(self, devices: Iterable[Device]) -> Database:
         """Return a database with these devices added; one with a known id takes its place."""

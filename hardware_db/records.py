@@ -168,6 +168,15 @@ class Device:
             logical_devices=1,
         )
 
+    def within(self, system: System) -> Device:
+        """Return this device with the links of a host: to its peers, to other hosts, and how many a host has."""
+        return replace(
+            self,
+            devices_per_host=system.devices_per_host,
+            link_bandwidth_bytes_per_s=system.scale_up_bytes_per_s or self.link_bandwidth_bytes_per_s,
+            internode_bandwidth_bytes_per_s=system.scale_out_bytes_per_s or self.internode_bandwidth_bytes_per_s,
+        )
+
     def logical_device(self) -> Device:
         """Return one device as torch or jax lists it: one of the two dies of an MI250X, one of a TPU v3's two cores."""
         return self if self.logical_devices == 1 else self.fraction(1 / self.logical_devices)

@@ -72,8 +72,31 @@ def test_every_cpu_offer_is_scaled_to_its_cores(db: Database) -> None:
 
 
 def test_an_accelerator_is_rented_whole(db: Database) -> None:
-    offer = db.offers("h100-sxm")[0]
-    assert db.device_of(offer) is db.device("h100-sxm")
+    offer = next(o for o in db.offers("rtx-4090") if db.system_of(o) is None)
+    assert db.device_of(offer) is db.device("rtx-4090")
+
+
+def test_the_same_device_has_another_network_in_another_machine(db: Database) -> None:
+    """The A100 of a DGX has 25 GB/s to other hosts, that of a p4d 400 Gb/s over eight of them."""
+    offer = next(o for o in db.offers("a100-sxm-40gb", provider="aws") if o.instance == "p4d.24xlarge")
+    assert db.device("a100-sxm-40gb").internode_bandwidth_bytes_per_s == 25e9
+    assert db.device_of(offer).internode_bandwidth_bytes_per_s == 6.25e9
+    system = db.system_of(offer)
+    assert system is not None and (system.devices_per_host, system.topology) == (8, "switch")
+
+
+def test_systems_name_devices_and_instances_that_exist(db: Database) -> None:
+    instances = [instance for system in db.systems for instance in system.instances]
+    assert len(instances) == len(set(instances))
+    offered = {offer.instance: offer.device for offer in db.all_offers}
+    for system in db.systems:
+        assert system.device in db.devices_by_id
+        assert system.devices_per_host <= system.scale_up_devices
+        assert not system.host_cpu or db.device(system.host_cpu).kind == "cpu"
+        for instance in system.instances:
+            assert offered.get(instance, system.device) == system.device, instance
+    racks = {system.id: system.scale_up_devices for system in db.systems}
+    assert racks["gb200-nvl72"] == 72 and racks["tpu-v5e-pod"] == 256
 
 
 def test_a_package_of_two_dies_has_two_logical_devices(db: Database) -> None:
