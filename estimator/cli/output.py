@@ -30,10 +30,12 @@ class Answer:
     """What a command answers, ready for each form of output.
 
     text          renders the answer for people on a page of a given width
-    results       one mapping a result, base units, the names of the Python API; the rows of --csv
+    results       one mapping a result, base units, the names of the Python API
     run           what was asked
     assumptions   what was assumed without being asked
     warnings      what the reader should know; on stderr in text and CSV
+    rows          the rows of --csv, where they are not the results
+    more          what else belongs into the JSON document
     """
 
     command: str
@@ -42,6 +44,8 @@ class Answer:
     run: Mapping[str, object] = field(default_factory=dict)
     assumptions: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    rows: Sequence[Mapping[str, object]] | None = None
+    more: Mapping[str, object] = field(default_factory=dict)
 
     def document(self) -> dict[str, object]:
         """Return the one JSON document of this answer."""
@@ -52,6 +56,7 @@ class Answer:
             "assumptions": list(self.assumptions),
             "results": plain(self.results),
             "warnings": list(self.warnings),
+            **plain(self.more),
         }
 
 
@@ -87,7 +92,7 @@ class Output:
         if self.form == "json":
             return json.dumps(answer.document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         if self.form == "csv":
-            return csv_text(answer.results)
+            return csv_text(answer.results if answer.rows is None else answer.rows)
         return answer.text(page).rstrip("\n") + "\n"
 
 
@@ -138,11 +143,11 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def output_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
+def output_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the output options that every command has; the command receives them as one `output`."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, as_json: bool, as_csv: bool, path: Path | None, **parameters: Any) -> int | None:
+    def wrapped(*args: Any, as_json: bool, as_csv: bool, path: Path | None, **parameters: Any) -> int:
         if as_json and as_csv:
             raise UsageError("--json and --csv: choose one")
         talk = {name: parameters.pop(name) for name in ("quiet", "verbose")}

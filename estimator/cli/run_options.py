@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from estimator.cli.quantities import read_as, read_tokens, read_utilisation
+from hardware_db.errors import UsageError
 
 POSITIVE = click.IntRange(min=1)
 
@@ -27,6 +28,16 @@ class Work:
     micro_batch_size: int | None = None
     sequence_length: int | None = None
     mfu: float | None = None
+
+    def check(self) -> None:
+        """Refuse a missing or contradicting amount of work before anything is computed."""
+        amounts = {"--tokens": self.tokens, "--samples": self.samples, "--epochs": self.epochs, "--steps": self.steps}
+        given = [option for option, value in amounts.items() if value is not None]
+        if len(given) != 1:
+            stated = f"given: {' and '.join(given)}" if given else "none is given"
+            raise UsageError(f"Give exactly one of {', '.join(amounts)}; {stated}. For example --tokens 10B")
+        if (self.epochs is None) != (self.dataset_size is None):
+            raise UsageError("--epochs and --dataset-size (samples of one epoch) go together: give both or neither")
 
 
 def work_options(command: Callable[..., int]) -> Callable[..., int]:

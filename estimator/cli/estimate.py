@@ -1,0 +1,94 @@
+"""`flopcast estimate`: what a run takes and costs, everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.cli.market_options import Market, market_options
+from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, saved_profile
+from estimator.cli.output import Answer, Output, output_options
+from estimator.cli.quantities import read_as
+from estimator.cli.run_options import Work, work_options
+from hardware_db.errors import NoPrice, UnknownPrecision
+
+if TYPE_CHECKING:
+    from estimator.estimates import Estimates, Sort
+    from estimator.run import TrainingRun
+    from estimator.text.page import Page
+
+AUTO = ("amp_bfloat16", "amp_float16", "float32")
+"""What a device takes where no precision is asked for: the first that it has."""
+SORTS = ("cost", "time", "energy")
+ROWS = 15
+NO = 1
+"""Exit code of "answered: it fits nowhere"."""
+
+
+@click.command("estimate")
+@click.argument("model")
+@work_options
+@click.option("--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: each its best.")
+@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
+@click.option("--image-size", type=POSITIVE, help="Pixels of a side of one image.")
+@market_options
+@click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")
+@click.option("--limit", type=click.IntRange(min=0), help=f"Rows to show, 0 for all; default: {ROWS}, all in --json.")
+@output_options
+def command(
+    model: str, work: Work, market: Market, sort: Sort, limit: int | None, output: Output, **options: Any
+) -> int:
+    """Estimate what training MODEL takes and costs on every device that has a price.
+
+    Give the amount of work by one of --tokens, --samples, --epochs and --steps. Exit code 1: it fits nowhere.
+    """
+    work.check()
+    runs = _runs(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, quiet=output.quiet)
+    found = _estimates(runs, market).sort(sort)
+    output.show(_answer(found, limit, verbose=output.verbose))
+    return 0 if found.answered else NO
+
+
+def _runs(question: ModelQuestion, work: Work, *, quiet: bool) -> list[TrainingRun]:
+    """Return the run in the precision asked for, or in each that a device may take, best first."""
+    from dataclasses import replace
+
+    from estimator.run import TrainingRun
+
+    settled = question.precision is not None or saved_profile(question.model) is not None
+    questions = [question] if settled else [replace(question, precision=each) for each in AUTO]
+    return [TrainingRun(find_profile(each, quiet=quiet), **asdict(work)) for each in questions]
+
+
+def _estimates(runs: list[TrainingRun], market: Market) -> Estimates:
+    from estimator import estimate_all
+
+    try:
+        found = estimate_all(runs, **market.choice())
+    except NoPrice as error:
+        raise NoPrice(f"{error}. Own price: --price NAME=2.10") from error
+    reasons = {row.why_not_kind for row in found}
+    if reasons == {"precision"}:
+        raise UnknownPrecision("\n".join(dict.fromkeys(row.why_not or "" for row in found[:3])))
+    return found
+
+
+def _answer(found: Estimates, limit: int | None, *, verbose: bool) -> Answer:
+    def text(page: Page) -> str:
+        from estimator.text.estimates import estimates_text
+
+        best = f"\n{found[0].explain()}\n" if verbose else ""
+        return estimates_text(found, page, ROWS if limit is None else limit) + best
+
+    rows = found.rows[:limit] if limit else found.rows
+    return Answer(
+        "estimate",
+        text,
+        results=[row.to_dict() for row in rows],
+        run=found.runs[0].to_dict(),
+        assumptions=found.assumptions,
+        warnings=found.warnings,
+        more={"left_out": found.left_out},
+    )

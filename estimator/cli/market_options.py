@@ -1,0 +1,124 @@
+"""The options that say where a run may take place and at which price: shared by every command that compares."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from estimator.cli.quantities import read_integers
+from hardware_db.errors import QuantityError, UsageError
+from hardware_db.records import Offer, Pricing
+
+if TYPE_CHECKING:
+    from hardware_db import Database
+
+PRICINGS = tuple(name.replace("_", "-") for name in get_args(Pricing))
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Which hardware and offers to compare; None: all. `prices` are the user's own, USD per device and hour."""
+
+    hardware: str | None = None
+    counts: tuple[int, ...] | None = None
+    provider: str | None = None
+    region: str | None = None
+    pricing: str = "on-demand"
+    prices: Mapping[str, float] = field(default_factory=dict)
+    all_offers: bool = False
+
+    def choice(self) -> dict[str, Any]:
+        """Return it as the keyword arguments of `estimator.estimate_all`, the database with the own prices in it."""
+        return {
+            "devices": self.hardware,
+            "counts": self.counts,
+            "provider": self.provider,
+            "region": self.region,
+            "pricing": self.pricing.replace("-", "_"),
+            "all_offers": self.all_offers,
+            "database": self._database(),
+        }
+
+    def _database(self) -> Database:
+        import hardware_db
+
+        database = hardware_db.load()
+        if not self.prices:
+            return database
+        own = [own_offer(database.device(name).id, price, self) for name, price in self.prices.items()]
+        named = {offer.device for offer in own}
+        others = tuple(offer for offer in database.all_offers if offer.device not in named)
+        return replace(database, own_offers=(*others, *own))
+
+
+def own_offer(device: str, usd_per_hour: float, market: Market) -> Offer:
+    """Return a price of the user's as an offer: one device, of the provider, region and kind that are asked for."""
+    return Offer(
+        provider=market.provider or "own",
+        instance="own price",
+        region=market.region or "-",
+        device=device,
+        device_count=1,
+        vcpus=None,
+        cores=None,
+        memory_bytes=None,
+        pricing=market.pricing.replace("-", "_"),  # type: ignore[arg-type]  # click.Choice has checked it
+        usd_per_hour=usd_per_hour,
+        as_of=date.today(),
+        source="--price",
+        kind="vm",
+    )
+
+
+def read_prices(_context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
+    """Read own prices, `h100-sxm=1.85`: USD per device and hour."""
+    from hardware_db.units import parse_usd
+
+    prices = {}
+    for text in texts:
+        name, equals, price = text.rpartition("=")
+        if not equals or not name:
+            raise UsageError(f"{parameter.opts[0]} {text}: give a device and USD per hour, for example h100-sxm=1.85")
+        try:
+            prices[name] = parse_usd(price)
+        except QuantityError as error:
+            raise QuantityError(f"{parameter.opts[0]} {text}: {error}") from error
+        if prices[name] <= 0:
+            raise UsageError(f"{parameter.opts[0]} {text}: a price is above 0")
+    return prices
+
+
+def market_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of a `Market`; the command receives it as `market`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **parameters: Any) -> int:
+        market = Market(**{name: parameters.pop(name) for name in Market.__dataclass_fields__})
+        return command(*args, market=market, **parameters)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_OPTIONS = (
+    click.option("--hardware", metavar="NAMES", help="Only these: h100-sxm,tpu-v5e or 'a100-*'; default: all."),
+    click.option("--count", "counts", callback=read_integers, metavar="N[,N]", help="Devices in use: 8 or 1,8,64."),
+    click.option("--provider", help="Only this provider: aws, gcp ..."),
+    click.option("--region", help="Only this region: us-east-1 ..."),
+    click.option("--pricing", type=click.Choice(PRICINGS), default="on-demand", help="Default: on-demand."),
+    click.option(
+        "--price",
+        "prices",
+        multiple=True,
+        callback=read_prices,
+        metavar="NAME=USD",
+        help="Own price an hour.",
+    ),
+    click.option("--all-offers", is_flag=True, help="Every offer, not only the cheapest of each hardware."),
+)

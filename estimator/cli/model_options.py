@@ -1,0 +1,103 @@
+"""The options that say which model, and how one step of it is run: shared by every command that takes a MODEL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from estimator.cli.progress import progress
+from hardware_db.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from profiles.model_profile import ModelProfile
+
+POSITIVE = click.IntRange(min=1)
+PROFILE_SUFFIXES = (".json", ".json.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelQuestion:
+    """What is asked of a model; None: the model's own."""
+
+    model: str
+    mode: Literal["train", "forward"] = "train"
+    precision: str | None = None
+    optimizer: str | None = None
+    device: str | None = None
+    batch_size: int | None = None
+    sequence_length: int | None = None
+    image_size: int | None = None
+    inputs: tuple[str, ...] = ()
+
+
+def find_profile(question: ModelQuestion, *, quiet: bool = False) -> ModelProfile:
+    """Return the profile of a saved file, one kept from an earlier question, or one made now (which needs torch)."""
+    saved = saved_profile(question.model)
+    if saved is None:
+        with progress(f"Profiling {question.model}", quiet=quiet):
+            return _made(question)
+    _check_settings(question, saved)
+    return saved.at(question.batch_size, question.sequence_length)
+
+
+def _made(question: ModelQuestion) -> ModelProfile:
+    from profiles import profile_model
+    from profiles.models import parse_inputs, resolve
+
+    definition = resolve(question.model, inputs=parse_inputs(question.inputs))
+    sizes = definition.sizes(question.batch_size, question.sequence_length, question.image_size)
+    import torch
+
+    with torch.device("meta"):
+        model = definition.build()
+        args, kwargs = definition.inputs(sizes.batch_size, sizes.sequence_length, sizes.image_size)
+    return profile_model(
+        model,
+        args,
+        kwargs,
+        mode=question.mode,
+        precision=question.precision or "float32",
+        optimizer=question.optimizer or "adamw",
+        device=question.device or "cuda",
+    )
+
+
+def saved_profile(text: str) -> ModelProfile | None:
+    """Return the profile that a MODEL names as a file, or None where it is another kind of MODEL.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, or holds what `--json` printed.
+    """
+    path = Path(text)
+    if not text.endswith(PROFILE_SUFFIXES) or not path.is_file():
+        return None
+    data = path.read_bytes()
+    if b'"results"' in data and b'"command"' in data:
+        raise DataError(
+            f"{text} is what --json printed, not a profile. Save one: flopcast profile MODEL -o {path.name}"
+        )
+    if path.suffix == ".json" and b'"recordings"' not in data:
+        return None
+    from profiles.model_profile import ModelProfile
+
+    return ModelProfile.load(path)
+
+
+def _check_settings(question: ModelQuestion, saved: ModelProfile) -> None:
+    """Refuse what a recorded profile cannot be turned into."""
+    for name in ("precision", "optimizer", "device", "image_size"):
+        wanted, recorded = getattr(question, name), getattr(saved, name)
+        if wanted is not None and wanted != recorded:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{question.model} was recorded with {option} {recorded}; {wanted} needs a new profile of the model"
+            )
+    if question.mode != saved.mode:
+        raise UsageError(f"{question.model} was recorded in mode {saved.mode}; {question.mode} needs a new profile")
+    if question.inputs:
+        raise UsageError("--input cannot change a saved profile; profile the model anew")

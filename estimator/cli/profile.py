@@ -1,0 +1,73 @@
+"""`flopcast profile`: what a model computes and holds in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, saved_profile
+from estimator.cli.output import Output, output_options
+from estimator.cli.profile_answers import View, comparison_answer, gate_answer, profile_answer, read_limits
+from estimator.cli.quantities import read_as
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from profiles.model_profile import ModelProfile
+
+BREAKDOWNS = ("module", "operator", "family", "phase", "precision", "source")
+NO = 1
+
+
+@click.command("profile")
+@click.argument("model")
+@click.option("--batch-size", type=POSITIVE, help="Samples of the step; default: the model's own.")
+@click.option("--sequence-length", type=POSITIVE, help="Tokens of one sample.")
+@click.option("--image-size", type=POSITIVE, help="Pixels of a side of one image.")
+@click.option("--precision", callback=read_as("precision"), help="float32 (default), bf16, fp16, amp, tf32 ...")
+@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
+@click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
+@click.option("--device", help="Kind of device whose kernels are counted: cuda (default), cpu, tpu.")
+@click.option("--input", "inputs", multiple=True, metavar="SHAPE", help="What to feed it: 8x3x224x224, int64:8x1024.")
+@click.option("--by", type=click.Choice(BREAKDOWNS), default="module", help="Rows of the table; default: module.")
+@click.option("--depth", type=POSITIVE, help="Levels of the tree of modules.")
+@click.option("--top", type=click.IntRange(min=0), default=0, help="Rows to show; 0: all.")
+@click.option("--compare", "other", metavar="MODEL", help="Set another model or saved profile beside it.")
+@click.option("--baseline", metavar="PROFILE", help="Saved profile to compare with, for --fail-above.")
+@click.option(
+    "--fail-above", "limits", callback=read_limits, metavar="LIMITS", help="Exit 1 above flops=+2%,memory=+5%."
+)
+@output_options
+def command(model: str, by: str, depth: int | None, top: int, output: Output, **options: Any) -> int:
+    """Count what one step of MODEL computes, moves and holds in memory; no weights, no data, no GPU.
+
+    A step is forward, loss, backward and optimizer. One multiply-add is 2 FLOPs. -o profile.json saves the profile:
+    it answers other batch sizes and sequence lengths at once, and is a MODEL itself.
+    """
+    other, baseline, limits = (options.pop(name) for name in ("other", "baseline", "limits"))
+    question = ModelQuestion(model, "forward" if options.pop("inference") else "train", **options)
+    profile = find_profile(question, quiet=output.quiet)
+    if other is not None:
+        beside = find_profile(replace(question, model=other), quiet=output.quiet)
+        output.show(comparison_answer(profile, beside))
+        return 0
+    if baseline is not None or limits:
+        answer, passed = gate_answer(profile, _baseline(baseline), limits)
+        output.show(answer)
+        return 0 if passed else NO
+    if output.form == "text" and output.path is not None:
+        profile.save(output.path)
+        output.say(f"Saved {output.path}")
+        output = replace(output, path=None)
+    output.show(profile_answer(profile, View(None if by == "module" else by, depth, top)))  # type: ignore[arg-type]
+    return 0
+
+
+def _baseline(path: str | None) -> ModelProfile:
+    if path is None:
+        raise UsageError("--fail-above needs --baseline PROFILE; save one with flopcast profile MODEL -o baseline.json")
+    found = saved_profile(path)
+    if found is None:
+        raise UsageError(f"--baseline {path} is no saved profile; save one with flopcast profile MODEL -o {path}")
+    return found

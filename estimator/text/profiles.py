@@ -1,0 +1,54 @@
+"""A profile as a page: the table that was asked for and the lines under it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from estimator.text.notes import flow, notes
+from estimator.text.page import Page
+from profiles.display import headline, sheet_text, summary
+from profiles.sheets import Line, Sheet, group_sheet, module_sheet
+
+if TYPE_CHECKING:
+    from profiles.breakdown import Column
+    from profiles.model_profile import ModelProfile
+
+
+def profile_text(
+    profile: ModelProfile, page: Page, by: Column | None = None, depth: int | None = None, top: int = 0
+) -> str:
+    """Return the table of modules, or of the operations grouped `by` a column, and what follows from it.
+
+    Parameters
+    ----------
+    profile
+        what is shown
+    page
+        columns of the table are left out where it is narrow
+    by
+        None for modules, else family, operator, phase, precision or source
+    depth
+        levels of the module tree; default as many as are readable
+    top
+        rows to keep, 0 for all
+    """
+    sheet = module_sheet(profile, depth) if by is None else group_sheet(profile, by)
+    sheet = _first(sheet, top) if top else sheet
+    footer = [*summary(profile), ("Next", flow(_next(profile), page.width - 11))]
+    return page.render(headline(profile), "", sheet_text(sheet, page.width), "", notes(footer))
+
+
+def _first(sheet: Sheet, top: int) -> Sheet:
+    left = len(sheet.lines) - top
+    if left <= 0:
+        return sheet
+    blank = ("",) * len(sheet.total.cells)
+    return replace(sheet, lines=(*sheet.lines[:top], Line(f"…{left} more: --top 0", 0, blank)))
+
+
+def _next(profile: ModelProfile) -> list[str]:
+    if profile.mode != "train":
+        return [f"flopcast profile {profile.model}   (a training step)"]
+    amount = "--tokens 10B" if profile.sequence_length else "--samples 100M"
+    return [f"flopcast estimate {profile.model} {amount}", "by operator: --by operator", "save: -o profile.json"]
