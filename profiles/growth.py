@@ -5,16 +5,18 @@ coefficients. A few traces at different sizes determine them; the traces that ar
 unit, else the fit is refused. Everything is integer arithmetic.
 
 Terms used here: a *point* is a pair (B, S) at which the model was traced (S is 1 where the model has no sequence);
-a *vector* holds one number's values at all points; a *monomial* (i, j) stands for B**i * S**j.
+a *vector* holds one number's values at all points; a *monomial* (i, j, r) stands for B**i * S**j * R**r, where R is S
+rounded up to a multiple of 32: CUDA's memory-efficient attention pads the log-sum-exp that it saves to that (kAlignLSE
+in torch's aten/src/ATen/native/transformers/cuda/mem_eff_attention/kernel_forward.h).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import gcd, lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +24,33 @@ from numpy.typing import NDArray
 from hardware_db.errors import ModelError, UsageError
 
 Point = tuple[int, int]
-Monomial = tuple[int, int]
+Monomial = tuple[int, int, int]
 Integers = NDArray[np.int64] | NDArray[np.object_]
 
-# Tried in this order: the plainest law that meets every trace is taken. (0, 2) stands for attention masks, (1, 2) for
-# attention scores, (2, ...) for losses that compare every sample with every other.
+ROUNDING = 32
+
+
+def _powers(*monomials: str) -> tuple[Monomial, ...]:
+    """Read monomials such as "1", "B", "BSS" and "BR"."""
+    return tuple((each.count("B"), each.count("S"), each.count("R")) for each in monomials)
+
+
+# Tried in this order: the plainest law that meets every trace is taken. SS stands for attention masks, BSS for its
+# scores, BB for losses that compare every sample with every other, R for what attention pads.
 BASES: tuple[tuple[Monomial, ...], ...] = (
-    ((0, 0),),
-    ((0, 0), (1, 0)),
-    ((0, 0), (0, 1)),
-    ((0, 0), (1, 0), (0, 1), (1, 1)),
-    ((0, 0), (0, 1), (0, 2)),
-    ((0, 0), (1, 0), (0, 1), (1, 1), (1, 2)),
-    ((0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)),
-    ((0, 0), (1, 0), (2, 0)),
-    ((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)),
-    ((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)),
+    _powers("1"),
+    _powers("1", "B"),
+    _powers("1", "S"),
+    _powers("1", "B", "S", "BS"),
+    _powers("1", "S", "SS"),
+    _powers("1", "B", "S", "BS", "BSS"),
+    _powers("1", "B", "S", "BS", "SS", "BSS"),
+    _powers("1", "R"),
+    _powers("1", "S", "R"),
+    _powers("1", "B", "BS", "BR"),
+    _powers("1", "B", "BB"),
+    _powers("1", "B", "BB", "S", "BS", "BBS"),
+    _powers("1", "B", "BB", "S", "BS", "BBS", "SS", "BSS", "BBSS"),
 )
 
 _SAFE = 2.0**62
@@ -51,8 +64,7 @@ class SizeDependent(ModelError):
 class SizePolynomials:
     """A table of polynomials in B and S.
 
-    Row r means sum over t of `coefficients[r][t]` * B**i * S**j, divided by `denominators[r]`, where (i, j) is
-    `monomials[t]`.
+    Row n means the sum over t of `coefficients[n][t]` times monomial `monomials[t]`, divided by `denominators[n]`.
     """
 
     monomials: tuple[Monomial, ...]
@@ -64,7 +76,7 @@ class SizePolynomials:
         cls, monomials: tuple[Monomial, ...], numerators: Sequence[Sequence[int]], denominator: int
     ) -> SizePolynomials:
         """Make polynomials from rows over one common denominator, in lowest terms."""
-        divisors = [gcd(denominator, *row) for row in numerators]
+        divisors = [math.gcd(denominator, *row) for row in numerators]
         coefficients = tuple(tuple(c // d for c in row) for row, d in zip(numerators, divisors, strict=True))
         return cls(monomials, coefficients, tuple(denominator // d for d in divisors))
 
@@ -94,9 +106,9 @@ class SizePolynomials:
         return values
 
     def powers(self, batch_size: int, sequence_length: int | None) -> list[int]:
-        """Return B**i * S**j for every monomial."""
-        length = 1 if sequence_length is None else sequence_length
-        return [batch_size**i * length**j for i, j in self.monomials]
+        """Return the value of every monomial."""
+        point = (batch_size, 1 if sequence_length is None else sequence_length)
+        return [_value(monomial, point) for monomial in self.monomials]
 
     @cached_property
     def _matrix(self) -> Integers:
@@ -113,6 +125,13 @@ class SizePolynomials:
     @cached_property
     def _divisors(self) -> Integers:
         return integers([self.denominators[row] for row in self._fractional])
+
+
+def _value(monomial: Monomial, point: Point) -> int:
+    i, j, r = monomial
+    batch, length = point
+    padded = -(-length // ROUNDING) * ROUNDING
+    return math.prod((batch,) * i + (length,) * j + (padded,) * r)
 
 
 def integers(rows: Sequence[int] | Sequence[Sequence[int]]) -> Integers:
@@ -178,8 +197,8 @@ def fit(vectors: Sequence[tuple[int, ...]], points: Sequence[Point]) -> SizePoly
     """
     laws = [_Law.of(basis, points) for basis in BASES if _provable(basis, points)]
     solutions = [_solve(vector, laws, points) for vector in vectors]
-    monomials = tuple(sorted({(0, 0)}.union(*(solution.keys() for solution in solutions))))
-    denominators = [lcm(*(value.denominator for value in solution.values())) for solution in solutions]
+    monomials = tuple(sorted({(0, 0, 0)}.union(*(solution.keys() for solution in solutions))))
+    denominators = [math.lcm(*(value.denominator for value in solution.values())) for solution in solutions]
     coefficients = tuple(
         tuple(int(solution.get(monomial, 0) * denominator) for monomial in monomials)
         for solution, denominator in zip(solutions, denominators, strict=True)
@@ -188,13 +207,12 @@ def fit(vectors: Sequence[tuple[int, ...]], points: Sequence[Point]) -> SizePoly
 
 
 def _provable(basis: tuple[Monomial, ...], points: Sequence[Point]) -> bool:
-    if len(basis) == 1:
+    """Whether the points could refute the next higher power of each size, and leave one point over."""
+    if basis == BASES[0]:
         return True
-    enough = all(
-        len({point[axis] for point in points}) >= max(m[axis] for m in basis) + 2
-        for axis in (0, 1)
-        if any(m[axis] for m in basis)
-    )
+    sizes = ([batch for batch, _ in points], [length for _, length in points], [_value((0, 0, 1), p) for p in points])
+    highest = (max(powers) for powers in zip(*basis, strict=True))
+    enough = all(not power or len(set(each)) >= power + 2 for power, each in zip(highest, sizes, strict=True))
     return enough and len(basis) < len(points)
 
 
@@ -219,9 +237,9 @@ class _Law:
 
     @classmethod
     def of(cls, basis: tuple[Monomial, ...], points: Sequence[Point]) -> _Law:
-        design = tuple(tuple(b**i * s**j for i, j in basis) for b, s in points)
+        design = tuple(tuple(_value(monomial, point) for monomial in basis) for point in points)
         pivots, inverse = _invert(design)
-        scale = lcm(*(value.denominator for row in inverse for value in row), 1)
+        scale = math.lcm(*(value.denominator for row in inverse for value in row), 1)
         return cls(basis, pivots, tuple(tuple(int(v * scale) for v in row) for row in inverse), scale, design)
 
     def solve(self, vector: tuple[int, ...]) -> dict[Monomial, Fraction] | None:

@@ -41,7 +41,7 @@ class _Strict(BaseModel):
 class SizesDocument(_Strict):
     """A table of polynomials, see `SizePolynomials`."""
 
-    monomials: tuple[tuple[Power, Power], ...]
+    monomials: tuple[tuple[Power, Power, Power], ...]
     coefficients: tuple[tuple[Coefficient, ...], ...]
     denominators: tuple[Annotated[int, Field(ge=1, le=10**30)], ...]
 
