@@ -99,6 +99,8 @@ def _timed(work: Workload, part: Device, replica: Replica, found: Answer) -> Ans
         step = step_time(work, part, found.link, replica)
     except UnknownPrecision as error:
         return replace(found, why_not=WhyNot("precision", str(error)))
+    if found.link.note:
+        step = replace(step, notes=(*step.notes, found.link.note))
     if work.run.mfu is not None:
         seconds = work.step_flops("model_flops", replica) / (work.run.mfu * peak_of_all(work, found))
         step = replace(step, total=Range.exactly(seconds), basis="given")

@@ -35,32 +35,36 @@ class Fabric:
     Attributes
     ----------
     name
-        of the device or machine, for messages
+        of a machine's devices, for messages: "8 × h100-sxm"
     joined
         devices that the fast link joins: of a machine, a rack (NVL72) or a TPU slice
     inner_bytes_per_s
         fast link, one device, one direction; None where unknown
     outer_bytes_per_s
         network of ONE MACHINE to the others, one direction, all its devices together; None where unknown
-    outer_unknown
-        why, where it is unknown
+    assumed
+        what the reader should know of the network between machines; empty where it is this machine's own
     """
 
     name: str
     joined: int
     inner_bytes_per_s: float | None
     outer_bytes_per_s: float | None
-    outer_unknown: str = ""
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The slowest link of a ring over `count` devices on `nodes` machines, with the bytes/s each device gets."""
+    """The slowest link of a ring over `count` devices on `nodes` machines, with the bytes/s each device gets.
+
+    `note` is what the reader should know about the figure.
+    """
 
     scope: Scope
     count: int
     nodes: int
     bytes_per_s: float
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,12 @@ def ring_link(fabric: Fabric, count: int) -> Link | Unlinked:
     nodes = -(-count // fabric.joined)
     inner, outer = fabric.inner_bytes_per_s, fabric.outer_bytes_per_s
     if inner is None and fabric.joined > 1:
-        return Unlinked(f"link unknown: no bandwidth between two devices of {fabric.name} is known")
+        return Unlinked(f"link unknown: no bandwidth between the devices of {fabric.name} is known")
     if nodes == 1 and inner is not None:
         return Link("intra_node", count, 1, inner)
     if outer is None:
-        return Unlinked(f"link unknown: {fabric.outer_unknown or f'no network of {fabric.name} is known'}")
-    return Link("inter_node", count, nodes, outer if inner is None else min(inner, outer))
+        return Unlinked(f"link unknown: no network between machines of {fabric.name} is known")
+    return Link("inter_node", count, nodes, outer if inner is None else min(inner, outer), fabric.assumed)
 
 
 def all_reduce_s(payload_bytes: float, link: Link) -> Range:

@@ -61,30 +61,22 @@ def default_counts(offers: Iterable[Offer], global_batch_size: int) -> tuple[int
 def fabric_of(device: Device, offer: Offer | None, system: System | None) -> Fabric:
     """Return what joins the devices of an offer, or of the vendor's usual machine where nothing is rented.
 
-    A known system says it best. Without one the device's own figures hold, but not the network of a machine with
-    fewer devices than the vendor's: nobody publishes a share of it.
+    The fast link joins what is rented in one piece: a machine, or a slice of a TPU pod. A known system gives the
+    figures. Without one the device's own hold, but not the network of a machine with fewer devices than the vendor's:
+    nobody publishes a share of it.
     """
-    if system is not None:
-        return _system_fabric(device, system)
     host = device.devices_per_host or 1
     joined = offer.device_count if offer is not None else host
-    outer = device.internode_bandwidth_bytes_per_s
-    smaller = joined < host
-    unknown = f"no network of a machine with {joined} {device.id} is known" if smaller else ""
+    inner, outer = device.link_bandwidth_bytes_per_s, device.internode_bandwidth_bytes_per_s
+    assumed = f"network between machines: the usual one for {device.id}, the provider's own is not known"
+    if system is not None:
+        inner, outer, assumed = system.scale_up_bytes_per_s or inner, system.scale_out_bytes_per_s, ""
+    elif joined < host:
+        outer = None
     return Fabric(
-        name=device.id,
+        name=f"{joined} × {device.id}",
         joined=joined * device.logical_devices,
-        inner_bytes_per_s=device.link_bandwidth_bytes_per_s,
-        outer_bytes_per_s=None if outer is None or smaller else outer * joined,
-        outer_unknown=unknown,
-    )
-
-
-def _system_fabric(device: Device, system: System) -> Fabric:
-    outer = system.scale_out_bytes_per_s
-    return Fabric(
-        name=system.name,
-        joined=system.scale_up_devices * device.logical_devices,
-        inner_bytes_per_s=system.scale_up_bytes_per_s or device.link_bandwidth_bytes_per_s,
-        outer_bytes_per_s=None if outer is None else outer * system.scale_up_devices,
+        inner_bytes_per_s=inner,
+        outer_bytes_per_s=None if outer is None else outer * joined,
+        assumed=assumed if offer is not None else "",
     )

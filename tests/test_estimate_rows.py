@@ -13,6 +13,7 @@ from estimator import Estimate, Estimates, TrainingRun, estimate, estimate_all
 from estimator.answer import Answer
 from estimator.ranges import Range
 from hardware_db.errors import NoPrice, UnknownDevice, UsageError
+from hardware_db.records import System
 
 RUN = TrainingRun(profile(), tokens=1e9, sequence_length=1024)
 DEVICES = [
@@ -75,7 +76,7 @@ def test_mfu_by_hand(rows):
     ("id", "kind", "text"),
     [
         ("half", "precision", "half has no bfloat16. It has float16"),
-        ("unlinked", "link", "link unknown: no bandwidth between two devices of unlinked is known"),
+        ("unlinked", "link", "link unknown: no bandwidth between the devices of 4 × unlinked is known"),
         ("unmeasured", "figures", "no memory bandwidth of unmeasured is known"),
         ("inferentia2", "training", "inferentia2 runs trained models only"),
     ],
@@ -111,15 +112,34 @@ def test_whole_machines_are_paid_and_idle_devices_named():
     assert row.device_hours == pytest.approx(row.run_time_s / 3600 * 4)
 
 
-def test_many_machines_join_over_the_network():
-    row = estimate_all(RUN, devices="big", counts=[64], database=database(DEVICES, [offer("big", 8, 20.0)]))[0]
-    assert row.instances == 8 and row.answer.link.scope == "inter_node"
-    assert row.answer.link.bytes_per_s == min(300e9, 8 * 25e9)
+def test_many_machines_join_over_the_usual_network_and_it_is_said():
+    found = estimate_all(RUN, devices="big", counts=[64], database=database(DEVICES, [offer("big", 8, 20.0)]))
+    link = found[0].answer.link
+    assert (found[0].instances, link.scope, link.nodes) == (8, "inter_node", 8)
+    assert link.bytes_per_s == min(300e9, 8 * 25e9)
+    assert any("network between machines: the usual one for big" in text for text in found.warnings)
+
+
+def test_a_known_machine_brings_its_own_network():
+    cloud = System("cloud-8", "Cloud 8", "big", 8, 8, "switch", 290e9, 3e9, "", None, ("big-x8",), "vendor", (),
+                   date(2026, 1, 1))  # fmt: skip
+    found = estimate_all(
+        RUN, devices="big", counts=[8, 64], database=database(DEVICES, [offer("big", 8, 20.0)], [cloud])
+    )
+    links = {row.count: row.answer.link.bytes_per_s for row in found}
+    assert links == {8: 290e9, 64: 8 * 3e9}
+    assert not any("usual one" in text for text in found.warnings)
+
+
+def test_a_slice_is_joined_by_its_link_whatever_its_size():
+    tpu = device("tpu", kind="tpu", devices_per_host=4, internode_bandwidth_bytes_per_s=None)
+    rows = estimate_all(RUN, counts=[64], database=database([tpu], [offer("tpu", 64), offer("tpu", 8, 0.1)]))
+    assert rows[0].offer.device_count == 64 and rows[0].answer.link.scope == "intra_node"
 
 
 def test_the_network_between_small_machines_is_not_made_up():
     row = estimate_all(RUN, devices="big", counts=[8], database=database(DEVICES, [offer("big", 1, 2.0)]))[0]
-    assert row.why_not == "link unknown: no network of a machine with 1 big is known"
+    assert row.why_not == "link unknown: no network between machines of 1 × big is known"
 
 
 def test_a_device_takes_the_first_precision_it_has():
