@@ -53,6 +53,12 @@ BASES: tuple[tuple[Monomial, ...], ...] = (
     _powers("1", "B", "BB", "S", "BS", "BBS", "SS", "BSS", "BBSS"),
 )
 
+# Sizes at which to trace a model so that `fit` can prove every law above that is linear in the batch: 3 batch sizes, 6
+# lengths, some of them odd, that R and S differ. Batch size 1 is a case of its own: operators vanish there.
+SEQUENCE_RUNS: tuple[Point, ...] = ((2, 96), (3, 65), (2, 128), (3, 131), (5, 77), (2, 192))
+SINGLE_SEQUENCE_RUNS: tuple[Point, ...] = ((1, 96), (1, 65), (1, 128), (1, 131))
+BATCH_RUNS = (2, 3, 5)
+
 _SAFE = 2.0**62
 
 

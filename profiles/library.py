@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DECIDING_PACKAGES = ("flopcast", "torch", "transformers", "timm", "torchvision")
 _SUFFIX = ".json.gz"
+_NONE = "none"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
@@ -58,7 +59,25 @@ class Question:
         if self.definition or not _PLAIN_NAME.fullmatch(self.model):
             return None
         parts = (self.model, self.mode, self.precision, self.optimizer, self.device, self.image_size)
-        return "~".join(str(part) for part in parts if part is not None) + _SUFFIX
+        return "~".join(_NONE if part is None else str(part) for part in parts) + _SUFFIX
+
+    @classmethod
+    def of_file_name(cls, name: str) -> Question:
+        """Read a name that `file_name` made.
+
+        Raises
+        ------
+        DataError
+            If it is no such name.
+        """
+        parts = name.removesuffix(_SUFFIX).split("~")
+        if len(parts) != 6 or parts[1] not in ("train", "forward") or not (parts[5] == _NONE or parts[5].isdecimal()):
+            raise DataError(
+                f"{name} is no name of a recorded profile, such as gpt2~train~bfloat16~adamw~cuda~none.json.gz"
+            )
+        mode: Mode = "train" if parts[1] == "train" else "forward"
+        optimizer = None if parts[3] == _NONE else parts[3]
+        return cls(parts[0], mode, parts[2], optimizer, parts[4], None if parts[5] == _NONE else int(parts[5]))
 
 
 def deciding_versions() -> list[tuple[str, str | None]]:
@@ -119,9 +138,16 @@ def keep(question: Question, profile: ModelProfile) -> Path | None:
     return path
 
 
-def shipped() -> tuple[str, ...]:
-    """Return the names of the files that come with flopcast, sorted."""
-    return tuple(sorted(entry.name for entry in shipped_folder().iterdir() if entry.name.endswith(_SUFFIX)))
+def shipped_questions() -> tuple[Question, ...]:
+    """Return the questions whose answers come with flopcast, by file name.
+
+    Raises
+    ------
+    DataError
+        If a file in the folder has no name of a recorded profile.
+    """
+    names = sorted(entry.name for entry in shipped_folder().iterdir() if entry.name.endswith(_SUFFIX))
+    return tuple(Question.of_file_name(name) for name in names)
 
 
 def _path(question: Question, size: tuple[int, int | None] | None) -> Path:

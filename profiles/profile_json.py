@@ -151,12 +151,21 @@ def _sizes_document(sizes: SizePolynomials) -> dict[str, Any]:
 
 
 def _profile(document: ProfileDocument) -> ModelProfile:
+    _check_parameters(document)
     recordings = [_recording(each) for each in document.recordings]
     first = recordings[0]
     start = OperationTrace(first, *first.runs[0], single=recordings[1] if len(recordings) > 1 else None)
     trace = start.at(document.batch_size, document.sequence_length)
     plain = {name: getattr(document, name) for name in _PLAIN if name not in ("batch_size", "sequence_length")}
     return ModelProfile(trace=trace, **plain)
+
+
+def _check_parameters(document: ProfileDocument) -> None:
+    if document.trainable_parameters > document.parameters:
+        raise DataError(f"{document.trainable_parameters:,} of {document.parameters:,} parameters are trainable")
+    owned = sum(count for _, count in document.module_parameters)
+    if document.module_parameters and owned != document.parameters:
+        raise DataError(f"the modules own {owned:,} parameters, the model has {document.parameters:,}")
 
 
 def _recording(document: RecordingDocument) -> Recording:
