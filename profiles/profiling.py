@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
+from profiles.layers import fold_paths, layer_count
 from profiles.model_profile import ModelProfile
 from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
 from profiles.trace.rungs import Climb, Ground, bytes_of, climb
 from profiles.trace.settings import Mode, OptimizerFactory, StepSettings
-from profiles.trace.step import Loss, Step
-from profiles.trace.twin import Twins
+from profiles.trace.step import Step
+from profiles.trace.twin import Twins, original
 from profiles.trace_record import RawTrace, fold
 
 
@@ -64,27 +64,33 @@ def profile_model(
     """
     if not isinstance(model, torch.nn.Module):
         raise UsageError(f"profile_model takes a torch.nn.Module; given: {type(model).__name__}")
-    call = _Call(model, args if isinstance(args, tuple) else (args,), dict(kwargs or {}))
+    call = _Call(original(model), args if isinstance(args, tuple) else (args,), dict(kwargs or {}))
     settings = StepSettings(mode, parse_precision(precision), optimizer, device)
     result = climb(lambda ground: call.step(ground, settings), settings, bytes_of(model))
     return _profile(call, settings, result)
 
 
-@dataclass(frozen=True, slots=True)
 class _Call:
-    """The user's module and what it is called with."""
+    """The user's module, what it is called with, and what its training minimises."""
 
-    model: torch.nn.Module
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    loss: Loss = model_loss
+    def __init__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.model, self.args, self.kwargs = model, args, kwargs
+        self.loss_note = ""
 
     def step(self, ground: Ground, settings: StepSettings) -> Step:
-        """Twins of all of it on another ground."""
+        """Twins of all of it on another ground, in training or evaluation state as the mode asks."""
         twins = Twins(ground.device, settings.arithmetic.weights, ground.fake)
         model = twins.model(self.model)
         args, kwargs = twins.copy((self.args, self.kwargs))
-        return Step(model, args, kwargs, self.loss)
+        if model.training != (settings.mode == "train"):
+            model.train(settings.mode == "train")
+        return Step(model, args, kwargs, self._loss)
+
+    def _loss(self, outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+        loss = model_loss(outputs, args, kwargs)
+        leaves = torch.utils._pytree.tree_leaves(outputs)
+        self.loss_note = "" if any(leaf is loss for leaf in leaves) else MEAN_LOSS_NOTE
+        return loss
 
     @property
     def batch_size(self) -> int:
@@ -94,23 +100,28 @@ class _Call:
 
 
 def _profile(call: _Call, settings: StepSettings, result: Climb) -> ModelProfile:
-    parameters = {id(p): p for p in call.model.parameters()}.values()
     raw = RawTrace(result.trace.operations, result.trace.timeline, call.batch_size, None)
-    training = settings.mode == "train"
+    parameters = result.trace.parameters
     return ModelProfile(
         model=type(call.model).__name__,
         mode=settings.mode,
         precision=settings.precision,
-        optimizer=_optimizer_name(settings) if training else None,
+        optimizer=_optimizer_name(settings) if settings.mode == "train" else None,
         device=settings.device,
-        parameters=sum(p.numel() for p in parameters),
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        parameters=parameters.total,
+        trainable_parameters=parameters.trainable,
+        module_parameters=_folded(parameters.by_module),
         trace=fold(raw),
         rung=result.rung,
         rung_reason=result.reason,
-        notes=_notes(result, training),
+        notes=tuple(note for note in (call.loss_note, *_notes(settings, result)) if note),
         versions=versions(),
     )
+
+
+def _folded(by_module: dict[str, int]) -> tuple[tuple[str, int], ...]:
+    """Parameters by module, equal layers together: (folded path, parameters of all its layers)."""
+    return tuple((path, each * layer_count(path)) for path, each in fold_paths(by_module))
 
 
 def _optimizer_name(settings: StepSettings) -> str:
@@ -118,15 +129,16 @@ def _optimizer_name(settings: StepSettings) -> str:
     return chosen if isinstance(chosen, str) else getattr(chosen, "__name__", type(chosen).__name__)
 
 
-def _notes(result: Climb, training: bool) -> tuple[str, ...]:
+def _notes(settings: StepSettings, result: Climb) -> list[str]:
+    trace = result.trace
     notes = []
-    if training:
-        notes.append(MEAN_LOSS_NOTE)
-    if result.rung == "meta" and (count := result.trace.guesses.total()):
+    if settings.mode == "train" and not trace.trained:
+        notes.append("nothing to train: neither a parameter nor an input requires a gradient; forward pass only")
+    if result.rung == "meta" and (count := trace.guesses.total()):
         notes.append(f"guessed {count} branches or sizes that depend on values")
-    if result.trace.balanced_choices:
-        notes.append(f"choices among unknown scores are assumed balanced ({result.trace.balanced_choices} operations)")
-    return tuple(notes)
+    if trace.balanced_choices:
+        notes.append(f"choices among unknown scores are assumed balanced ({trace.balanced_choices} operations)")
+    return notes
 
 
 def versions() -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from profiles.trace.attention import scaled_dot_product_attention
+from profiles.trace.recurrent import cudnn_replacements, meta_kernels, onednn_replacements
 
 _AUTOGRAD = {"meta": "AutogradMeta", "cpu": "AutogradCPU"}
 
@@ -32,18 +33,18 @@ def kernels_of(target: str, device: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # overriding a kernel is announced once per process
             for operator, kernel in _replacements(target).items():
                 library.impl(operator, kernel, _AUTOGRAD[device])  # type: ignore[no-untyped-call]
+            for operator, kernel in meta_kernels():
+                library.impl(operator, kernel, "Meta", allow_override=True)  # type: ignore[no-untyped-call]
         yield
     finally:
         library._destroy()  # type: ignore[no-untyped-call]
 
 
 def _replacements(target: str) -> dict[str, Callable[..., Any]]:
-    replaced: dict[str, Callable[..., Any]] = {
-        "scaled_dot_product_attention": partial(scaled_dot_product_attention, device=target)
-    }
-    if target != "cpu":
-        replaced["dropout"] = _dropout
-    return replaced
+    attention = {"scaled_dot_product_attention": partial(scaled_dot_product_attention, device=target)}
+    if target == "cpu":
+        return {**attention, **onednn_replacements("cpu")}
+    return {**attention, **cudnn_replacements("cuda"), "dropout": _dropout}
 
 
 def _dropout(tensor: torch.Tensor, p: float, train: bool) -> torch.Tensor:

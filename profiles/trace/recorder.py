@@ -8,11 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch._C import DispatchKey, DispatchKeySet
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiles.formulas import Call, cost_of, view_cost
 from profiles.records import Operation
 from profiles.trace.calls import call_of, compact, tensors_in
+from profiles.trace.custom import python_kernel
 from profiles.trace.ledger import Ledger
 from profiles.trace.places import Place, Places
 from profiles.trace.precision import precision_of
@@ -65,10 +67,28 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func.namespace in _IGNORED:
             return func(*args, **kwargs)
+        if (key := python_kernel(func)) is not None:
+            return self._open(func, args, kwargs, key)
+        return self._call(func, args, kwargs)
+
+    def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         out = self._run(func, args, kwargs)
         outputs = tuple(tensors_in(out))
         if self._on_device(outputs, args):
             self._record(func, args, kwargs, outputs)
+        return out
+
+    def _open(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: DispatchKey) -> Any:
+        """Run the Python kernel of a custom operator under this mode; one that does not run so stays closed."""
+        seen = len(self.operations), len(self._ledger.moments)
+        try:
+            with self:
+                out = func.redispatch(DispatchKeySet(key), *args, **kwargs)
+        except Exception:  # whatever the kernel cannot do with symbolic tensors
+            out = None
+        if out is None or len(self.operations) == seen[0]:
+            del self.operations[seen[0] :], self._ledger.moments[seen[1] :]
+            return self._call(func, args, kwargs)
         return out
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from profiles.records import Operation
+from profiles.trace.autocast import Autocast
 from profiles.trace.calls import tensors_in
 from profiles.trace.factories import Factories
 from profiles.trace.kernels import kernels_of
@@ -38,6 +40,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameters:
+    """Numbers of parameters, tied ones once: all, those that are trained, and those that each module owns itself."""
+
+    total: int
+    trainable: int
+    by_module: dict[str, int]
+
+    @classmethod
+    def of(cls, model: torch.nn.Module) -> Parameters:
+        """Count those of a model."""
+        named = [(name.rpartition(".")[0], p) for name, p in model.named_parameters(remove_duplicate=True)]
+        owned: Counter[str] = Counter()
+        for module, parameter in named:
+            owned[module] += parameter.numel()
+        return cls(owned.total(), sum(p.numel() for _, p in named if p.requires_grad), dict(owned))
+
+
+@dataclass(frozen=True, slots=True)
 class StepTrace:
     """What was seen: every call and every allocation in order, and what had to be assumed."""
 
@@ -45,6 +65,8 @@ class StepTrace:
     timeline: list[LiveBytes]
     guesses: Counter[str]
     balanced_choices: int
+    parameters: Parameters
+    trained: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +110,14 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
     """
     run = _Run(step, settings, tracing)
     with _isolated(), ExitStack() as stack:
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         if tracing.fake is not None:
             stack.enter_context(tracing.fake)
         stack.enter_context(run.places.follow())
         if tracing.symbolic:
             stack.enter_context(kernels_of(settings.device, tracing.device))
+            stack.enter_context(Autocast(settings.device, tracing.device).available())
         stack.enter_context(run.recorder)
         run.run()
     return run.trace()
@@ -100,37 +125,59 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
 
 class _Run:
     def __init__(self, step: Step, settings: StepSettings, tracing: Tracing) -> None:
-        self.step, self.settings, self.device = step, settings, tracing.device
+        self.step, self.settings = step, settings
+        self.device, self.symbolic = tracing.device, tracing.symbolic
         self.places, self.ledger, self.values = Places(step.model), Ledger(), Values(tracing.strict)
         sight = Sight(tracing.device, tracing.symbolic)
         self.recorder = Recorder(self.places, self.ledger, self.values, settings, sight)
         self._state_bytes = 0
+        trainable = any(t.requires_grad for t in (*step.model.parameters(), *_tensors(step)))
+        self.trained = settings.mode == "train" and trainable
         self.ledger.hold(step.model.parameters(), "parameter")
         self.ledger.hold(step.model.buffers(), "buffer")
-        self.ledger.hold((t for t in _leaves(step) if isinstance(t, torch.Tensor)), "input")
+        self.ledger.hold(_tensors(step), "input")
 
     def run(self) -> None:
-        if self.settings.mode == "forward":
-            with torch.no_grad():
-                self._forward()
-            return
+        with ExitStack() as stack:
+            stack.enter_context(Factories(self.device))
+            if self.settings.mode == "forward":
+                stack.enter_context(torch.no_grad())
+            outputs = self._forward()
+            if self.trained:
+                self._backward(outputs)
+        if self.trained:
+            self._optimize()
+
+    def _backward(self, outputs: Any) -> None:
         handles = self._gradients_become_gradients()
-        outputs = self._forward()
-        with Factories(self.device):
+        with self._mixed_precision():
             loss = self.step.loss(outputs, self.step.args, self.step.kwargs)
-            self.places.phase = "backward"
-            loss.backward()  # type: ignore[no-untyped-call]
+        self.places.phase = "backward"
+        loss.backward()  # type: ignore[no-untyped-call]
         for handle in handles:
             handle.remove()
-        self._optimize()
 
     def trace(self) -> StepTrace:
-        moments = timeline(self.ledger.moments, self._state_bytes)
-        return StepTrace(self.recorder.operations, moments, self.values.guesses, self.values.balanced_choices)
+        return StepTrace(
+            self.recorder.operations,
+            timeline(self.ledger.moments, self._state_bytes),
+            self.values.guesses,
+            self.values.balanced_choices,
+            Parameters.of(self.step.model),
+            self.trained,
+        )
 
     def _forward(self) -> Any:
-        with Factories(self.device):
+        with self._mixed_precision():
             return self.step.model(*self.step.args, **self.step.kwargs)
+
+    def _mixed_precision(self) -> AbstractContextManager[Any]:
+        """The autocast region of the target device; a real run has that of the CPU instead."""
+        low = self.settings.arithmetic.autocast
+        if low is None:
+            return nullcontext()
+        target = "cuda" if self.symbolic and self.settings.device != "cpu" else "cpu"
+        return torch.autocast(target, dtype=low)
 
     def _gradients_become_gradients(self) -> list[Any]:
         """A gradient is an activation until it has been accumulated."""
@@ -166,8 +213,9 @@ def _states(optimizer: torch.optim.Optimizer, device: str) -> Iterator[torch.Ten
                 yield tensor
 
 
-def _leaves(step: Step) -> list[Any]:
-    return torch.utils._pytree.tree_leaves((step.args, step.kwargs))
+def _tensors(step: Step) -> list[torch.Tensor]:
+    leaves = torch.utils._pytree.tree_leaves((step.args, step.kwargs))
+    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
 @contextmanager

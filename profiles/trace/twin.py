@@ -11,7 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
-from profiles.trace.values import give_values, is_followed, values_of
+from profiles.trace.values import ValueNeeded, give_values, is_followed, values_of
 
 _COPIES = (torch.Tensor.__deepcopy__,)
 
@@ -42,6 +42,10 @@ class Twins(TorchFunctionMode):
         for buffer in _distinct(model.buffers()):
             self._remember(buffer, self.tensor(buffer))
         twin: torch.nn.Module = self.copy(model)
+        for module in twin.modules():
+            module._compiled_call_impl = None
+            for name, child in module._modules.items():
+                module._modules[name] = None if child is None else original(child)
         return twin
 
     def copy(self, value: Any) -> Any:
@@ -59,6 +63,8 @@ class Twins(TorchFunctionMode):
     def _twin(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self._fake is None and self._device.type == "cpu":
             return tensor.to("cpu", dtype=dtype, copy=True)
+        if tensor.layout is not torch.strided:
+            raise ValueNeeded("the work on a sparse tensor depends on its values")
         with self._fake or nullcontext():
             twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=self._device)
         if (values := values_of(tensor)) is not None and is_followed(tensor):
@@ -84,6 +90,20 @@ class Twins(TorchFunctionMode):
             twin = memo.setdefault(id(original), self.tensor(original))
             return twin
         return func(*args, **(kwargs or {}))
+
+
+def original(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the module behind `torch.compile` and behind wrappers for several devices."""
+    while (inner := _inner(module)) is not None:
+        module = inner
+    return module
+
+
+def _inner(module: torch.nn.Module) -> torch.nn.Module | None:
+    if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+        return module.module  # type: ignore[no-any-return]
+    # Compiled modules are known by their one child: asking for their class would import the compiler.
+    return module._modules.get("_orig_mod")
 
 
 def _distinct(tensors: Iterable[Any]) -> Iterable[Any]:

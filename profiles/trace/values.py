@@ -38,7 +38,6 @@ ASKS_FOR_VALUES = frozenset(
         aten.unique_consecutive,
         aten.repeat_interleave,
         aten.bincount,
-        aten.histc,
     }
 )
 _CHOOSES = {aten.topk: 1, aten.argmax: None, aten.max: 1}
@@ -85,7 +84,8 @@ class Values:
         known, real_args, real_kwargs = _real(args, kwargs)
         if not known:
             return self._guess(func, args)
-        result = func(*real_args, **real_kwargs)
+        with torch._C._DisableTorchDispatch():
+            result = func(*real_args, **real_kwargs)
         return tree_map(lambda r: _symbolic(r, args[0].device) if isinstance(r, torch.Tensor) else r, result)
 
     def follow(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
@@ -104,7 +104,7 @@ class Values:
 
     def _compute(self, func: Any, args: Any, kwargs: Any, outputs: tuple[torch.Tensor, ...]) -> None:
         try:
-            with torch.no_grad():
+            with torch.no_grad(), torch._C._DisableTorchDispatch():
                 result = func(*args, **kwargs)
         except (RuntimeError, NotImplementedError, IndexError, TypeError):
             return  # no CPU kernel for these types: the values stay unknown
