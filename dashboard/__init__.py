@@ -1,1 +1,1 @@
-"""Placeholder docstring."""
+"""What is shown: Streamlit pages and Plotly charts over the estimator; torch is never loaded here."""

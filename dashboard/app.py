@@ -1,0 +1,21 @@
+"""The dashboard's entry script: page set-up, the run in the sidebar, the pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.sidebar import run_choice
+
+VIEWS = Path(__file__).parent / "views"
+
+st.set_page_config(page_title="flopcast", page_icon="⏱️", layout="wide")
+page = st.navigation(
+    [
+        st.Page(VIEWS / "estimate.py", title="Estimate", url_path="estimate", default=True),
+        st.Page(VIEWS / "compare.py", title="Compare", url_path="compare"),
+    ]
+)
+st.session_state["run_choice"] = run_choice()
+page.run()

@@ -1,0 +1,39 @@
+"""Colours and marker shapes: Okabe and Ito's palette, told apart without colour vision; one of each a device kind.
+
+Source: M. Okabe and K. Ito, "Color Universal Design", 2008, https://jfly.uni-koeln.de/color/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+ORANGE: Final = "#E69F00"
+SKY: Final = "#56B4E9"
+GREEN: Final = "#009E73"
+BLUE: Final = "#0072B2"
+VERMILION: Final = "#D55E00"
+PURPLE: Final = "#CC79A7"
+GREY: Final = "#8A8A8A"
+
+
+@dataclass(frozen=True, slots=True)
+class KindStyle:
+    """How one kind of device is drawn: name in the legend, colour and marker, so that colour is never alone."""
+
+    label: str
+    colour: str
+    marker: str
+
+
+KINDS: Final[dict[str, KindStyle]] = {
+    "gpu": KindStyle("GPU", BLUE, "circle"),
+    "tpu": KindStyle("TPU", ORANGE, "diamond"),
+    "cpu": KindStyle("CPU", GREEN, "square"),
+    "npu": KindStyle("NPU", PURPLE, "triangle-up"),
+    "fpga": KindStyle("FPGA", VERMILION, "cross"),
+    "edge": KindStyle("Edge", SKY, "star"),
+    "mobile": KindStyle("Mobile", GREY, "hexagon"),
+}
+
+BOUNDS: Final[dict[str, str]] = {"compute": BLUE, "memory": ORANGE, "launch": PURPLE, "network": VERMILION}
