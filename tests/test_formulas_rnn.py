@@ -83,24 +83,8 @@ def test_backward(by_input: bool, by_weight: bool) -> None:
 
 def test_packed_sequences_count_their_tokens() -> None:
     state, sizes = spec(1, 4, HIDDEN), (4, 3, 3, 1)
-    args = (
-        spec(11, INPUT),
-        weights(3, 1, 1),
-        4,
-        None,
-        state,
-        None,
-        3,
-        HIDDEN,
-        0,
-        1,
-        False,
-        0.0,
-        True,
-        False,
-        sizes,
-        None,
-    )
+    settings = (3, HIDDEN, 0, 1, False, 0.0, True, False, sizes, None)
+    args = (spec(11, INPUT), weights(3, 1, 1), 4, None, state, None, *settings)
     assert cost("aten._cudnn_rnn", *args, out=(spec(11, HIDDEN),)).flops == 2 * 11 * 3 * HIDDEN * (INPUT + HIDDEN)
 
 

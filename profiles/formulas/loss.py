@@ -91,6 +91,19 @@ def ctc_loss(call: Call) -> Cost:
     return vector_cost(call, FAMILY, _CTC_STEP * elements(call.outputs[-1]))
 
 
+@register_formula("aten._cudnn_ctc_loss", "aten.miopen_ctc_loss")
+def cudnn_ctc_loss(call: Call) -> Cost:
+    """(log_probs, targets, ...): forward and backward variables and the gradient in one call.
+
+    Packed targets tell only the sum of their lengths; equal lengths are assumed then.
+    """
+    time, batch, _ = call.tensor(0).shape
+    targets = call.tensor(1).shape
+    states = 2 * (targets[-1] if len(targets) == 2 else targets[0] // max(batch, 1)) + 1
+    flops = (2 * _CTC_STEP + 5) * time * batch * states + 3 * elements(call.tensor(0))
+    return vector_cost(call, FAMILY, flops)
+
+
 @register_formula("aten._ctc_loss_backward")
 def ctc_loss_backward(call: Call) -> Cost:
     """(grad, log_probs, targets, lengths, lengths, nll, log_alpha, ...): backward variables, then the gradient."""

@@ -122,6 +122,15 @@ def matmul(call: Call) -> Cost:
     return matrix_cost(call, Product(m, n, left[-1], call.output_elements // max(m * n, 1)))
 
 
+@register_formula("aten.matmul_backward")
+def matmul_backward(call: Call) -> Cost:
+    """(grad, left, right, mask): as many multiply-adds as the forward pass for each gradient that is wanted."""
+    gradient, left = call.tensor(0), call.tensor(1)
+    columns = gradient.shape[-1] if len(call.tensor(2).shape) > 1 else 1
+    product = Product(elements(gradient) // max(columns, 1), columns, left.shape[-1])
+    return matrix_cost(call, product, times=sum(call.flags(3, "mask")))
+
+
 @register_formula("aten.inner")
 def inner(call: Call) -> Cost:
     """(..., k) with (..., k): one dot product per output element."""

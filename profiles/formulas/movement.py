@@ -17,7 +17,7 @@ _VIEWS = (
     "crow_indices col_indices ccol_indices row_indices _coalesced contiguous type_as to requires_grad _fw_primal "
     "_make_dual _unpack_dual slice_inverse _lazy_clone _add_batch_dim _remove_batch_dim _nested_view_from_buffer "
     "_nested_view_from_jagged _nested_get_values _nested_get_offsets _nested_get_lengths _nested_get_min_seqlen "
-    "_nested_get_max_seqlen _nested_get_ragged_idx _nested_get_jagged_dummy"
+    "_nested_get_max_seqlen _nested_get_ragged_idx _nested_get_jagged_dummy _sparse_broadcast_to"
 )
 """Another look at the same memory. A reshape or contiguous that has to copy arrives as a clone of its own."""
 
@@ -34,7 +34,8 @@ _QUESTIONS = (
     "_functional_sym_constrain_range_for_size _make_dep_token record_stream resize resize_as _resize_output "
     "_linalg_check_errors _nested_tensor_size _nested_tensor_strides _nested_tensor_storage_offsets "
     "_validate_sparse_coo_tensor_args _validate_compressed_sparse_indices _shape_as_tensor "
-    "_cufft_get_plan_cache_size _propagate_xla_data"
+    "_cufft_get_plan_cache_size _propagate_xla_data sparse_resize sparse_resize_and_clear resize_as_sparse "
+    "_nested_compute_contiguous_strides_offsets"
 )
 """Questions about a tensor and checks; no data moves."""
 
@@ -43,7 +44,7 @@ _UNWRITTEN = (
     "_empty_affine_quantized _empty_per_channel_affine_quantized _sparse_coo_tensor_with_dims "
     "_sparse_coo_tensor_with_dims_and_tensors _sparse_coo_tensor_unsafe sparse_coo_tensor sparse_csr_tensor "
     "_sparse_csr_tensor_unsafe _sparse_compressed_tensor_unsafe sparse_compressed_tensor "
-    "_new_zeros_with_same_feature_meta _spdiags _cudnn_init_dropout_state"
+    "_new_zeros_with_same_feature_meta _spdiags _cudnn_init_dropout_state _sparse_compressed_tensor_with_dims"
 )
 """Memory that is reserved but not written, or put together from tensors that are there."""
 
@@ -72,7 +73,10 @@ _COPIES = (
     "_padded_dense_to_jagged_forward _nested_tensor_from_tensor_list _autocast_to_reduced_precision "
     "_autocast_to_full_precision _cast_Float _cast_Half _cast_Double _cast_Int _cast_Long _cast_Byte _cast_Char "
     "_cast_Short chalf fft_fftshift fft_ifftshift _convert_weight_to_int4pack _convert_weight_to_int4pack_for_cpu "
-    "_saturate_weight_to_fp16 lu_unpack"
+    "_saturate_weight_to_fp16 lu_unpack _make_per_channel_quantized_tensor _make_per_tensor_quantized_tensor "
+    "_nested_get_values_copy _nested_select_backward _nested_tensor_from_mask_left_aligned "
+    "_nested_view_from_buffer_copy _nested_view_from_jagged_copy _sparse_broadcast_to_copy row_indices_copy "
+    "ccol_indices_copy _make_dual_copy _convert_indices_from_coo_to_csr _convert_indices_from_csr_to_coo"
 )
 """Inputs read once, outputs written once."""
 
@@ -87,7 +91,16 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(f"aten.{name}" for name in text.split())
 
 
-register_formula(*_names(_VIEWS), *_names(_QUESTIONS), *_names(_UNWRITTEN), "prim.device", "prims.view_of")(view_cost)
+_PROFILER = (
+    "profiler._record_function_enter",
+    "profiler._record_function_enter_new",
+    "profiler._record_function_exit",
+    "profiler._call_end_callbacks_on_jit_fut",
+)
+"""Marks that torch sets for its own profiler."""
+
+register_formula(*_names(_VIEWS), *_names(_QUESTIONS), *_names(_UNWRITTEN))(view_cost)
+register_formula(*_PROFILER, "prim.device", "prims.view_of")(view_cost)
 register_formula(*_names(_FILLED))(write_cost)
 register_formula(*_names(_COPIES))(movement_cost)
 

@@ -29,15 +29,17 @@ def _pool(dims: int, kernel: int, backward: bool) -> Callable[[Call], Cost]:
     return formula
 
 
-for _dims in (1, 2, 3):
-    register_formula(f"aten.avg_pool{_dims}d", f"aten.max_pool{_dims}d", f"aten.max_pool{_dims}d_with_indices")(
-        _pool(_dims, kernel=1, backward=False)
-    )
-    register_formula(f"aten.mkldnn_max_pool{_dims}d", f"aten.quantized_max_pool{_dims}d")(
-        _pool(_dims, kernel=1, backward=False)
-    )
+_FORWARD = {
+    1: "avg_pool1d max_pool1d quantized_max_pool1d",
+    2: ("avg_pool2d max_pool2d max_pool2d_with_indices mkldnn_max_pool2d quantized_max_pool2d fractional_max_pool2d"),
+    3: ("avg_pool3d max_pool3d max_pool3d_with_indices mkldnn_max_pool3d quantized_max_pool3d fractional_max_pool3d"),
+}
+"""Operators whose kernel size is argument 1, by number of dimensions."""
+
+for _dims, _names in _FORWARD.items():
+    register_formula(*(f"aten.{name}" for name in _names.split()))(_pool(_dims, kernel=1, backward=False))
+for _dims in (2, 3):
     register_formula(f"aten.avg_pool{_dims}d_backward")(_pool(_dims, kernel=2, backward=True))
-    register_formula(f"aten.fractional_max_pool{_dims}d")(_pool(_dims, kernel=1, backward=False))
 
 
 def _touched(inputs: int, outputs: int) -> int:
@@ -57,15 +59,19 @@ def _adaptive(dims: int, backward: bool) -> Callable[[Call], Cost]:
     return formula
 
 
-for _dims in (1, 2, 3):
-    register_formula(
-        f"aten.adaptive_avg_pool{_dims}d", f"aten._adaptive_avg_pool{_dims}d", f"aten.adaptive_max_pool{_dims}d"
-    )(_adaptive(_dims, backward=False))
-    register_formula(f"aten.adaptive_avg_pool{_dims}d_backward", f"aten._adaptive_avg_pool{_dims}d_backward")(
-        _adaptive(_dims, backward=True)
-    )
-register_formula("aten.mkldnn_adaptive_avg_pool2d")(_adaptive(2, backward=False))
-register_formula("aten.mkldnn_adaptive_avg_pool2d_backward")(_adaptive(2, backward=True))
+_ADAPTIVE = {
+    1: "adaptive_avg_pool1d adaptive_max_pool1d",
+    2: "adaptive_avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d mkldnn_adaptive_avg_pool2d",
+    3: "adaptive_avg_pool3d _adaptive_avg_pool3d adaptive_max_pool3d",
+}
+_ADAPTIVE_BACKWARD = {
+    2: "_adaptive_avg_pool2d_backward mkldnn_adaptive_avg_pool2d_backward",
+    3: "_adaptive_avg_pool3d_backward adaptive_avg_pool3d_backward",
+}
+for _dims, _names in _ADAPTIVE.items():
+    register_formula(*(f"aten.{name}" for name in _names.split()))(_adaptive(_dims, backward=False))
+for _dims, _names in _ADAPTIVE_BACKWARD.items():
+    register_formula(*(f"aten.{name}" for name in _names.split()))(_adaptive(_dims, backward=True))
 
 _BY_INDEX = (
     "max_pool2d_with_indices_backward max_pool3d_with_indices_backward max_pool2d_backward "

@@ -102,6 +102,7 @@ _PER_ELEMENT: Mapping[str, int] = MappingProxyType(
         "aten.fake_quantize_per_channel_affine_cachemask_backward": 1,
         "aten.fused_moving_avg_obs_fake_quant": 10,  # minimum, maximum, then as above
         "aten._fused_moving_avg_obs_fq_helper": 10,
+        "aten._fused_moving_avg_obs_fq_helper_functional": 10,
         "aten._choose_qparams_per_tensor": 2,
         "aten.choose_qparams_optimized": 2,
         "quantized.add": 1,
