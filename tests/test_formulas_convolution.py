@@ -27,14 +27,14 @@ def backward(
 def test_plain() -> None:
     found = forward(spec(2, 3, 10, 10), spec(16, 3, 3, 3), spec(2, 16, 8, 8))
     assert found.flops == 2 * (2 * 16 * 8 * 8) * (3 * 3 * 3)
-    assert found.dims == (("m", 2 * 8 * 8), ("n", 16), ("k", 27), ("batch", 1))
+    assert found.dims == (("m", 2 * 8 * 8), ("n", 16), ("k", 27), ("batch", 1), ("kernel", 9), ("positions", 200))
     assert found.family == "convolution" and found.engine == "matrix"
 
 
 def test_grouped() -> None:
     found = forward(spec(2, 8, 10, 10), spec(16, 2, 3, 3), spec(2, 16, 8, 8), groups=4)
     assert found.flops == 2 * (2 * 16 * 8 * 8) * (2 * 3 * 3)
-    assert found.dims == (("m", 2 * 8 * 8), ("n", 4), ("k", 18), ("batch", 4))
+    assert found.dims == (("m", 2 * 8 * 8), ("n", 4), ("k", 18), ("batch", 4), ("kernel", 9), ("positions", 200))
 
 
 def test_depthwise() -> None:

@@ -28,11 +28,23 @@ def implicit_product(mapped: TensorSpec, weight: TensorSpec, groups: int) -> Pro
     return Product(positions, weight.shape[0] // groups, size(weight.shape[1:]), groups)
 
 
+def shape_dims(other: TensorSpec, weight: TensorSpec, groups: int) -> dict[str, int]:
+    """Elements of the kernel, and positions of the map that is not summed for (their ratio to m is the stride).
+
+    They decide which algorithm a library picks: a 3 x 3 kernel of stride 1 may run as Winograd's.
+    """
+    channels = weight.shape[1] * groups
+    return {"kernel": size(weight.shape[2:]), "positions": elements(other) // max(channels, 1)}
+
+
 def _forward(call: Call, transposed: bool, groups: int, bias: object) -> Cost:
     """Cost of input (0) and weight (1) of any of the forward operators."""
-    mapped = call.tensor(0) if transposed else call.outputs[0]
+    maps = (call.outputs[0], call.tensor(0))
+    mapped, other = maps[::-1] if transposed else maps
     product = implicit_product(mapped, call.tensor(1), groups)
-    return matrix_cost(call, product, "convolution", vector_flops=0 if bias is None else call.output_elements)
+    more_dims = shape_dims(other, call.tensor(1), groups)
+    vector_flops = 0 if bias is None else call.output_elements
+    return matrix_cost(call, product, "convolution", vector_flops=vector_flops, **more_dims)
 
 
 @register_formula("aten.convolution", "aten._convolution", "aten.convolution_overrideable")
@@ -147,8 +159,10 @@ def _backward(call: Call, transposed: bool, groups: int, mask: tuple[bool, ...])
     by_input, by_weight, by_bias = mask
     bias_flops = elements(gradient) if by_bias else 0
     if by_input or by_weight:
-        product = implicit_product(mapped if transposed else gradient, weight, groups)
-        cost = matrix_cost(call, product, "convolution", by_input + by_weight, vector_flops=bias_flops)
+        summed, other = (mapped, gradient) if transposed else (gradient, mapped)
+        product = implicit_product(summed, weight, groups)
+        more_dims = {"vector_flops": bias_flops, **shape_dims(other, weight, groups)}
+        cost = matrix_cost(call, product, "convolution", by_input + by_weight, **more_dims)
     else:
         cost = vector_cost(call, "convolution", bias_flops)
     read = tensor_bytes(gradient) + by_input * tensor_bytes(weight) + by_weight * tensor_bytes(mapped)
