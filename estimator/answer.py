@@ -84,7 +84,7 @@ def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
     if found.fits is False and found.capacity_bytes is not None:
         rentable = work.rentable(database)
         text = shortage(need, device.id, found.capacity_bytes)
-        return replace(found, why_not=WhyNot("memory", f"{text}\n{remedies(need, replica.micro_batch_size, rentable)}"))
+        return replace(found, why_not=WhyNot("memory", f"{text}\n{remedies(need, found.capacity_bytes, rentable)}"))
     if part.memory_bandwidth_bytes_per_s is None:
         return replace(found, why_not=WhyNot("figures", f"no memory bandwidth of {device.id} is known"))
     link = ring_link(cluster.fabric, replica.replicas)

@@ -32,7 +32,7 @@ def estimate(
     run
         the training run
     device
-        a device or its exact id, name or alias
+        exact id, name or alias of a device in the database, or a device of your own
     count
         devices (packages as they are rented; a package of two dies runs two replicas)
     offer
@@ -52,9 +52,11 @@ def estimate(
     >>> estimate(run, "h100-sxm", count=8).run_time_s  # doctest: +SKIP
     """
     database = database or hardware_db.load()
+    if not isinstance(device, str):
+        database = database.with_devices([device])
     found = database.device(device) if isinstance(device, str) else device
-    check_count(count)
     work = Workload(run)
+    check_count(work, count)
     offers = [offer] if offer else database.offers(device=found.id, pricing="on_demand")
     if not offers:
         return unpriced(work, database, found, count)

@@ -11,13 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from hardware_db.units import format_bytes
+from profiles.timeline import HOLDERS, LiveBytes
 
 if TYPE_CHECKING:
     from hardware_db import Device
     from profiles.model_profile import ModelProfile
     from profiles.records import MemoryFootprint
-    from profiles.timeline import LiveBytes
+
+
+_GRADIENTS: Final = HOLDERS.index("gradient_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +111,14 @@ def gradient_bytes(profile: ModelProfile, parameter_bytes: int) -> int:
     return round(parameter_bytes * profile.trainable_parameters / profile.parameters)
 
 
-def need(profile: ModelProfile, replica: Replica, kind: str) -> MemoryNeed:
+def need(profile: ModelProfile, peak: MemoryFootprint | LiveBytes, replica: Replica, kind: str) -> MemoryNeed:
     """Return what one device of `kind` must hold for this replica.
 
-    `profile` is already at the replica's micro-batch. With gradient accumulation all gradients live through the whole
-    step; between replicas DistributedDataParallel keeps a second copy of them in its buckets (the default
+    `peak` is `peak_of` the profile at the replica's micro-batch. With gradient accumulation all gradients live through
+    the whole step; between replicas DistributedDataParallel keeps a second copy of them in its buckets (the default
     gradient_as_bucket_view=False).
     """
-    parameters = profile.memory.parameter_bytes
-    gradients = gradient_bytes(profile, parameters)
-    peak = _accumulating_peak(profile) if replica.accumulates else profile.memory
+    gradients = gradient_bytes(profile, peak.parameter_bytes)
     kept = gradients if replica.accumulates else peak.gradient_bytes
     buckets = gradients if replica.replicas > 1 else 0
     overhead = OVERHEADS.get(kind, ACCELERATOR)
@@ -130,9 +133,16 @@ def need(profile: ModelProfile, replica: Replica, kind: str) -> MemoryNeed:
     return MemoryNeed(*tensors, overhead.context_bytes + round(overhead.allocator_share * sum(tensors)))
 
 
-def _accumulating_peak(profile: ModelProfile) -> LiveBytes | MemoryFootprint:
-    """Return the moment with the most live bytes where all gradients are alive all the time."""
-    return max(profile.trace.timeline, key=lambda moment: moment.total_bytes - moment.gradient_bytes)
+def peak_of(profile: ModelProfile, *, accumulates: bool) -> MemoryFootprint | LiveBytes:
+    """Return the moment with the most live bytes; with accumulation all gradients are alive at every moment."""
+    timeline = profile.trace.current.timeline
+    if not accumulates or not timeline.moments:
+        return profile.memory
+    sizes = timeline.sizes.at(profile.batch_size, profile.sequence_length)
+    live = sizes[np.array([rows for *_, rows in timeline.moments])]
+    highest = int((live.sum(axis=1) - live[:, _GRADIENTS]).argmax())
+    _, phase, module, _ = timeline.moments[highest]
+    return LiveBytes(phase, module, *map(int, live[highest]))
 
 
 def shortage(needed: MemoryNeed, device_id: str, capacity_bytes: int) -> str:
@@ -141,11 +151,11 @@ def shortage(needed: MemoryNeed, device_id: str, capacity_bytes: int) -> str:
     return f"needs {format_bytes(needed.total_bytes)} a device, {device_id} has {format_bytes(capacity_bytes)}: {held}"
 
 
-def remedies(needed: MemoryNeed, micro_batch_size: int, devices: Iterable[Device]) -> str:
-    """Return what would make it fit: a smaller micro-batch, checkpointing, or devices that have the memory."""
-    ways = [f"micro-batch below {micro_batch_size}"] if micro_batch_size > 1 else []
-    if needed.activation_bytes > needed.total_bytes / 3:
-        ways.append(f"activation checkpointing (activations hold {format_bytes(needed.activation_bytes)})")
+def remedies(needed: MemoryNeed, capacity_bytes: int, devices: Iterable[Device]) -> str:
+    """Return what would make it fit: activation checkpointing where the rest fits, or devices that have the memory."""
+    ways = []
+    if needed.total_bytes - needed.activation_bytes < capacity_bytes:
+        ways.append(f"less activations (they hold {format_bytes(needed.activation_bytes)}): activation checkpointing")
     large = sorted(
         (device.usable_memory_bytes, device.id)
         for device in devices

@@ -37,8 +37,11 @@ FUSIBLE: Final = ("activation", "elementwise", "normalisation", "softmax", "copy
 
 ROW_WISE: Final = ("normalisation", "softmax")
 
-COMPUTED_IN: Final[Mapping[str, str]] = {"float16": "float32", "bfloat16": "float32", "float8": "float32"}
-"""Element-wise arithmetic runs in wider registers (PyTorch's opmath type) and at their rate."""
+COMPUTED_IN: Final[Mapping[str, str]] = dict.fromkeys(
+    ("float16", "bfloat16", "float8", "int64", "int32", "int16", "int8", "uint8", "bool"), "float32"
+)
+"""Element-wise arithmetic in short floats runs in float32 registers (PyTorch's opmath type), at their rate. Indices and
+masks are counted at the same rate: nobody publishes one for integers, and they are a millionth of the work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,15 +62,15 @@ class Survey:
         Raises
         ------
         UsageError
-            there is no run, or a count below 1
+            there is no run, a count below 1, or a batch that does not divide over a count
         """
         runs = list(run) if isinstance(run, Sequence) else [run]
         if not runs:
             raise UsageError("estimate_all needs at least one run")
+        works = tuple(Workload(each) for each in runs)
         for count in choice.get("counts") or ():
-            check_count(count)
-        database = choice.get("database") or hardware_db.load()
-        return cls(tuple(Workload(each) for each in runs), choice, database)
+            check_count(works[0], count)
+        return cls(works, choice, choice.get("database") or hardware_db.load())
 
     def estimates(self) -> Estimates:
         """Estimate every device that has an offer, cheapest first.
@@ -134,8 +134,6 @@ class Survey:
                 return on_offer(work, self.database, offer, count)
             return unpriced(work, self.database, device, count)
         except UsageError as error:
-            if self.choice.get("counts"):
-                raise
             rental = rent(offer, count) if offer else None
             return Estimate(work.run, Answer(device, count, why_not=WhyNot("batch", str(error))), rental)
 
@@ -156,7 +154,8 @@ def unpriced(work: Workload, database: Database, device: Device, count: int) -> 
     return priced(work, answer(work, database, Cluster(device, count, fabric_of(device, None, None))), None)
 
 
-def check_count(count: int) -> None:
-    """Refuse counts below 1."""
+def check_count(work: Workload, count: int) -> None:
+    """Refuse counts below 1 and those over which the batch does not divide."""
     if count < 1:
         raise UsageError(f"count must be 1 or more; given: {count}")
+    work.samples_each(count, "device")

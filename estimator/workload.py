@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
-from estimator.memory import MemoryNeed, Replica, need
+from estimator.memory import MemoryNeed, Replica, need, peak_of
 from estimator.run import batch_multiple
 from hardware_db.errors import UsageError
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from estimator.run import TrainingRun
     from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
+    from profiles.records import MemoryFootprint
     from profiles.tables import OperationTable
+    from profiles.timeline import LiveBytes
 
 
 class Workload:
@@ -28,6 +31,7 @@ class Workload:
         self._needs: dict[tuple[Replica, str], MemoryNeed] = {}
         self._rentable: tuple[Device, ...] | None = None
         self._answers: dict[Hashable, Answer] = {}
+        self._peaks: dict[tuple[int, bool], MemoryFootprint | LiveBytes] = {}
         self._flops: dict[tuple[str, int], int] = {}
 
     def at(self, micro_batch_size: int) -> ModelProfile:
@@ -49,8 +53,15 @@ class Workload:
         """Return what a device of this kind must hold."""
         key = (replica, kind)
         if key not in self._needs:
-            self._needs[key] = need(self.at(replica.micro_batch_size), replica, kind)
+            profile = self.at(replica.micro_batch_size)
+            self._needs[key] = need(profile, self._peak(profile, replica.accumulates), replica, kind)
         return self._needs[key]
+
+    def _peak(self, profile: ModelProfile, accumulates: bool) -> MemoryFootprint | LiveBytes:
+        key = (profile.batch_size, accumulates)
+        if key not in self._peaks:
+            self._peaks[key] = peak_of(profile, accumulates=accumulates)
+        return self._peaks[key]
 
     def remembered(self, key: Hashable, compute: Callable[[], Answer]) -> Answer:
         """Return the answer under this key, working it out the first time."""
@@ -96,15 +107,15 @@ class Workload:
         if capacity_bytes is None:
             recorded = self.run.profile.batch_size
             return next((c for c in choices if c.micro_batch_size <= recorded), choices[-1])
-        fitting = (c for c in choices if self.need(c, kind).total_bytes <= capacity_bytes)
-        return next(fitting, choices[-1])
+        first = bisect_left(choices, True, key=lambda c: self.need(c, kind).total_bytes <= capacity_bytes)
+        return choices[min(first, len(choices) - 1)]
 
     @staticmethod
     def _replica(micro_batch_size: int, share: int, replicas: int) -> Replica:
         return Replica(micro_batch_size, accumulates=micro_batch_size < share, replicas=replicas)
 
-    def samples_each(self, replicas: int) -> int:
-        """Return the samples of a step that each replica puts through.
+    def samples_each(self, replicas: int, name: str = "replica") -> int:
+        """Return the samples of a step that each replica (or what `name` calls it) puts through.
 
         Raises
         ------
@@ -117,10 +128,8 @@ class Workload:
             sized = f" × micro-batch {micro}" if micro > 1 else ""
             lower, upper = batch // unit * unit, -(-batch // unit) * unit
             nearest = upper if not lower or upper - batch <= batch - lower else lower
-            raise UsageError(
-                f"batch size {batch} over {replicas} device{'s' * (replicas > 1)}{sized} leaves a remainder. "
-                f"Nearest: {nearest}"
-            )
+            over = f"{replicas} {name}{'s' * (replicas > 1)}{sized}"
+            raise UsageError(f"batch size {batch} over {over} leaves a remainder. Nearest: {nearest}")
         return batch // replicas
 
     def _micro_batches(self, share: int) -> list[int]:

@@ -4,15 +4,19 @@ import pytest
 from hand_made import LAYERS, PARAMETERS, WIDTH, database, device, offer, profile
 
 from estimator import TrainingRun, estimate, estimate_all
-from estimator.memory import ACCELERATOR, Replica, need
+from estimator.memory import ACCELERATOR, Replica, need, peak_of
 from estimator.workload import Workload
 
 SMALL = profile().at(batch_size=8, sequence_length=16)
 ROW = 2 * 8 * 16 * WIDTH
 
 
+def needed(at_size, replica, kind):
+    return need(at_size, peak_of(at_size, accumulates=replica.accumulates), replica, kind)
+
+
 def test_parts_by_hand_without_accumulation():
-    found = need(SMALL, Replica(8, accumulates=False, replicas=1), "gpu")
+    found = needed(SMALL, Replica(8, accumulates=False, replicas=1), "gpu")
     # the peak is the optimizer step here: weights, gradients and two states, no activations
     assert (found.parameter_bytes, found.gradient_bytes, found.optimizer_state_bytes) == (
         2 * PARAMETERS,
@@ -26,24 +30,24 @@ def test_parts_by_hand_without_accumulation():
 
 
 def test_accumulated_gradients_live_beside_the_activations():
-    found = need(SMALL, Replica(8, accumulates=True, replicas=1), "gpu")
+    found = needed(SMALL, Replica(8, accumulates=True, replicas=1), "gpu")
     assert found.gradient_bytes == 2 * PARAMETERS
     assert found.activation_bytes == LAYERS * ROW  # the end of the forward pass is the peak now
 
 
 def test_replicas_keep_buckets():
-    alone, shared = (need(SMALL, Replica(8, False, replicas), "gpu") for replicas in (1, 8))
+    alone, shared = (needed(SMALL, Replica(8, False, replicas), "gpu") for replicas in (1, 8))
     assert shared.bucket_bytes == 2 * PARAMETERS
     assert shared.live_bytes - alone.live_bytes == 2 * PARAMETERS
 
 
 def test_frozen_parameters_have_no_gradients():
     frozen = profile(trainable_parameters=PARAMETERS // 4).at(8, 16)
-    assert need(frozen, Replica(8, True, 1), "gpu").gradient_bytes == PARAMETERS // 2
+    assert needed(frozen, Replica(8, True, 1), "gpu").gradient_bytes == PARAMETERS // 2
 
 
 def test_parts_sum_up():
-    found = need(SMALL, Replica(8, True, 8), "cpu")
+    found = needed(SMALL, Replica(8, True, 8), "cpu")
     assert sum(found.parts.values()) == found.total_bytes
     assert list(found.parts.values()) == sorted(found.parts.values(), reverse=True)
 
@@ -61,7 +65,7 @@ def test_the_largest_micro_batch_that_fits_is_taken():
 
 def test_a_micro_batch_that_is_asked_for_is_kept():
     run = TrainingRun(profile(), steps=1, global_batch_size=64, micro_batch_size=4)
-    row = estimate(run, device(), database=database([device()], []))
+    row = estimate(run, device(), database=database([device()], [offer()]))
     assert (row.micro_batch_size, row.gradient_accumulation_steps) == (4, 16)
 
 
@@ -90,13 +94,18 @@ def test_devices_that_fit_come_first(full):
 
 def test_checkpointing_is_named_where_activations_are_the_problem():
     run = TrainingRun(profile(), steps=1, global_batch_size=64, micro_batch_size=64, sequence_length=1024)
-    row = estimate(run, device(memory_bytes=10**9), database=database([device()], []))
-    assert "micro-batch below 64 · activation checkpointing (activations hold 1.34 GB)" in row.why_not
+    offers = [offer(), offer("vast")]
+    row = estimate(run, device(memory_bytes=10**9), database=database([device("vast")], offers))
+    assert "less activations (they hold 1.34 GB): activation checkpointing · vast (80.0 GB)" in row.why_not
+
+
+def test_checkpointing_is_not_named_where_the_state_alone_is_too_large(full):
+    assert "checkpointing" not in next(row for row in full if row.device.id == "tiny").why_not
 
 
 def test_an_unknown_capacity_is_neither_fit_nor_not():
     run = TrainingRun(profile(), steps=1)
-    row = estimate(run, device(memory_bytes=None), database=database([device()], []))
+    row = estimate(run, device(memory_bytes=None), database=database([device()], [offer()]))
     assert row.fits is None and row.memory_bytes is None and row.run_time_s > 0
     assert row.micro_batch_size == 2  # the profile's own
 

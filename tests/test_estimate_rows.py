@@ -159,6 +159,15 @@ def test_a_batch_that_does_not_divide():
     assert [row.count for row in by_default if row.device.id == "big"] == [1]
 
 
+def test_a_package_of_two_that_cannot_share_the_batch_is_a_row_not_a_failure():
+    pair = device("pair", logical_devices=2)
+    rows = estimate_all(RUN, counts=[256], database=database([*DEVICES, pair], [offer("pair", 4), offer("big", 8)]))
+    row = row_of(rows, "pair", 256)
+    assert row.why_not_kind == "batch"
+    assert row.why_not == "batch size 256 over 512 replicas leaves a remainder. Nearest: 512"
+    assert row_of(rows, "big", 256).run_time_s > 0
+
+
 def test_a_count_below_one():
     with pytest.raises(UsageError, match="count must be 1 or more; given: 0"):
         estimate(RUN, "big", 0, database=DB)
@@ -285,3 +294,10 @@ def test_cost_grows_with_the_work(batch, tokens):
     once, twice = (estimate(each, "big", database=DB) for each in (run, run.replace(tokens=2 * tokens)))
     assert twice.cost_usd >= once.cost_usd
     assert twice.step_time_s == once.step_time_s
+
+
+def test_a_device_of_your_own_takes_the_place_of_the_published_one():
+    slower = device("big", matrix_peaks={"bfloat16": 100e12})
+    own, published = estimate(RUN, slower, database=DB), estimate(RUN, "big", database=DB)
+    assert own.step_time_s > 3 * published.step_time_s
+    assert own.offer.usd_per_hour == published.offer.usd_per_hour
