@@ -78,6 +78,11 @@ class DeclaredModel:
     layers: int | None = None
     hidden_size: int | None = None
 
+    def forward_flops_per_token(self, sequence_length: int) -> int:
+        """FLOPs of the forward pass for one token; the backward pass takes twice as many."""
+        attention = 4 * (self.layers or 0) * (self.hidden_size or 0) * sequence_length
+        return 2 * self.active_parameters + attention
+
 
 @dataclass(frozen=True)
 class ModelDefinition:

@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hardware_db.errors import ModelError, UsageError
-from profiles.models import huggingface, user_models, zoo
+from profiles.models import declared, huggingface, image_packages, user_models, zoo
 from profiles.models.definition import ModelDefinition
 from profiles.models.input_text import InputSpec
 
 Resolver = Callable[[str, "Path | None"], ModelDefinition]
 
-_PREFIXES: dict[str, Resolver] = {"hf": huggingface.resolve}
+_PREFIXES: dict[str, Resolver] = {
+    "hf": huggingface.resolve,
+    "timm": image_packages.resolve_timm,
+    "torchvision": image_packages.resolve_torchvision,
+}
 _SUFFIXES: dict[str, Resolver] = {".json": huggingface.resolve}
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib")
 
@@ -42,6 +46,8 @@ def _data(text: str, prefix: str, rest: str, base: Path | None) -> ModelDefiniti
     """Everything that is not the user's code."""
     if prefix in _PREFIXES:
         return _PREFIXES[prefix](rest, base)
+    if text.startswith(("params=", "params =")):
+        return declared.resolve(text, base)
     suffix = Path(text.partition("#")[0].partition(",")[0]).suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix](text, base)

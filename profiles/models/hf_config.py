@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware_db.errors import ModelError, UnknownModel, UsageError
+from profiles.models import torchvision_shim
 from profiles.models.hf_spec import HuggingFaceSpec
 from profiles.models.hf_tables import heads
 from profiles.models.suggest import did_you_mean
@@ -28,6 +29,7 @@ def quiet_offline() -> None:
 def configuration(spec: HuggingFaceSpec) -> Any:
     """Make the configuration object. Raises UsageError for an option that it does not have or refuses."""
     quiet_offline()
+    torchvision_shim.prepare()
     from transformers import CONFIG_MAPPING
 
     kind = CONFIG_MAPPING[spec.model_type]

@@ -38,8 +38,7 @@ class HuggingFaceSpec:
 def parse(text: str, base: Path | None) -> HuggingFaceSpec:
     """Read what follows "hf:". Raises UsageError for a malformed option, UnknownModel for a missing file."""
     body, _, head = text.partition("#")
-    first, *pairs = split_options(body)
-    given = dict(_pair(pair) for pair in pairs)
+    first, given = parse_options(body)
     config = {"model_type": first}
     if first.endswith(".json"):
         config = read_config(first, base)
@@ -50,6 +49,12 @@ def parse(text: str, base: Path | None) -> HuggingFaceSpec:
     run = {key: value for key, value in given.items() if key in RUN_OPTIONS}
     typed = tuple(key for key in given if key not in RUN_OPTIONS)
     return HuggingFaceSpec(config["model_type"], options, typed, run, head or _architecture(config))
+
+
+def parse_options(text: str) -> tuple[str, dict[str, Any]]:
+    """Read "name,key=value,..." into the name and its options. Raises UsageError for a malformed option."""
+    name, *pairs = split_options(text)
+    return name, dict(_pair(pair) for pair in pairs)
 
 
 def read_config(path: str, base: Path | None) -> dict[str, Any]:

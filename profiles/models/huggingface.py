@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hardware_db.errors import UsageError
 from profiles.models import hf_spec
 from profiles.models.definition import Arguments, Depth, ModelDefinition
 from profiles.models.hf_labels import LABEL_NAMES
@@ -21,6 +23,12 @@ DEFAULT_SEQUENCE = 512
 LONGEST_DEFAULT_SEQUENCE = 1024
 # Raw audio at 16 kHz: ten seconds.
 DEFAULT_SAMPLES = 160_000
+# Model types that learn an embedding per position, and how many of these no token ever gets.
+_LEARNED_POSITIONS = {
+    "albert": 0, "bart": 0, "bert": 0, "biogpt": 0, "blenderbot": 0, "clip": 0, "distilbert": 0, "electra": 0,
+    "gpt2": 0, "gpt_bigcode": 0, "gpt_neo": 0, "mbart": 0, "openai-gpt": 0, "opt": 0, "siglip": 0, "whisper": 0,
+    "camembert": 2, "data2vec-text": 2, "mpnet": 2, "roberta": 2, "xlm-roberta": 2, "xlm-roberta-xl": 2,
+}  # fmt: skip
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_target_positions", "n_ctx", "max_sequence_length")
 
 
@@ -44,6 +52,7 @@ def define(spec: HuggingFaceSpec, head: Head, name: str, sequence_length: int | 
         inputs=inputs,
         loss=model_loss,
         sequence_length=sequence_length or _default_sequence(spec, kind),
+        sequence_limit=_limit(spec.model_type, spec.options.get),
         takes_images="image" in kind.reads,
         labels=LABEL_NAMES,
         find_depth=lambda: _depth(spec, head, name, sequence_length),
@@ -60,6 +69,14 @@ def _default_sequence(spec: HuggingFaceSpec, kind: TaskKind) -> int | None:
         return DEFAULT_SAMPLES
     written = [spec.options[name] for name in _POSITIONS if isinstance(spec.options.get(name), int)]
     return min(LONGEST_DEFAULT_SEQUENCE, *written) if written else DEFAULT_SEQUENCE
+
+
+def _limit(model_type: str, option: Callable[[str], Any]) -> int | None:
+    """Longest sequence of a model that learns one embedding per position; None for relative and rotary positions."""
+    if model_type not in _LEARNED_POSITIONS:
+        return None
+    positions = next((option(name) for name in _POSITIONS if isinstance(option(name), int)), None)
+    return None if positions is None else positions - _LEARNED_POSITIONS[model_type]
 
 
 def _notes(spec: HuggingFaceSpec) -> tuple[str, ...]:
@@ -86,6 +103,9 @@ def _inputs(spec: HuggingFaceSpec, head: Head, batch: int, sequence: int | None,
     config = hf_config.configuration(spec)
     kind = hf_config.model_class(spec, config, head.class_name)
     tokens = sequence or 1
+    limit = _limit(spec.model_type, lambda name: getattr(config.get_text_config(), name, None))
+    if limit is not None and tokens > limit:
+        raise UsageError(f"{spec.model_type} has {limit:,} positions here; {tokens:,} were asked for")
     target = hf_inputs.target_tokens(spec.model_type, spec.run.get("decoder_sequence_length"), tokens)
     request = Request(config, head.task, batch, tokens, image, target)
     return (), hf_inputs.make(request, kind.forward, kind.main_input_name)

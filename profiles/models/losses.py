@@ -21,6 +21,16 @@ def cross_entropy(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     return torch.nn.functional.cross_entropy(outputs, torch.zeros(shape, dtype=torch.int64, device=outputs.device))
 
 
+def classification(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+    """Sum of the cross entropies of all class scores a classifier puts out: main and auxiliary heads alike."""
+    import torch
+
+    scores = [tensor for tensor in _tensors(outputs) if tensor.dim() >= 2]
+    if not scores:
+        raise ModelError("The model puts out no class scores [batch, classes, ...]")
+    return torch.stack([cross_entropy(tensor, args, kwargs) for tensor in scores]).sum()
+
+
 def token_cross_entropy(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
     """Cross entropy of token scores [batch, sequence, vocabulary], every position a target."""
     import torch

@@ -1,0 +1,69 @@
+"""`params=7B,layers=32,hidden=4096`: sizes only, before any code exists.
+
+A step then costs 6 FLOPs per parameter and token - 2 forward, 4 backward (Kaplan et al. 2020, arXiv 2001.08361, section
+2.1) - and, where layers and hidden size are given, 12 x layers x hidden x sequence per token for attention in full
+(Chowdhery et al. 2022, arXiv 2204.02311, appendix B).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from hardware_db.errors import ModelError, UsageError
+from hardware_db.units import parse_count
+from profiles.models.definition import DeclaredModel, ModelDefinition
+from profiles.models.hf_spec import split_options
+from profiles.models.suggest import did_you_mean
+
+DEFAULT_SEQUENCE = 1024
+_KEYS = ("params", "active", "layers", "hidden", "sequence")
+_FORM = "Expected params=7B, with layers=32,hidden=4096 for attention and active=2B for a mixture of experts"
+
+
+def resolve(text: str, base: Path | None = None) -> ModelDefinition:
+    """Read "params=7B,...". Raises UsageError for an unknown key or sizes that contradict each other."""
+    given = dict(_pair(part) for part in split_options(text))
+    if "params" not in given:
+        raise UsageError(f"{text!r} does not say how many parameters the model has. {_FORM}")
+    declared = DeclaredModel(
+        parameters=given["params"],
+        active_parameters=given.get("active", given["params"]),
+        layers=given.get("layers"),
+        hidden_size=given.get("hidden"),
+    )
+    _check(declared, text)
+    return ModelDefinition(
+        name=text,
+        build=lambda: _no_code(text),
+        inputs=lambda batch, sequence, image: _no_code(text),
+        loss=lambda outputs, args, kwargs: _no_code(text),
+        sequence_length=given.get("sequence", DEFAULT_SEQUENCE),
+        declared=declared,
+        source="given by the user",
+        fingerprint=f"declared {declared}",
+        notes=(_note(declared),),
+    )
+
+
+def _pair(text: str) -> tuple[str, int]:
+    key, equals, value = text.partition("=")
+    if key not in _KEYS or not equals:
+        raise UsageError(f"{text!r} is no size.{did_you_mean(key, _KEYS)} {_FORM}")
+    return key, parse_count(value)
+
+
+def _check(declared: DeclaredModel, text: str) -> None:
+    if declared.active_parameters > declared.parameters:
+        raise UsageError(f"{text!r}: a token cannot meet more parameters (active) than there are (params)")
+    if (declared.layers is None) != (declared.hidden_size is None):
+        raise UsageError(f"{text!r}: attention needs both layers and hidden. {_FORM}")
+
+
+def _note(declared: DeclaredModel) -> str:
+    attention = "" if declared.layers is None else " + 12 x layers x hidden x sequence of attention"
+    return f"no code was given: a step is taken as 6 FLOPs per parameter and token{attention}"
+
+
+def _no_code(text: str) -> NoReturn:
+    raise ModelError(f"{text} has sizes only; there is no code to run")

@@ -1,0 +1,166 @@
+"""`timm:NAME,key=value` and `torchvision:NAME,key=value`: models of those packages, without their weights."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardware_db.errors import MissingExtra, ModelError, UnknownModel
+from profiles.models import torchvision_shim
+from profiles.models.definition import Arguments, ModelDefinition
+from profiles.models.hf_spec import parse_options
+from profiles.models.losses import classification, model_loss
+from profiles.models.suggest import did_you_mean
+from profiles.models.tensors import floats, integers
+
+if TYPE_CHECKING:
+    import torch
+
+Create = Callable[[str, dict[str, Any]], "torch.nn.Module"]
+DEFAULT_IMAGE = 224
+VIDEO_FRAMES = 16
+VIDEO_SIDE = 112
+
+
+def resolve_timm(text: str, base: Path | None = None) -> ModelDefinition:
+    """Read what follows "timm:". Raises MissingExtra; an unknown name is reported when the model is built."""
+    name, options = _read(text, "timm")
+    side = functools.cache(lambda: _timm_side(name, options))
+
+    def inputs(batch: int, sequence: int | None, image: int | None) -> Arguments:
+        channels = int(options.get("in_chans", 3))
+        return (floats(batch, channels, image or side(), image or side()),), {}
+
+    return ModelDefinition(
+        name=f"timm:{text}",
+        build=lambda: _timm(name, options),
+        inputs=inputs,
+        loss=classification,
+        takes_images=True,
+        source=f"timm, {name}",
+        fingerprint=_fingerprint("timm", name, options),
+    )
+
+
+def resolve_torchvision(text: str, base: Path | None = None) -> ModelDefinition:
+    """Read what follows "torchvision:". Raises MissingExtra; an unknown name is reported when the model is built."""
+    name, options = _read(text, "torchvision")
+    return ModelDefinition(
+        name=f"torchvision:{text}",
+        build=lambda: _torchvision(name, options),
+        inputs=lambda batch, sequence, image: _torchvision_inputs(name, options, batch, image),
+        loss=lambda outputs, args, kwargs: _torchvision_loss(outputs, args, kwargs),
+        takes_images=True,
+        source=f"torchvision, {name}",
+        fingerprint=_fingerprint("torchvision", name, options),
+    )
+
+
+def _read(text: str, package: str) -> tuple[str, dict[str, Any]]:
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtra(f"{package}:{text} needs {package}, which is not installed.\npip install 'flopcast[vision]'")
+    return parse_options(text)
+
+
+def _fingerprint(package: str, name: str, options: dict[str, Any]) -> str:
+    return f"{package} {name} {json.dumps(options, sort_keys=True)}"
+
+
+def _timm(name: str, options: dict[str, Any]) -> torch.nn.Module:
+    torchvision_shim.prepare()
+    import timm
+
+    return _made(name, options, lambda n, o: timm.create_model(n, pretrained=False, **o), timm.list_models)
+
+
+def _timm_side(name: str, options: dict[str, Any]) -> int:
+    """Side of the images the model was published for, or the one it is built for (`img_size=`)."""
+    import torch
+
+    if isinstance(options.get("img_size"), int):
+        return int(options["img_size"])
+    with torch.device("meta"):
+        configured: Any = _timm(name, options).pretrained_cfg
+    return int(configured["input_size"][-1])
+
+
+def _torchvision(name: str, options: dict[str, Any]) -> torch.nn.Module:
+    torchvision_shim.prepare()
+    import torchvision
+
+    def create(wanted: str, given: dict[str, Any]) -> torch.nn.Module:
+        backbone = {"weights_backbone": None} if wanted in _names("detection", "segmentation") else {}
+        model: torch.nn.Module = torchvision.models.get_model(wanted, weights=None, **backbone, **given)
+        return model
+
+    return _made(name, options, create, torchvision.models.list_models)
+
+
+@functools.cache
+def _names(*parts: str) -> frozenset[str]:
+    import torchvision
+
+    modules = [getattr(torchvision.models, part) for part in parts]
+    return frozenset(name for module in modules for name in torchvision.models.list_models(module=module))
+
+
+def _made(name: str, options: dict[str, Any], create: Create, known: Callable[[], Iterable[str]]) -> torch.nn.Module:
+    """Create a model; turn the package's complaint into ours."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return create(name, options)
+    except Exception as error:
+        names = list(known())
+        if name not in names and ("nknown model" in str(error) or isinstance(error, ValueError)):
+            raise UnknownModel(f"No model {name!r} in this package.{did_you_mean(name, names)}") from error
+        raise ModelError(f"{name} cannot be built with {options}: {error}") from error
+
+
+def _torchvision_inputs(name: str, options: dict[str, Any], batch: int, image: int | None) -> Arguments:
+    torchvision_shim.prepare()
+    if name in _names("optical_flow"):
+        side = image or 128
+        return (floats(batch, 3, side, side), floats(batch, 3, side, side)), {}
+    if name in _names("video"):
+        side = image or _published_side(name) or VIDEO_SIDE
+        return (floats(batch, 3, VIDEO_FRAMES, side, side),), {}
+    side = image or int(options.get("image_size") or _published_side(name) or DEFAULT_IMAGE)
+    if name in _names("detection"):
+        return ([floats(3, side, side) for _ in range(batch)], [_boxes(side) for _ in range(batch)]), {}
+    return (floats(batch, 3, side, side),), {}
+
+
+def _boxes(side: int) -> dict[str, Any]:
+    """One object an image, in its middle."""
+    import torch
+
+    box = torch.tensor([[side / 4, side / 4, 3 * side / 4, 3 * side / 4]], device="cpu")
+    masks = torch.zeros((1, side, side), dtype=torch.uint8, device="cpu")
+    keypoints = torch.ones((1, 17, 3), device="cpu") * (side / 2)
+    return {"boxes": box, "labels": integers(1, 1) + 1, "masks": masks, "keypoints": keypoints}
+
+
+def _published_side(name: str) -> int | None:
+    """Side of the images its published weights were judged on; None where the weights do not say."""
+    import torchvision
+
+    try:
+        weights = torchvision.models.get_model_weights(name)
+        transforms = next(iter(weights)).transforms()
+    except (ValueError, StopIteration):
+        return None
+    size = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None)
+    return int(size[-1]) if size else None
+
+
+def _torchvision_loss(outputs: Any, args: tuple[Any, ...], kwargs: Any) -> torch.Tensor:
+    """Sum the losses of a detector; cross entropy for everything that gives class scores."""
+    if isinstance(outputs, dict) and any(str(key).startswith("loss") or key == "classification" for key in outputs):
+        return model_loss({f"loss_{key}": value for key, value in outputs.items()}, args, kwargs)
+    return classification(outputs, args, kwargs)
