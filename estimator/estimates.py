@@ -27,7 +27,7 @@ SORTS: Final[Mapping[str, Callable[[Estimate], float | None]]] = {
 Sort = Literal["cost", "time", "energy"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimates(Sequence[Estimate]):
     """The answers of one question, in order; rows without a time (`why_not`) come last.
 
@@ -149,6 +149,11 @@ class Estimates(Sequence[Estimate]):
         from estimator.text.estimates import estimates_text
 
         return estimates_text(self)
+
+    def _repr_html_(self) -> str:
+        from estimator.notebook import estimates_html
+
+        return estimates_html(self)
 
 
 def _order(row: Estimate, by: str) -> tuple[bool, bool, float, float, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 from estimator.answer import Answer
@@ -47,6 +48,9 @@ class Explanation:
         return "\n\n".join([self.title, *blocks])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def explain(row: Estimate) -> Explanation:

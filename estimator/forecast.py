@@ -49,7 +49,9 @@ def estimate(
 
     Examples
     --------
-    >>> estimate(run, "h100-sxm", count=8).run_time_s  # doctest: +SKIP
+    >>> row = estimate(run, "h100-sxm", count=8)
+    >>> row.fits, row.precision, row.count
+    (True, 'bfloat16', 8)
     """
     database = database or hardware_db.load()
     if not isinstance(device, str):
@@ -85,7 +87,9 @@ def estimate_all(run: TrainingRun | Sequence[TrainingRun], **choice: Unpack[Choi
 
     Examples
     --------
-    >>> estimate_all(run, devices="h100-sxm,tpu-v5e", counts=[8]).cheapest()  # doctest: +SKIP
+    >>> rows = estimate_all(run, devices="h100-sxm,tpu-v5e", counts=[8])
+    >>> rows.cheapest() in rows.pareto(), rows.fastest().device.id
+    (True, 'h100-sxm')
     """
     unknown = set(choice) - set(Choice.__annotations__)
     if unknown:

@@ -10,6 +10,7 @@ from estimator.cost import Rental
 from estimator.ranges import Range
 
 if TYPE_CHECKING:
+    from estimator.estimates import Estimates
     from estimator.explain import Explanation
     from estimator.run import TrainingRun
     from hardware_db import Device, Offer
@@ -38,7 +39,7 @@ class End:
         return None if spread is None else float(getattr(spread, self.end))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """What a training run takes and costs on `count` devices; figures that cannot be told are None, `why_not` says why.
 
@@ -156,6 +157,17 @@ class Estimate:
         from estimator.explain import explain
 
         return explain(self)
+
+    def __repr__(self) -> str:
+        return repr(self._alone())
+
+    def _repr_html_(self) -> str:
+        return self._alone()._repr_html_()
+
+    def _alone(self) -> Estimates:
+        from estimator.estimates import Estimates
+
+        return Estimates((self,), (self.run,))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row in base units, flat; ranges as three entries (`cost_usd`, `cost_usd_low`, `cost_usd_high`)."""

@@ -52,6 +52,12 @@ class TrainingRun:
     ------
     UsageError
         amounts that contradict or are missing, sizes that are not positive whole numbers, a profile without training
+
+    Examples
+    --------
+    >>> run = TrainingRun(profile, tokens=1e9, global_batch_size=512, sequence_length=1024)
+    >>> run.total_steps, run.replace(steps=10).total_tokens
+    (1908, 5242880)
     """
 
     profile: ModelProfile

@@ -301,3 +301,29 @@ def test_a_device_of_your_own_takes_the_place_of_the_published_one():
     own, published = estimate(RUN, slower, database=DB), estimate(RUN, "big", database=DB)
     assert own.step_time_s > 3 * published.step_time_s
     assert own.offer.usd_per_hour == published.offer.usd_per_hour
+
+
+def test_results_print_as_tables(rows):
+    text = repr(rows)
+    assert "RUN TIME" in text and "big" in text and "Traceback" not in text
+    single = repr(row_of(rows, "big", 8))
+    assert "8× big" in single and "epyc" not in single
+    assert "bound method" not in repr(row_of(rows, "big").explain())
+
+
+def test_notebook_tables_escape_what_they_show():
+    evil = database([device("big")], [offer("big", provider="<script>alert(1)</script>")])
+    html = estimate_all(RUN, database=evil)._repr_html_()
+    assert "<script>" not in html and "&lt;script&gt;" in html
+    assert html.count("<tr>") == 2 and "color" not in html
+
+
+def test_notebook_rows_have_as_many_cells_as_heads(rows):
+    html = rows._repr_html_()
+    heads = html.count("<th>")
+    for row in html.split("<tr>")[2:]:
+        spanned = sum(int(part.split('"')[1]) - 1 for part in row.split("<td colspan=")[1:])
+        assert row.count("<td") + spanned == heads
+    assert "has no bfloat16" in html
+    assert "<pre>" in row_of(rows, "big").explain()._repr_html_()
+    assert row_of(rows, "big")._repr_html_().count("<tr>") == 2
