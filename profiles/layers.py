@@ -18,7 +18,7 @@ Indices = tuple[int, ...]
 
 _RANGES = re.compile(r"\[\d+(-\d+)?(,\d+(-\d+)?)*\]")
 _SLOT = "[]"
-MOST_LAYERS = 100_000
+MOST_LAYERS = 10_000
 
 
 @lru_cache(maxsize=1 << 16)

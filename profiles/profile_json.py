@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import DataError, FlopcastError
 from profiles.growth import Integers, SizePolynomials
+from profiles.layers import layer_count
 from profiles.model_profile import SCHEMA, ModelProfile
 from profiles.operation_trace import OperationTrace, Recording, numbers_of, with_numbers
 from profiles.records import Operation, TensorSpec
@@ -161,6 +162,9 @@ def _profile(document: ProfileDocument) -> ModelProfile:
 
 
 def _check_parameters(document: ProfileDocument) -> None:
+    for path, count in document.module_parameters:
+        if count % layer_count(path):
+            raise DataError(f"{count:,} parameters cannot be shared equally by '{path[:100]}'")
     if document.trainable_parameters > document.parameters:
         raise DataError(f"{document.trainable_parameters:,} of {document.parameters:,} parameters are trainable")
     owned = sum(count for _, count in document.module_parameters)
@@ -221,6 +225,8 @@ def _template(row: OperationRow, tensors: list[TensorSpec]) -> Operation:
     kind, inputs, outputs, quantities, dims, counted, recomputed, count = row
     operator, family, phase, module, precision, engine, source = kind
     _check_rows((*inputs, *outputs), len(tensors), "tensors")
+    if count % layer_count(module):
+        raise DataError(f"{count} calls cannot be shared equally by '{module[:100]}'")
     return Operation(
         operator,
         family,

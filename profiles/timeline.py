@@ -17,7 +17,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from profiles.growth import Integers, Point, SizeDependent, SizePolynomials, fit, integers
+from profiles.growth import Integers, Point, SizePolynomials, integers
+from profiles.growth_fit import SizeDependent, fit
 from profiles.layers import fold_paths, layer_count
 from profiles.records import MemoryFootprint, Phase
 

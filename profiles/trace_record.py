@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from hardware_db.errors import DataError
-from profiles.growth import Point, SizeDependent, fit, size_text
+from profiles.growth import Point, size_text
+from profiles.growth_fit import SizeDependent, fit
 from profiles.layers import Indices, fold_indices, join_path, single_layers
 from profiles.operation_trace import OperationTrace, Recording, numbers_of
 from profiles.records import Operation

@@ -1,0 +1,177 @@
+"""Find the exact polynomials behind traces at several sizes, or say that there are none.
+
+A few traces determine the coefficients; the traces that are left over must be met to the last unit, else the fit is
+refused. Everything is rational arithmetic. A *vector* holds one number's values at all points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from hardware_db.errors import ModelError
+from profiles.growth import Monomial, Point, SizePolynomials, monomial_value
+
+
+def _powers(*monomials: str) -> tuple[Monomial, ...]:
+    """Read monomials such as "1", "B", "BSS" and "BR"."""
+    return tuple((each.count("B"), each.count("S"), each.count("R")) for each in monomials)
+
+
+# Tried in this order: the plainest law that meets every trace is taken. SS stands for attention masks, BSS for its
+# scores, BB for losses that compare every sample with every other, R for what attention pads.
+BASES: tuple[tuple[Monomial, ...], ...] = (
+    _powers("1"),
+    _powers("1", "B"),
+    _powers("1", "S"),
+    _powers("1", "B", "S", "BS"),
+    _powers("1", "S", "SS"),
+    _powers("1", "B", "S", "BS", "BSS"),
+    _powers("1", "B", "S", "BS", "SS", "BSS"),
+    _powers("SS", "BSS"),
+    _powers("1", "BS", "SS"),
+    _powers("BS", "SS", "BSS"),
+    _powers("1", "R"),
+    _powers("1", "S", "R"),
+    _powers("1", "B", "BS", "BR"),
+    _powers("1", "BS", "BR", "SS"),
+    _powers("1", "B", "BB"),
+    _powers("1", "B", "BB", "S", "BS", "BBS"),
+    _powers("1", "B", "BB", "S", "BS", "BBS", "SS", "BSS", "BBSS"),
+)
+
+# Sizes at which to trace a model so that `fit` can prove every law above that is linear in the batch: 3 batch sizes, 6
+# lengths, some of them odd, that R and S differ. Batch size 1 is a case of its own: operators vanish there.
+SEQUENCE_RUNS: tuple[Point, ...] = ((2, 96), (3, 65), (2, 128), (3, 131), (5, 77), (2, 192))
+SINGLE_SEQUENCE_RUNS: tuple[Point, ...] = ((1, 96), (1, 65), (1, 128), (1, 131))
+BATCH_RUNS = (2, 3, 5)
+
+
+class SizeDependent(ModelError):
+    """The traces at different sizes follow no common law; the profile then holds for its own size only."""
+
+
+def fit(vectors: Sequence[tuple[int, ...]], points: Sequence[Point]) -> SizePolynomials:
+    """Find the exact polynomial behind every vector of values.
+
+    A law is accepted only if it has fewer coefficients than there are points, meets all points exactly, and if the
+    points could have refuted the next higher power (p + 2 distinct sizes for power p). With a single point every
+    number is a constant.
+
+    Parameters
+    ----------
+    vectors
+        Values of each number at all `points`.
+    points
+        The sizes (B, S) of the traces; S = 1 throughout where there is no sequence.
+
+    Raises
+    ------
+    SizeDependent
+        If some number follows none of the laws in `BASES`.
+    """
+    laws = _laws(tuple(points))
+    solutions = [_solve(vector, laws, points) for vector in vectors]
+    monomials = tuple(sorted({(0, 0, 0)}.union(*(solution.keys() for solution in solutions))))
+    denominators = [math.lcm(*(value.denominator for value in solution.values())) for solution in solutions]
+    coefficients = tuple(
+        tuple(int(solution.get(monomial, 0) * denominator) for monomial in monomials)
+        for solution, denominator in zip(solutions, denominators, strict=True)
+    )
+    return SizePolynomials(monomials, coefficients, tuple(denominators))
+
+
+@lru_cache(maxsize=64)
+def _laws(points: tuple[Point, ...]) -> tuple[_Law, ...]:
+    """Return the laws that runs at these points can prove."""
+    laws = (_Law.of(basis, points) for basis in BASES if _provable(basis, points))
+    return tuple(law for law in laws if len(law.pivots) == len(law.basis))
+
+
+def _provable(basis: tuple[Monomial, ...], points: Sequence[Point]) -> bool:
+    """Whether the points could refute the next higher power of each size, and leave one point over."""
+    if basis == BASES[0]:
+        return True
+    sizes = (
+        [batch for batch, _ in points],
+        [length for _, length in points],
+        [monomial_value((0, 0, 1), p) for p in points],
+    )
+    highest = (max(powers) for powers in zip(*basis, strict=True))
+    enough = all(not power or len(set(each)) >= power + 2 for power, each in zip(highest, sizes, strict=True))
+    return enough and len(basis) < len(points)
+
+
+def _solve(vector: tuple[int, ...], laws: Sequence[_Law], points: Sequence[Point]) -> dict[Monomial, Fraction]:
+    for law in laws:
+        solution = law.solve(vector)
+        if solution is not None:
+            return solution
+    seen = ", ".join(f"{value:,} at {batch} × {length}" for value, (batch, length) in zip(vector, points, strict=True))
+    raise SizeDependent(f"A size follows no polynomial of batch size and sequence length: {seen}")
+
+
+@dataclass(frozen=True)
+class _Law:
+    """A basis with the inverse of its values at a full set of pivot points, over the common denominator `scale`."""
+
+    basis: tuple[Monomial, ...]
+    pivots: tuple[int, ...]
+    inverse: tuple[tuple[int, ...], ...]
+    scale: int
+    design: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, basis: tuple[Monomial, ...], points: Sequence[Point]) -> _Law:
+        design = tuple(tuple(monomial_value(monomial, point) for monomial in basis) for point in points)
+        pivots, inverse = _invert(design)
+        scale = math.lcm(*(value.denominator for row in inverse for value in row), 1)
+        return cls(basis, pivots, tuple(tuple(int(v * scale) for v in row) for row in inverse), scale, design)
+
+    def solve(self, vector: tuple[int, ...]) -> dict[Monomial, Fraction] | None:
+        """Return the coefficients that are not 0, or None where the law fails at any point."""
+        seen = [vector[pivot] for pivot in self.pivots]
+        scaled = [sum(a * b for a, b in zip(row, seen, strict=True)) for row in self.inverse]
+        for value, row in zip(vector, self.design, strict=True):
+            if sum(a * b for a, b in zip(row, scaled, strict=True)) != value * self.scale:
+                return None
+        return {m: Fraction(c, self.scale) for m, c in zip(self.basis, scaled, strict=True) if c}
+
+
+def _invert(design: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], list[list[Fraction]]]:
+    """Gauss-Jordan: pick linearly independent rows and return their indices and the inverse of that square matrix.
+
+    Where the points do not determine the basis, fewer indices than columns come back.
+    """
+    width = len(design[0])
+    pivots = _independent_rows(design)
+    if len(pivots) < width:
+        return pivots, []
+    work = [[Fraction(v) for v in design[p]] + [Fraction(i == r) for i in range(width)] for r, p in enumerate(pivots)]
+    for column in range(width):
+        best = next(r for r in range(column, width) if work[r][column])
+        work[column], work[best] = work[best], work[column]
+        lead = work[column][column]
+        work[column] = [v / lead for v in work[column]]
+        for row in range(width):
+            if row != column and (factor := work[row][column]):
+                work[row] = [v - factor * w for v, w in zip(work[row], work[column], strict=True)]
+    return pivots, [row[width:] for row in work]
+
+
+def _independent_rows(design: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    pivots: list[int] = []
+    echelon: list[tuple[int, list[Fraction]]] = []
+    for index, row in enumerate(design):
+        rest = [Fraction(v) for v in row]
+        for column, base in echelon:
+            factor = rest[column] / base[column]
+            rest = [v - factor * w for v, w in zip(rest, base, strict=True)]
+        lead = next((c for c, v in enumerate(rest) if v), None)
+        if lead is not None:
+            echelon.append((lead, rest))
+            pivots.append(index)
+    return tuple(pivots)
