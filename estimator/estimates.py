@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from estimator.run import TrainingRun
     from hardware_db import Offer
+    from profiles.records import Uncounted
 
 OLD_PRICE_DAYS = 30
 SORTS: Final[Mapping[str, Callable[[Estimate], float | None]]] = {
@@ -173,13 +174,14 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
     lines = [
         f"global batch {run.global_batch_size:,}{tokens}, {run.total_steps:,} steps; micro-batch: {micro}",
         "plain data parallel: every device holds the whole model; a ring all-reduce overlaps with the backward pass",
+        f"operations and memory as recorded for {run.profile.device}; devices of another kind may choose other kernels",
         _efficiencies(run),
         "no time lost to data loading, evaluation, checkpoints, compilation or failures",
         _prices(estimates),
         f"energy: {POWER_SHARE.mid:.0%} of the devices' rated power ({POWER_SHARE.low:.0%}-{POWER_SHARE.high:.0%}), "
         "without host and cooling",
     ]
-    return tuple(line for line in lines if line)
+    return (*(line for line in lines if line), *run.profile.notes)
 
 
 def _efficiencies(run: TrainingRun) -> str:
@@ -207,6 +209,8 @@ def _warnings(estimates: Estimates) -> Iterator[str]:
         yield f"{len(old)} of {len(ages)} prices are older than {OLD_PRICE_DAYS} days, the oldest {max(old)} days"
     if estimates.runs[0].mfu is not None:
         yield f"mfu {estimates.runs[0].mfu:g} replaces the predicted step times, on every device alike"
+    if estimates.runs[0].profile.uncounted:
+        yield _uncounted(estimates.runs[0].profile.uncounted)
     noted: dict[str, dict[str, None]] = {}
     for row in estimates.answered:
         for note in row.answer.step.notes if row.answer.step else ():
@@ -214,3 +218,10 @@ def _warnings(estimates: Estimates) -> Iterator[str]:
     yield from (f"{', '.join(ids)}: {note}" for note, ids in noted.items())
     if estimates.rows and not estimates.answered:
         yield "no device can run this as asked; each row says why"
+
+
+def _uncounted(operators: Sequence[Uncounted]) -> str:
+    names = ", ".join(f"{each.operator} ({each.calls} calls)" for each in operators[:3])
+    more = f" and {len(operators) - 3} more" if len(operators) > 3 else ""
+    share = sum(each.share for each in operators)
+    return f"operators without a formula: {names}{more}; their FLOPs are estimates, they move {share:.1%} of the bytes"

@@ -15,7 +15,7 @@ from estimator.operation_time import EXECUTION
 from estimator.priors import PRIORS, Prior, kernel_prior, matrix_prior
 from estimator.ranges import Range
 from estimator.run import AMOUNTS
-from hardware_db.units import format_bytes, format_count, format_duration, format_rate, format_usd
+from hardware_db.units import format_bytes, format_count, format_duration, format_flops, format_rate, format_usd
 
 if TYPE_CHECKING:
     from estimator.result import Estimate
@@ -111,9 +111,19 @@ def _step(row: Estimate, step: StepTime) -> Iterator[Term]:
         )
     if step.sent.mid:
         yield _all_reduce(row, step)
-    yield Term(
+    yield _total(row, step)
+
+
+def _total(row: Estimate, step: StepTime) -> Term:
+    if row.run.mfu is not None and row.mfu is not None:
+        peak = row.count * row.device.peak_flops_per_s(row.precision)
+        flops = format_flops(row.mfu * step.total.mid * peak)
+        numbers = f"{flops} / ({row.run.mfu:g} × {row.count} × {format_rate(peak / row.count)})"
+        formula = "model FLOPs / (MFU × devices × dense peak), in place of the terms above"
+        return Term("step", formula, numbers, _durations(step.total), "the MFU that was given")
+    return Term(
         "step",
-        "max(device, host) + exposed all-reduce" if row.basis != "given" else "model FLOPs / (MFU × devices × peak)",
+        "max(device, host) + exposed all-reduce",
         f"max({_durations(step.device)}; {_durations(step.host)}) + {_durations(step.exposed)}",
         _durations(step.total),
         "device and host are two streams side by side",
@@ -147,7 +157,7 @@ def _all_reduce(row: Estimate, step: StepTime) -> Term:
     return Term(
         "all-reduce",
         "2 (n-1)/n × gradient bytes / (link × efficiency) + 2 (n-1) × latency; what backward does not hide is exposed",
-        f"n = {link.count} on {link.nodes} machines, link {format_rate(link.bytes_per_s, 'B/s')} × "
+        f"n = {link.count} on {link.nodes} machine{'s' * (link.nodes > 1)}, link {format_rate(link.bytes_per_s, 'B/s')} × "
         f"{efficiency.mid:.2f} ({efficiency.low:.2f}-{efficiency.high:.2f}), "
         f"latency {format_duration(HOP_LATENCY_S[link.scope])}",
         f"{_durations(step.sent)}, exposed {_durations(step.exposed)}",
@@ -164,7 +174,7 @@ def _run(row: Estimate) -> Iterator[Term]:
         "device-hours",
         "run time × devices",
         f"{_durations(row.run_time)} × {row.count}",
-        f"{format_count(hours.mid)} h ({format_count(hours.low)}-{format_count(hours.high)})",
+        _span(f"{format_count(hours.mid)} h", format_count(hours.low), format_count(hours.high)),
         "-",
     )
     if row.rental and row.cost:
@@ -174,7 +184,7 @@ def _run(row: Estimate) -> Iterator[Term]:
             "machines × price × run time",
             f"{row.rental.instances} × {format_usd(offer.usd_per_hour)}/h × {_durations(row.run_time)}"
             + (f" ({row.idle_devices} devices idle)" if row.idle_devices else ""),
-            f"{format_usd(cost.mid)} ({format_usd(cost.low)}-{format_usd(cost.high)})",
+            _span(*map(format_usd, (cost.mid, cost.low, cost.high))),
             f"{offer.source}, {offer.as_of}",
         )
     if row.energy:
@@ -199,9 +209,11 @@ def _energy(row: Estimate, energy: Range) -> Term:
 
 
 def _durations(spread: Range) -> str:
-    if spread.low == spread.high:
-        return format_duration(spread.mid)
-    return f"{format_duration(spread.mid)} ({format_duration(spread.low)}-{format_duration(spread.high)})"
+    return _span(*map(format_duration, (spread.mid, spread.low, spread.high)))
+
+
+def _span(mid: str, low: str, high: str) -> str:
+    return mid if low == high else f"{mid} ({low}-{high})"
 
 
 def _share(prior: Prior) -> str:

@@ -1,11 +1,12 @@
 """Estimates of whole runs: rows, reasons, prices, the frontier, and the three forms of output."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from itertools import product
 
 import pytest
-from hand_made import PARAMETERS, WIDTH, database, device, offer, profile
+from hand_made import PARAMETERS, WIDTH, database, device, offer, profile, raw_trace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -327,3 +328,24 @@ def test_notebook_rows_have_as_many_cells_as_heads(rows):
     assert "has no bfloat16" in html
     assert "<pre>" in row_of(rows, "big").explain()._repr_html_()
     assert row_of(rows, "big")._repr_html_().count("<tr>") == 2
+
+
+def test_operators_without_a_formula_are_named():
+    from profiles.trace_record import fold
+
+    raw = raw_trace(8, 16)
+    raw.operations.append(replace(raw.operations[1], operator="my.norm", counted=False))
+    run = TrainingRun(profile(trace=fold(raw)), steps=1, global_batch_size=8)
+    warned = "\n".join(estimate_all(run, devices="big", counts=[1], database=DB).warnings)
+    assert "operators without a formula: my.norm (10 calls); their FLOPs are estimates, they move" in warned
+
+
+def test_what_the_profile_notes_is_among_the_assumptions():
+    run = TrainingRun(profile(notes=("loss: mean of all outputs",)), steps=1)
+    assert "loss: mean of all outputs" in estimate_all(run, database=DB).assumptions
+
+
+def test_explain_shows_a_given_mfu_as_the_ground():
+    text = str(estimate(RUN.replace(mfu=0.4), "big", database=DB).explain())
+    assert "TFLOP / (0.4 × 1 × 400 TFLOP/s)" in text and "the MFU that was given" in text
+    assert "MFU: 40.0%" in text
