@@ -6,6 +6,6 @@
 """
 
 from hardware_db.database import Database, load
-from hardware_db.records import Device, Figure, Offer, Source, System
+from hardware_db.records import Device, Figure, Measurement, Offer, Source, System
 
-__all__ = ["Database", "Device", "Figure", "Offer", "Source", "System", "load"]
+__all__ = ["Database", "Device", "Figure", "Measurement", "Offer", "Source", "System", "load"]

@@ -46,6 +46,17 @@ class Database:
         return read_offers() if self.own_offers is None else self.own_offers
 
     @cached_property
+    def current_offers(self) -> tuple[Offer, ...]:
+        """Offers of whole machines since `CURRENT_SINCE`; of several prices of one machine the newest."""
+        newest: dict[tuple[str, ...], Offer] = {}
+        for offer in self.all_offers:
+            if offer.as_of >= CURRENT_SINCE and offer.kind in CURRENT_KINDS:
+                key = (offer.provider, offer.instance, offer.region, offer.pricing)
+                if key not in newest or offer.as_of >= newest[key].as_of:
+                    newest[key] = offer
+        return tuple(newest.values())
+
+    @cached_property
     def systems(self) -> tuple[System, ...]:
         """The hosts: devices per host, links, host CPU and memory."""
         return read_systems()
@@ -94,10 +105,9 @@ class Database:
         id = None if device is None else self.names.resolve(device)
         found = [
             offer
-            for offer in self.all_offers
+            for offer in (self.all_offers if history else self.current_offers)
             if (id is None or offer.device == id)
             and all(value is None or getattr(offer, name) == value for name, value in wanted.items())
-            and (history or (offer.as_of >= CURRENT_SINCE and offer.kind in CURRENT_KINDS))
         ]
         return tuple(sorted(found, key=lambda offer: (offer.usd_per_device_hour, offer.provider, offer.instance)))
 
@@ -152,18 +162,21 @@ def _pricing(text: str | None) -> str | None:
     return name
 
 
-@cache
 def load(devices_file: Path | None = None) -> Database:
-    """Return the hardware database; read once.
+    """Return the hardware database; the published tables are read once.
 
     `devices_file` adds a user's own devices (TOML, see `hardware_db.own`) on top of the published ones.
     """
-    database = Database({device.id: device for device in read_devices()})
     if devices_file is None:
-        return database
+        return _published()
     from hardware_db.own import read_own_devices
 
-    return database.with_devices(read_own_devices(devices_file, database))
+    return _published().with_devices(read_own_devices(devices_file, _published()))
+
+
+@cache
+def _published() -> Database:
+    return Database({device.id: device for device in read_devices()})
 
 
 def read_offer(row: Row) -> Offer:

@@ -8,6 +8,8 @@ FlopcastError
 │   └── AmbiguousDevice     several devices share that name
 ├── UnknownPrecision        this device publishes no peak for that precision
 ├── NoPrice                 no offer matches the question
+├── PricesError             new prices cannot be fetched or believed; the old ones stand
+├── StoreError              the database of this machine or team does not answer as it should
 └── ModelError              the model cannot be found, built or run
     ├── UnknownModel        no such name, file, module or factory
     └── MissingExtra        a Python package that this question needs is not installed
@@ -48,6 +50,14 @@ class UnknownPrecision(FlopcastError):
 
 class NoPrice(FlopcastError):
     """No offer matches the question."""
+
+
+class PricesError(FlopcastError):
+    """New prices cannot be fetched or believed; nothing was changed."""
+
+
+class StoreError(FlopcastError):
+    """The database of this machine or team is unreachable, locked, or from a newer version."""
 
 
 class ModelError(FlopcastError):

@@ -242,6 +242,29 @@ class Offer:
         return ((today or date.today()) - self.as_of).days
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What somebody timed on a device; kept apart from what its maker published.
+
+    quantity    e.g. "matmul", "attention", "memory_copy", "launch"
+    shape       what ran: "8192x8192x8192", "batch 16, 4096 tokens"
+    value, unit in base units: FLOP/s, byte/s, s
+    software    versions that decide the figure: "torch 2.13.0, CUDA 13.0"
+    source      who measured, where it is published
+    """
+
+    device: str
+    quantity: str
+    precision: str
+    shape: str
+    value: float
+    unit: str
+    software: str
+    source: str
+    as_of: date
+    note: str = ""
+
+
 def _scaled(value: float | None, share: float) -> float | None:
     return None if value is None else value * share
 

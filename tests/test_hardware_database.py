@@ -205,10 +205,10 @@ def test_own_devices_lie_over_the_published_ones(own: Path, db: Database) -> Non
 def test_each_fault_of_an_own_file_is_named(own: Path, old: str, new: str, message: str) -> None:
     own.write_text(OWN.replace(old, new, 1))
     with pytest.raises(DataError, match=message) as caught:
-        load.__wrapped__(own)
+        load(own)
     assert str(own) in str(caught.value) and len(str(caught.value).splitlines()) <= 3
 
 
 def test_a_missing_own_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
-        load.__wrapped__(tmp_path / "none.toml")
+        load(tmp_path / "none.toml")

@@ -1,0 +1,233 @@
+"""What grows on a user's machine or in a team: price snapshots, measurements, machine profiles, own devices.
+
+One database through SQLAlchemy Core: SQLite in the user's data folder with nothing to set up, or whatever
+`FLOPCAST_DB` names (postgresql://user@host/name, sqlite:///path). Published tables are never in it. Every change is one
+transaction, so a process killed half way leaves what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from hardware_db.errors import StoreError
+from hardware_db.records import Measurement, Offer
+from hardware_db.store_place import store_url
+from hardware_db.store_schema import (
+    MIGRATIONS,
+    machine_profiles,
+    measurements,
+    own_devices,
+    prices,
+    snapshots,
+    versions,
+)
+
+#: Seconds that a writer waits for another one before it gives up.
+LOCK_WAIT_S = 5
+#: Tables in the order that foreign keys allow to fill them.
+TABLES = (snapshots, prices, measurements, machine_profiles, own_devices)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One set of prices taken at one time: from a refresh, an import or a quote."""
+
+    id: int
+    taken_at: datetime
+    source: str
+    offers: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open database of the current schema; open one with `open_store`."""
+
+    engine: Engine
+
+    def save_offers(self, offers: Iterable[Offer], source: str) -> Snapshot:
+        """Add a snapshot of prices, all rows or none."""
+        rows = [asdict(offer) for offer in offers]
+        taken_at = datetime.now(UTC).replace(tzinfo=None)
+        with self.transaction() as connection:
+            added = connection.execute(snapshots.insert().values(taken_at=taken_at, source=source))
+            key = _inserted(added)
+            if rows:
+                connection.execute(prices.insert(), [{"snapshot_id": key, **row} for row in rows])
+        return Snapshot(key, taken_at, source, len(rows))
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """Return all snapshots, oldest first."""
+        count = sa.func.count(prices.c.id)
+        question = (
+            sa.select(snapshots.c.id, snapshots.c.taken_at, snapshots.c.source, count)
+            .join_from(snapshots, prices, isouter=True)
+            .group_by(snapshots.c.id, snapshots.c.taken_at, snapshots.c.source)
+            .order_by(snapshots.c.id)
+        )
+        with self.transaction(writes=False) as connection:
+            return tuple(Snapshot(*row) for row in connection.execute(question))
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Return the newest prices: of each provider, those of the last snapshot that has it."""
+        newest = (
+            sa.select(prices.c.provider, sa.func.max(prices.c.snapshot_id).label("snapshot_id"))
+            .group_by(prices.c.provider)
+            .subquery()
+        )
+        same = sa.and_(prices.c.provider == newest.c.provider, prices.c.snapshot_id == newest.c.snapshot_id)
+        return self._read_offers(sa.select(*_OFFER_COLUMNS).join_from(prices, newest, same))
+
+    def history(self, device: str) -> tuple[Offer, ...]:
+        """Return every price of a device (its id) in every snapshot, oldest first."""
+        return self._read_offers(sa.select(*_OFFER_COLUMNS).where(prices.c.device == device).order_by(prices.c.as_of))
+
+    def save_measurements(self, records: Iterable[Measurement]) -> int:
+        """Add measurements; return how many."""
+        rows = [asdict(record) for record in records]
+        with self.transaction() as connection:
+            if rows:
+                connection.execute(measurements.insert(), rows)
+        return len(rows)
+
+    def measurements(self, device: str | None = None) -> tuple[Measurement, ...]:
+        """Return the measurements of a device (its id), or all."""
+        columns = [column for column in measurements.c if column.name != "id"]
+        question = sa.select(*columns).order_by(measurements.c.id)
+        if device is not None:
+            question = question.where(measurements.c.device == device)
+        with self.transaction(writes=False) as connection:
+            return tuple(Measurement(**row) for row in connection.execute(question).mappings())
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many rows each table has."""
+        with self.transaction(writes=False) as connection:
+            return {
+                table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for table in TABLES
+            }
+
+    @contextmanager
+    def transaction(self, *, writes: bool = True) -> Iterator[Connection]:
+        """Give a connection whose changes all happen at the end, or none of them; a reader never waits for a writer."""
+        with _faults_named(self.engine), self.engine.connect() as plain:
+            connection = plain.execution_options(writes=writes)
+            with connection.begin():
+                yield connection
+
+    def _read_offers(self, question: sa.Select[Any]) -> tuple[Offer, ...]:
+        with self.transaction(writes=False) as connection:
+            return tuple(Offer(**row) for row in connection.execute(question).mappings())
+
+
+def open_store(url: str | None = None) -> Store:
+    """Open the database, creating it or bringing its schema up to date.
+
+    Raises
+    ------
+    StoreError
+        It is unreachable, locked, broken, or was written by a newer flopcast.
+    """
+    address = url or store_url()
+    try:
+        engine = _engine(address)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise StoreError(f"FLOPCAST_DB={address} is no usable database address: {error}") from error
+    with _faults_named(engine), engine.begin() as connection:
+        migrate(connection)
+    return Store(engine)
+
+
+def migrate(connection: Connection, steps: Mapping[int, Callable[[Connection], None]] = MIGRATIONS) -> int:
+    """Bring the schema to the newest version, step by step in the caller's transaction; return the version.
+
+    Raises
+    ------
+    StoreError
+        The database is newer than this flopcast.
+    """
+    versions.create(connection, checkfirst=True)
+    known = connection.execute(sa.select(sa.func.max(versions.c.version))).scalar() or 0
+    newest = max(steps)
+    if known > newest:
+        raise StoreError(
+            f"The database {_shown(connection.engine)} has schema {known}, this flopcast knows {newest}.\n"
+            "Update flopcast, or set FLOPCAST_DB to another database; published tables answer without it"
+        )
+    for version in range(known + 1, newest + 1):
+        steps[version](connection)
+        applied = datetime.now(UTC).replace(tzinfo=None)
+        connection.execute(versions.insert().values(version=version, applied_at=applied))
+    return newest
+
+
+_OFFER_COLUMNS = [column for column in prices.c if column.name not in ("id", "snapshot_id")]
+
+
+def _engine(address: str) -> Engine:
+    url = make_url(address)
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": LOCK_WAIT_S, "client_encoding": "utf8"}
+        )
+    if url.database:
+        with _folder_faults_named(Path(url.database)):
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_S})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    """Leave transactions to SQLAlchemy and let readers go on while one process writes."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start, so that two writers queue instead of failing half way."""
+    writes = connection.get_execution_options().get("writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _folder_faults_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"The database folder {path.parent} cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def _faults_named(engine: Engine) -> Iterator[None]:
+    """Turn what a driver reports into one sentence with the address and a way out."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()[0]
+        busy = "is busy: another process is writing" if "locked" in cause else "does not answer as it should"
+        raise StoreError(
+            f"The database {_shown(engine)} {busy} ({cause}).\n"
+            "Published tables answer without it; FLOPCAST_DB names another"
+        ) from error
+
+
+def _shown(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _inserted(result: sa.CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    if key is None:
+        raise StoreError("The database did not return the key of the new row")
+    return int(key[0])
