@@ -157,7 +157,8 @@ def _all_reduce(row: Estimate, step: StepTime) -> Term:
     return Term(
         "all-reduce",
         "2 (n-1)/n × gradient bytes / (link × efficiency) + 2 (n-1) × latency; what backward does not hide is exposed",
-        f"n = {link.count} on {link.nodes} machine{'s' * (link.nodes > 1)}, link {format_rate(link.bytes_per_s, 'B/s')} × "
+        f"n = {link.count} on {link.nodes} machine{'s' * (link.nodes > 1)}, "
+        f"link {format_rate(link.bytes_per_s, 'B/s')} × "
         f"{efficiency.mid:.2f} ({efficiency.low:.2f}-{efficiency.high:.2f}), "
         f"latency {format_duration(HOP_LATENCY_S[link.scope])}",
         f"{_durations(step.sent)}, exposed {_durations(step.exposed)}",
