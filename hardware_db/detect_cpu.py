@@ -1,0 +1,163 @@
+"""Which processor this machine has, and how many of its cores a program may really use.
+
+Clouds hide the model ("AMD EPYC", "Intel(R) Xeon(R) Processor"); vendor, family, model and stepping still tell the
+architecture (`rates.csv`, column `identifies`), and a published processor of that architecture then stands in.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from hardware_db.database import Database
+from hardware_db.records import Device
+from hardware_db.tables import rows, words
+
+_CPUINFO = Path("/proc/cpuinfo")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class CpuFacts:
+    """What the system says of its processor.
+
+    `signature` is "vendor/family/model/stepping" on x86 and "implementer/part" on Arm; `cores` are the physical cores
+    that this process may use (affinity and container quota respected), `memory_bytes` likewise.
+    """
+
+    name: str
+    signature: str
+    flags: frozenset[str]
+    cores: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class FoundCpu:
+    """The part of a published processor that this machine is; `basis` is name, architecture or unknown."""
+
+    facts: CpuFacts
+    device: Device | None
+    basis: str
+    note: str
+
+
+def read_cpu() -> CpuFacts:
+    """Ask the system."""
+    processors = parse_cpuinfo(_CPUINFO.read_text()) if _CPUINFO.exists() else ()
+    first = processors[0] if processors else {}
+    return CpuFacts(
+        name=first.get("model name") or _brand_string(),
+        signature=_signature(first),
+        flags=frozenset((first.get("flags") or first.get("Features", "")).split()),
+        cores=usable_cores(processors, _affinity(), _quota(_CGROUP)),
+        memory_bytes=_memory_bytes(_CGROUP),
+    )
+
+
+def match_cpu(database: Database, facts: CpuFacts) -> FoundCpu:
+    """Return the row of the table that a processor is, scaled to the usable cores with this machine's memory."""
+    named = [database.devices_by_id[id] for id in database.names.candidates(facts.name)] if facts.name else []
+    cpus = [device for device in named if device.kind == "cpu"]
+    if len(cpus) == 1:
+        return FoundCpu(facts, _part(cpus[0], facts), "name", f"{facts.cores:g} cores of {cpus[0].name}")
+    architecture = architecture_of(facts.signature)
+    same = [d for d in database.devices(kind="cpu") if d.architecture == architecture and d.compute_units]
+    if architecture is None or not same:
+        return FoundCpu(facts, None, "unknown", f"no row for {facts.name or 'this processor'} ({facts.signature})")
+    stand_in = max(cpus or same, key=lambda device: (_is_server(device), device.compute_units or 0))
+    note = f"the model is hidden; {facts.signature} is {architecture}, so {stand_in.name} stands in for its cores"
+    return FoundCpu(facts, _part(stand_in, facts), "architecture", note)
+
+
+def architecture_of(signature: str) -> str | None:
+    """Return the architecture that a CPU signature tells, or None."""
+    for row in rows("rates.csv"):
+        if any(_fits(pattern, signature) for pattern in words(row["identifies"])):
+            return row["architecture"]
+    return None
+
+
+def parse_cpuinfo(text: str) -> tuple[Mapping[str, str], ...]:
+    """Split /proc/cpuinfo into one mapping per logical processor."""
+    blocks = (block for block in text.split("\n\n") if block.strip())
+    found = (
+        {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block.splitlines())}
+        for block in blocks
+    )
+    return tuple(block for block in found if "processor" in block)
+
+
+def usable_cores(processors: Iterable[Mapping[str, str]], allowed: frozenset[int] | None, quota: float | None) -> float:
+    """Return the physical cores behind the logical processors that may be used; a container's quota caps them."""
+    known = [p for p in processors if allowed is None or int(p["processor"]) in allowed]
+    topology = {(p.get("physical id"), p.get("core id")) for p in known if "core id" in p}
+    logical = len(known) or len(allowed or ()) or os.cpu_count() or 1
+    cores = float(len(topology) or (logical if known else psutil.cpu_count(logical=False) or logical))
+    if quota is None:
+        return cores
+    return min(cores, quota * cores / logical)
+
+
+def _part(device: Device, facts: CpuFacts) -> Device:
+    assert device.compute_units is not None
+    return device.fraction(facts.cores / device.compute_units, memory_bytes=facts.memory_bytes)
+
+
+def _is_server(device: Device) -> bool:
+    return any(word in device.name for word in ("Xeon", "EPYC", "Graviton", "Grace"))
+
+
+def _fits(pattern: str, signature: str) -> bool:
+    """Whether "GenuineIntel/6/85/5-15" covers "GenuineIntel/6/85/7"; a pattern without stepping covers all."""
+    wanted, given = pattern.split("/"), signature.split("/")
+    if len(wanted) < 4 or len(given) < 4:
+        return wanted == given[: len(wanted)]
+    low, _, high = wanted[3].partition("-")
+    return wanted[:3] == given[:3] and given[3].isdigit() and int(low) <= int(given[3]) <= int(high or low)
+
+
+def _signature(first: Mapping[str, str]) -> str:
+    if "CPU part" in first:
+        return f"{first.get('CPU implementer', '')}/{first['CPU part']}"
+    parts = [first.get(key, "") for key in ("vendor_id", "cpu family", "model", "stepping")]
+    return "/".join(parts) if parts[0] else ""
+
+
+def _brand_string() -> str:
+    """Return the processor's name where there is no /proc/cpuinfo: sysctl on a Mac, else what Python knows."""
+    if platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return ""
+    return platform.processor()
+
+
+def _affinity() -> frozenset[int] | None:
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _quota(cgroup: Path) -> float | None:
+    """Return the logical processors that a container may use at most (cgroup v2 cpu.max), or None."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+        return None if quota == "max" else float(quota) / float(period)
+    except (OSError, ValueError):
+        return None
+
+
+def _memory_bytes(cgroup: Path) -> int:
+    total = int(psutil.virtual_memory().total)
+    try:
+        limit = (cgroup / "memory.max").read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
