@@ -202,7 +202,9 @@ def _join(path: str, name: str) -> str:
 
 def _leaf(path: str, name: str, layers: int, items: Sequence[_Item]) -> ModuleRow:
     sums = [sum(column) for column in zip(*(item.figures for item in items), strict=True)] or [0] * 9
-    return ModuleRow(path, name, layers, sums[6], PhaseTotals(*sums[0:3]), PhaseTotals(*sums[3:6]), sums[7], sums[8])
+    flops, moved = PhaseTotals(*sums[0:3]), PhaseTotals(*sums[3:6])
+    tied = any(item.trait == TIED for item in items)
+    return ModuleRow(path, name, layers, sums[6], flops, moved, sums[7], sums[8], tied)
 
 
 def to_frame(profile: ModelProfile) -> pd.DataFrame:

@@ -138,7 +138,7 @@ def _counted(profile: ModelProfile) -> str:
     if not missing:
         return "every operation has a formula"
     share = 100 * (1 - sum(each.share for each in missing))
-    names = ", ".join(f"{each.operator} ({_calls(each.calls)}, {100 * each.share:.2g} %)" for each in missing[:5])
+    names = ", ".join(f"{each.operator} ({_calls(each.calls)}, {_share(each.share)})" for each in missing[:5])
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return f"{_percent(share)} of the bytes; without a formula (FLOPs estimated): {names}{more}"
 
@@ -146,6 +146,10 @@ def _counted(profile: ModelProfile) -> str:
 def _percent(share: float) -> str:
     """Return a share that is below 100 % as such, never rounded up to it."""
     return f"{min(share, 99.9):.1f} %"
+
+
+def _share(share: float) -> str:
+    return f"{figure(100 * share, 1)} %" if share else "no bytes"
 
 
 def _calls(count: int) -> str:

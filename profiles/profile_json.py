@@ -157,6 +157,8 @@ def _profile(document: ProfileDocument) -> ModelProfile:
     first = recordings[0]
     start = OperationTrace(first, *first.runs[0], single=recordings[1] if len(recordings) > 1 else None)
     trace = start.at(document.batch_size, document.sequence_length)
+    if trace.sequence_length != document.sequence_length:
+        raise DataError(f"it has sequence length {document.sequence_length}, its runs have {trace.sequence_length}")
     plain = {name: getattr(document, name) for name in _PLAIN if name not in ("batch_size", "sequence_length")}
     return ModelProfile(trace=trace, **plain)
 

@@ -92,7 +92,8 @@ def read_document(text: str | bytes, source: str) -> ProfileDocument:
     """
     try:
         found = pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
+        # TypeError: a text with half of a surrogate pair, which no UTF-8 file can hold.
         raise DataError(f"{source} is no JSON: {error}") from error
     if not isinstance(found, dict) or "schema" not in found:
         raise DataError(

@@ -1,0 +1,427 @@
+"""What people see of a profile: trees, tables, comparisons and the budget gate."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_traces import WIDTH, direct, module_parameters, operation, product, profile, transformer
+
+from hardware_db.errors import DataError, UsageError
+from profiles.breakdown import by_label, module_tree
+from profiles.comparison import QUANTITIES, compare, gate, gate_report
+from profiles.display import headline, summary, text
+from profiles.records import PHASES, PhaseTotals
+from profiles.sheets import amount, figure, module_sheet, scale_of
+from profiles.trace_record import RawTrace, fold
+
+PROFILE = profile().at(8, 1024)
+
+
+def made(calls, **changes):
+    return profile(fold(RawTrace(calls, [], 2, None)), **{"module_parameters": (), **changes})
+
+
+# ------------------------------------------------------------------------------------------------------------ modules
+
+paths = st.lists(st.sampled_from(["h", "a", "0", "1", "2", "b.3"]), max_size=4).map(".".join)
+calls = st.builds(
+    operation,
+    module=paths,
+    phase=st.sampled_from(PHASES),
+    operator=st.sampled_from(["x.a", "x.b"]),
+    flops=st.integers(0, 100),
+    bytes_read=st.integers(0, 100),
+)
+
+
+def sums(rows):
+    return (
+        sum((row.flops for row in rows), PhaseTotals()),
+        sum((row.bytes_moved for row in rows), PhaseTotals()),
+        sum(row.calls for row in rows),
+        sum(row.parameters for row in rows),
+        sum(row.activation_bytes for row in rows),
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(calls, max_size=25), st.integers(0, 6))
+def test_modules_sum_to_the_totals_at_any_depth(raw, depth):
+    known = made(raw)
+    assert sums(known.by_module(depth))[:3] == (known.flops, known.bytes_moved, len(raw))
+
+
+@settings(deadline=None)
+@given(st.lists(calls, max_size=25))
+def test_every_row_of_the_tree_is_the_sum_of_what_is_inside(raw):
+    def check(row):
+        if row.children:
+            assert sums([row]) == sums(row.children)
+        for inner in row.children:
+            assert inner.path.startswith(row.path)
+            check(inner)
+
+    check(module_tree(made(raw)))
+
+
+@pytest.mark.parametrize("depth", range(6))
+def test_parameters_and_activations_sum_to_the_totals(depth):
+    flops, moved, count, parameters, kept = sums(PROFILE.by_module(depth))
+    assert (flops, moved, parameters) == (PROFILE.flops, PROFILE.bytes_moved, PROFILE.parameters)
+    assert count == sum(each.count for each in PROFILE.operations)
+    assert kept == sum(transformer(8, 1024).kept.values())
+
+
+def test_equal_layers_share_a_row_and_open_deeper_down():
+    assert [row.path for row in PROFILE.by_module(1)] == ["", "model", "head"]
+    assert [(row.name, row.layers) for row in PROFILE.by_module(2) if "layers" in row.path] == [("layers (×3)", 3)]
+    deeper = {row.path: row for row in PROFILE.by_module(4)}
+    assert deeper["model.layers.[0-2].attn.q"].layers == 3
+    assert deeper["model.layers.[0-2].attn.q"].flops.forward == 3 * 2 * 8 * 1024 * WIDTH * WIDTH
+    assert deeper["model.layers.[0-2].attn.q"].parameters == 3 * WIDTH * WIDTH
+
+
+def test_layers_that_differ_are_told_apart():
+    raw = [product(f"net.{at}", "forward", 4, 8, 8) for at in (0, 2)]
+    raw += [operation(f"net.{at}", operator="aten.relu") for at in (1, 3)]
+    rows = {row.name: row for row in made(raw).by_module(2)}
+    assert set(rows) == {"[0,2] (×2)", "[1,3] (×2)"}
+    assert rows["[0,2] (×2)"].flops.total == 2 * 2 * 4 * 8 * 8
+
+
+def test_layers_of_other_sizes_are_told_apart_by_their_parameters():
+    raw = [product(f"net.{at}", "forward", 4, 8, 8) for at in range(4)]
+    owned = (("net.[0-1]", 20), ("net.[2-3]", 40))
+    rows = made(raw, module_parameters=owned, parameters=60).by_module(2)
+    assert [(row.name, row.parameters) for row in rows] == [("[0-1] (×2)", 20), ("[2-3] (×2)", 40)]
+
+
+def test_a_layer_that_only_the_backward_pass_treats_differently_stays_with_the_others():
+    raw = [product(f"h.{at}", "forward", 4, 8, 8) for at in range(4)] + [operation("h.0", "backward", operator="x.sum")]
+    assert [row.name for row in made(raw).by_module(1)] == ["h (×4)"]
+
+
+def test_parameters_that_layers_cannot_share_are_refused():
+    with pytest.raises(DataError, match=r"7 parameters cannot be shared equally by the layers 'h.\[0-1\]'"):
+        made([], module_parameters=(("h.[0-1]", 7),)).by_module(1)
+
+
+def test_experts_in_layers_share_exactly():
+    raw = [operation(f"layers.{a}.experts.{b}.w") for a in range(3) for b in range(8)]
+    rows = made(raw).by_module(3)
+    assert [(row.path, row.layers, row.calls) for row in rows] == [("layers.[0-2].experts.[0-7].w", 24, 24)]
+
+
+# -------------------------------------------------------------------------------------------------------------- groups
+
+
+@pytest.mark.parametrize("column", ["family", "operator", "phase", "precision", "engine", "source"])
+def test_groups_sum_to_the_totals(column):
+    rows = by_label(PROFILE, column)
+    assert sum((row.flops for row in rows), PhaseTotals()) == PROFILE.flops
+    assert sum((row.bytes_moved for row in rows), PhaseTotals()) == PROFILE.bytes_moved
+    assert len({row.name for row in rows}) == len(rows)
+
+
+def test_phases_come_in_order_and_families_by_size():
+    assert [row.name for row in PROFILE.by_phase()] == list(PHASES)
+    totals = [row.flops.total for row in PROFILE.by_family()]
+    assert totals == sorted(totals, reverse=True)
+    assert [row.name for row in PROFILE.by_operator() if not row.counted] == ["my.loss"]
+
+
+def test_a_frame_has_one_row_for_every_operation():
+    frame = PROFILE.to_frame()
+    assert len(frame) == len(PROFILE.operations)
+    assert int((frame["flops"] * frame["count"]).sum()) == PROFILE.flops.total
+    first = frame.iloc[0]
+    assert (first["operator"], first["inputs"]) == ("aten.embedding", "bfloat16[1000×64], int64[8×1024]")
+
+
+# ---------------------------------------------------------------------------------------------------------------- text
+
+GOLDEN = """\
+invented · 88.6 k parameters · batch 8 × 1,024 tokens · bfloat16 · AdamW · one training step
+
+MODULE              PARAMETERS   FORWARD   BACKWARD    SHARE   ACTIVATIONS   FLOP/BYTE
+                             k    GFLOPs     GFLOPs        %            MB
+(itself)                     -   0.00818          -   0.0325             -       0.167
+model.embed               64.0         -          -        -          1.05           -
+model.layers (×3)         24.6      6.85       16.5     91.7          16.1         265
+  (itself)                   -   0.00315    0.00315   0.0247          6.29       0.167
+  attn                    24.6      6.85       16.5     91.7          9.83         463
+head                    (tied)      1.05       1.05     8.24          16.4        59.7
+                          ----      ----       ----      ---          ----         ---
+total                     88.6      7.91       17.6      100          33.6         145
+
+Step      25.5 GFLOPs, 88.6 kFLOPs of them in the optimizer   (1 multiply-add = 2 FLOPs; 3.11 MFLOPs per token, 35.1 ×
+          parameters)
+Products  25.5 GFLOPs = 12.7 GMACs in matrix products
+Model     22.2 GFLOPs asked for (what MFU counts), 14.2 GFLOPs executed (causal half skipped, recomputation included)
+Memory    34.2 MB peak in forward (head): 0.177 parameters + 0.354 optimizer + 33.6 activations + 0.0655 inputs
+Counted   72.0 % of the bytes; without a formula (FLOPs estimated): my.loss (1 call, 28.0 %)"""
+
+
+def test_the_page_of_a_profile():
+    assert repr(PROFILE) == GOLDEN
+
+
+def test_a_narrow_page_shows_fewer_columns_and_never_wraps_a_row():
+    heads = {width: text(PROFILE, width=width).splitlines()[2].split() for width in (120, 80, 60, 45)}
+    assert heads[80] == ["MODULE", "PARAMETERS", "FORWARD", "BACKWARD", "SHARE", "ACTIVATIONS"]
+    assert heads[60] == ["MODULE", "PARAMETERS", "FORWARD", "BACKWARD", "SHARE"]
+    assert heads[45] == ["MODULE", "FORWARD", "BACKWARD"]
+    for width in heads:
+        body = text(PROFILE, width=width).splitlines()[2:]
+        assert max(map(len, body)) <= width
+
+
+@pytest.mark.parametrize("by", ["family", "operator", "phase", "precision", "source"])
+def test_the_page_by_groups_names_them_all(by):
+    shown = text(PROFILE, by)
+    for row in by_label(PROFILE, by):
+        if row.flops.total or row.bytes_moved.total:
+            assert (row.name or "(unknown)") in shown
+    assert "1 multiply-add = 2 FLOPs" in shown
+
+
+def test_what_has_no_formula_is_marked():
+    assert re.search(r"^my\.loss \* ", text(PROFILE, "operator"), re.MULTILINE)
+    lines = dict(summary(made([operation("a", counted=False, operator="my.op", count=2)])))
+    assert lines["Counted"] == "0.0 % of the bytes; without a formula (FLOPs estimated): my.op (2 calls, 100 %)"
+    still = [operation("a", counted=False, operator="my.op", bytes_read=0, bytes_written=0), operation("b")]
+    assert "my.op (1 call, no bytes)" in dict(summary(made(still)))["Counted"]
+    assert dict(summary(made([operation("a")])))["Counted"] == "every operation has a formula"
+
+
+def test_a_tiny_part_without_a_formula_is_not_rounded_away():
+    raw = [operation("a", bytes_read=10**9), operation("b", counted=False, operator="my.op", bytes_read=1)]
+    assert dict(summary(made(raw)))["Counted"].startswith("99.9 % of the bytes")
+
+
+def test_many_views_share_a_line():
+    raw = [operation("a", operator=f"aten.view{at}", flops=0, bytes_read=0, bytes_written=0) for at in range(5)]
+    shown = text(made([*raw, operation("a")]), "operator")
+    assert "5 that only look at tensors" in shown
+    assert "view3" not in shown
+
+
+def test_of_very_many_modules_the_least_share_a_line():
+    raw = [product(f"m{at}", "forward", 4, 8, at + 1) for at in range(100)]
+    sheet = module_sheet(made(raw))
+    assert [line.label for line in sheet.lines][-1] == "… 77 more"
+    assert len(sheet.lines) == 24
+
+
+def test_inference_has_no_backward_column():
+    shown = repr(replace(profile(direct(2, 64)), mode="forward", optimizer=None))
+    assert "one forward pass" in shown
+    assert "BACKWARD" not in shown
+    assert "AdamW" not in shown
+
+
+def test_what_is_unknown_is_left_out():
+    shown = repr(made([operation("a")]))
+    assert "PARAMETERS" not in shown
+    assert "ACTIVATIONS" not in shown
+    assert "Memory    not recorded" in shown
+
+
+def test_how_it_was_traced_is_said_unless_it_is_the_usual_way():
+    assert "Traced" not in repr(PROFILE)
+    shown = repr(replace(PROFILE, rung="cpu", rung_reason="Router.forward reads values"))
+    assert "Traced    by running on the CPU: Router.forward reads values" in shown
+    assert "Note      loss given" in repr(replace(PROFILE, notes=("loss given",)))
+
+
+def test_batch_size_one_that_was_not_traced_is_noted():
+    single = profile().at(1)
+    assert "follows from larger ones" not in repr(single)
+    unproven = replace(single, trace=replace(single.trace, single=None))
+    assert "batch size 1 follows from larger ones" in repr(unproven)
+
+
+def test_images_are_said_by_their_size():
+    image = made([operation("conv")], image_size=224)
+    assert "batch 2 × 224² pixels" in headline(image)
+    assert "FLOPs per sample" in repr(image)
+
+
+def test_a_page_has_no_escape_codes_and_no_trailing_blanks():
+    for by in (None, "operator"):
+        for line in text(PROFILE, by).splitlines():
+            assert line == line.rstrip()
+            assert "\x1b" not in line
+
+
+def test_markup_in_names_is_text():
+    shown = text(made([operation("[red]a", operator="[bold]x")], model="[link]m"), "operator")
+    assert "[bold]x" in shown
+    assert "[link]m" in shown
+
+
+# ---------------------------------------------------------------------------------------------------------------- HTML
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.words = [], Counter(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen[tag] += 1
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_a_notebook_shows_the_same_escaped_and_without_colours():
+    hostile = "<script>alert(1)</script>"
+    shown = replace(PROFILE, model=hostile, notes=(hostile,))._repr_html_()
+    tags = Tags()
+    tags.feed(shown)
+    assert not tags.open
+    assert "script" not in tags.seen
+    assert tags.seen["tr"] == 2 + len(module_sheet(PROFILE).lines)
+    assert any(hostile in word for word in tags.words)
+    assert "color" not in shown
+    assert "model.layers (×3)" in tags.words
+
+
+# ------------------------------------------------------------------------------------------------------------- figures
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (7.14e12, 1e12, "7.14"),
+        (124_439_808, 1e6, "124"),
+        (99.96, 1, "100"),
+        (9.996, 1, "10.0"),
+        (1234567, 1, "1,230,000"),
+        (0, 1, "-"),
+        (0.000_4, 1, "<0.001"),
+        (0.0123, 1, "0.0123"),
+        (float("nan"), 1, "-"),
+        (float("inf"), 1, "-"),
+        (-4.31e6, 1e6, "-4.31"),
+    ],
+)
+def test_figures_have_three_digits(value, unit, shown):
+    assert figure(value, unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(7.14e12, "7.14 TFLOPs"), (999_600, "1.00 MFLOPs"), (0, "0 FLOPs"), (12, "12 FLOPs")]
+)
+def test_amounts_carry_their_unit(value, shown):
+    assert amount(value, "FLOPs") == shown
+
+
+def test_scales_change_where_the_figure_would_have_four_digits():
+    assert scale_of(999_499) == (1e3, "k")
+    assert scale_of(999_500) == (1e6, "M")
+
+
+# ---------------------------------------------------------------------------------------------------------- comparison
+
+
+def test_two_profiles_side_by_side():
+    found = compare(profile().at(2, 128), profile().at(4, 128))
+    rows = {each.quantity: each for each in found.quantities}
+    assert set(rows) == set(QUANTITIES)
+    assert rows["matmul_flops"].change == 1.0
+    assert rows["parameters"].change == 0.0
+    assert rows["flops.optimizer"].change == 0.0
+    assert {each.quantity for each in found.families} >= {"family matmul", "family attention"}
+    assert sum(each.right for each in found.families) == found.right.flops.total
+    frame = found.to_frame().set_index("quantity")
+    assert frame.loc["flops", "left"] == found.left.flops.total
+    shown = repr(found)
+    assert "batch 2 × 128" in shown
+    assert "batch 4 × 128" in shown
+    assert re.search(r"^matmul_flops +\S+ \S+ +\S+ \S+ +\+100 %$", shown, re.MULTILINE)
+    assert "<table>" in found._repr_html_()
+
+
+def test_what_was_not_there_before_is_new():
+    other = replace(direct(2, 64).operations[0], family="fft", flops=10, operator="aten.fft")
+    with_memory = RawTrace([other], transformer(2, 64).timeline, 2, 64)
+    found = compare(profile(direct(2, 64)), profile(fold(with_memory)))
+    rows = {each.quantity: each for each in found.families}
+    assert (rows["family fft"].left, rows["family fft"].right) == (0, 10)
+    assert "new" in repr(found)
+
+
+# ---------------------------------------------------------------------------------------------------------------- gate
+
+
+def grown(percent):
+    """A profile whose FLOPs grew from 100 by whole percents and whose memory stayed."""
+    calls = [operation("a", flops=100 + percent)]
+    return profile(fold(RawTrace(calls, transformer(2, 64).timeline, 2, 64)))
+
+
+@pytest.mark.parametrize(("percent", "passes"), [(-50, True), (0, True), (2, True), (3, False)])
+def test_the_gate_opens_up_to_the_limit_and_not_beyond(percent, passes):
+    violations = gate(grown(percent), grown(0), {"flops": 0.02, "memory": 0.05})
+    assert (not violations) is passes
+    if violations:
+        assert [str(each) for each in violations] == ["flops: 100 FLOPs -> 103 FLOPs (+3 %, allowed +2 %)"]
+
+
+def test_the_gate_watches_memory_and_bytes_by_their_short_names():
+    heavier = profile(fold(RawTrace([operation("a", flops=100)], transformer(2, 64, layers=4).timeline, 2, 64)))
+    violations = gate(heavier, grown(0), {"memory": 0.05, "bytes": 0.0, "parameters": 0.0})
+    assert [each.difference.quantity for each in violations] == ["peak_memory_bytes"]
+    assert violations[0].difference.right == heavier.peak_memory_bytes
+
+
+def test_a_negative_limit_demands_an_improvement():
+    assert gate(grown(-5), grown(0), {"flops": -0.1})
+    assert not gate(grown(-15), grown(0), {"flops": -0.1})
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"speed": 0.1}, "'speed' is no quantity of a profile. There are: memory, bytes"),
+        ({"flops": float("nan")}, "limit for flops must be a number"),
+        ({"flops": float("inf")}, "limit for flops must be a number"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(limits, message):
+    with pytest.raises(UsageError, match=message):
+        gate(grown(0), grown(0), limits)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"mode": "forward"}, {"precision": "float32"}, {"optimizer": "sgd"}, {"device": "cpu"}, {"image_size": 32}],
+)
+def test_only_like_is_compared_with_like(changes):
+    with pytest.raises(UsageError, match="The baseline has"):
+        gate(grown(0), replace(grown(0), **changes), {"flops": 0.02})
+    with pytest.raises(UsageError, match="batch size"):
+        gate(PROFILE, PROFILE.at(9), {"flops": 0.02})
+
+
+def test_the_report_is_a_markdown_table():
+    lines = gate_report(grown(3), grown(0), {"flops": 0.02, "memory": 0.05}).splitlines()
+    assert lines[2] == "| flops | 100 FLOPs | 103 FLOPs | +3 % | +2 % | **too much** |"
+    assert lines[3].endswith("| 0 % | +5 % | ok |")
+    assert {line.count("|") for line in lines[:4]} == {7}
+    assert "1 multiply-add = 2 FLOPs" in lines[-1]
+
+
+def test_module_parameters_of_the_fixture_add_up():
+    assert sum(count for _, count in module_parameters()) == PROFILE.parameters
