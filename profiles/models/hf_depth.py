@@ -56,16 +56,23 @@ def _lists(config: Any, layers: int) -> dict[str, Sequence[Any]]:
     }
 
 
-def pattern(model: torch.nn.Module, config: Any, layers: int) -> list[Hashable]:
-    """One fingerprint per layer, equal for equal layers; empty where the model has no list of that many layers."""
+Layers = dict[str, list[Hashable]]
+
+
+def stacks(model: torch.nn.Module, layers: int) -> Layers:
+    """Fingerprints of the layers of every outermost list of that many modules, by the list's path."""
     import torch
 
-    stacks = [part for part in model.modules() if isinstance(part, torch.nn.ModuleList) and len(part) == layers]
+    lists = {path: part for path, part in model.named_modules() if isinstance(part, torch.nn.ModuleList)}
+    outermost = {path for path in lists if not any(path.startswith(f"{other}.") for other in lists)}
+    return {path: [_fingerprint(layer) for layer in lists[path]] for path in outermost if len(lists[path]) == layers}
+
+
+def pattern(found: Layers, config: Any, layers: int) -> list[Hashable]:
+    """What each layer is: its fingerprint in every stack, its entry in every per-layer list of the configuration."""
     lists = list(_lists(config, layers).values())
-    if not stacks:
-        return []
     return [
-        (tuple(_fingerprint(stack[index]) for stack in stacks), tuple(str(entries[index]) for entries in lists))
+        (tuple(stack[index] for stack in found.values()), tuple(str(entries[index]) for entries in lists))
         for index in range(layers)
     ]
 
@@ -103,10 +110,10 @@ def find(options: dict[str, Any], config: Any, build: Builder) -> Stack | None:
     key = next((name for name in getattr(config, "sub_configs", {}) if getattr(config, name, None) is text), None)
     names = layer_names(text)
     layers = getattr(text, names[0]) if names else 0
-    types = pattern(build(options), text, layers) if layers > 2 else []
-    if not types:
+    whole = stacks(build(options), layers) if layers > 2 else {}
+    if not whole:
         return None
-    period, prefix = period_and_prefix(types)
+    period, prefix = period_and_prefix(pattern(whole, text, layers))
     fewest = max(prefix + period, 2)
     fewest += (layers - fewest) % period
 
@@ -115,11 +122,8 @@ def find(options: dict[str, Any], config: Any, build: Builder) -> Stack | None:
         cut = shortened(inner, text, names, count)
         return cut if key is None else options | {key: cut}
 
-    if fewest >= layers or _settled(pattern(build(fewer(fewest)), text, fewest)) != _settled(types[:fewest]):
+    if fewest >= layers:
         return None
-    return Stack(layers, period, fewest, fewer)
-
-
-def _settled(types: list[Hashable]) -> list[Hashable]:
-    """Layer fingerprints without the configuration's lists, whose lengths differ between the two models."""
-    return [entry[0] for entry in types if isinstance(entry, tuple)]
+    short = {path: stack for path, stack in stacks(build(fewer(fewest)), fewest).items() if path in whole}
+    same = bool(short) and all(stack == whole[path][:fewest] for path, stack in short.items())
+    return Stack(layers, period, fewest, fewer) if same else None

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import profiles.models.expert_formulas  # noqa: F401  (registers the cost of the operator used below)
+
 if TYPE_CHECKING:
     import torch
 

@@ -129,10 +129,13 @@ def find_head(model_type: str, head: str | None) -> Head:
     Raises UnknownModel where this model type has no such head.
     """
     known = heads(model_type)
+    bare = tasks()[""].get(model_type)
+    if head == "Model" and bare is not None:
+        return Head(bare, "")
     if head is None and known:
         return Head(*next(iter(known.items())))
     for name, task in known.items():
-        if head in (name, "For" + task.title().replace("_", "")) or (head == "Model" and task == ""):
+        if head in (name, "For" + task.title().replace("_", "")):
             return Head(name, task)
     wanted = (head or "").lower()
     for name, task in known.items():

@@ -17,7 +17,7 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     plain: dict[str, str] = {_plain(name): name for name in sorted(known)}
     wanted = _plain(given)
     longer = sorted((name for name in plain if name.startswith(wanted) and wanted), key=len)
-    close = difflib.get_close_matches(wanted, list(plain), n=3, cutoff=0.7)
+    close = difflib.get_close_matches(wanted, list(plain), n=3, cutoff=0.6)
     near = list(dict.fromkeys([*longer, *close]))[:3]
     return f" Did you mean {', '.join(plain[name] for name in near)}?" if near else ""
 
