@@ -63,8 +63,8 @@ class LiveBytes:
 class Timeline:
     """The live bytes of a step as polynomials.
 
-    moments      (position in the step, phase, module, rows of `sizes` in the order of `HOLDERS`); about `MOST_MOMENTS`
-                 at most, local maxima and every candidate for the peak among them
+    moments      (position in the step, phase, module, rows of `sizes` in the order of `HOLDERS`); at most about
+                 `MOST_MOMENTS` for the picture, local maxima among them, and every candidate for the peak
     sizes        the polynomials that the moments point to
     keepers      folded module paths
     kept         one polynomial for each of `keepers`: the activation bytes that ALL modules of that path together keep
