@@ -21,7 +21,10 @@ ANSWER = Answer(
     text=lambda page: f"width {page.width}\n",
     run={"model": "gpt2"},
     assumptions=["no stalls"],
-    results=[{"device": "h100-sxm", "cost_usd": 1.5, "parts": {"a": 1}}, {"device": "l4", "why_not": "too small"}],
+    results=lambda: [
+        {"device": "h100-sxm", "cost_usd": 1.5, "parts": {"a": 1}},
+        {"device": "l4", "why_not": "too small"},
+    ],
     warnings=["prices are 40 days old"],
 )
 

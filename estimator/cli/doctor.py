@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from estimator.cli.output import Answer, Output, output_options, plain
+from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.version import version_text
 from estimator.text.checks import Check, check_list
 from hardware_db.errors import FlopcastError
@@ -31,7 +31,7 @@ def command(output: Output) -> int:
     Exit code 1: something that flopcast needs is broken.
     """
     checks = list(_checks())
-    answer = Answer("doctor", lambda page: check_list(page, checks), results=[plain(check) for check in checks])
+    answer = Answer("doctor", lambda page: check_list(page, checks), results=lambda: checks)
     output.show(answer)
     return 1 if any(check.ok is False for check in checks) else 0
 

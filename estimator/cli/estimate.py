@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from estimator.cli.market_options import Market, market_options
-from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, saved_profile
+from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as
 from estimator.cli.run_options import Work, work_options
@@ -53,11 +53,9 @@ def command(
 
 def _runs(question: ModelQuestion, work: Work, *, quiet: bool) -> list[TrainingRun]:
     """Return the run in the precision asked for, or in each that a device may take, best first."""
-    from dataclasses import replace
-
     from estimator.run import TrainingRun
 
-    settled = question.precision is not None or saved_profile(question.model) is not None
+    settled = question.precision is not None or profile_file(question.model) is not None
     questions = [question] if settled else [replace(question, precision=each) for each in AUTO]
     return [TrainingRun(find_profile(each, quiet=quiet), **asdict(work)) for each in questions]
 
@@ -68,7 +66,7 @@ def _estimates(runs: list[TrainingRun], market: Market) -> Estimates:
     try:
         found = estimate_all(runs, **market.choice())
     except NoPrice as error:
-        raise NoPrice(f"{error}. Own price: --price NAME=2.10") from error
+        raise NoPrice(f"{error}. Own price: --price {market.only_name or 'NAME'}=2.10") from error
     reasons = {row.why_not_kind for row in found}
     if reasons == {"precision"}:
         raise UnknownPrecision("\n".join(dict.fromkeys(row.why_not or "" for row in found[:3])))
@@ -86,7 +84,7 @@ def _answer(found: Estimates, limit: int | None, *, verbose: bool) -> Answer:
     return Answer(
         "estimate",
         text,
-        results=[row.to_dict() for row in rows],
+        results=lambda: [row.to_dict() for row in rows],
         run=found.runs[0].to_dict(),
         assumptions=found.assumptions,
         warnings=found.warnings,

@@ -53,7 +53,9 @@ def command(names: tuple[str, ...], sort: str | None, sources: bool, limit: int,
         show = layout.side_by_side if names else layout.device_list
         return show(page, devices, offers)
 
-    records = [_record(device, database, offers, in_detail) for device in devices]
+    def records() -> list[dict[str, object]]:
+        return [_record(device, database, offers, in_detail) for device in devices]
+
     run = {"names": names, **filters, "sort": sort}
     output.show(Answer(command="hardware", text=text, results=records, run=run))
     return 0 if devices else 1

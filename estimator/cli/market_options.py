@@ -15,7 +15,7 @@ from hardware_db.errors import QuantityError, UsageError
 from hardware_db.records import Offer, Pricing
 
 if TYPE_CHECKING:
-    from hardware_db import Database
+    from hardware_db import Database, Device
 
 PRICINGS = tuple(name.replace("_", "-") for name in get_args(Pricing))
 
@@ -31,6 +31,12 @@ class Market:
     pricing: str = "on-demand"
     prices: Mapping[str, float] = field(default_factory=dict)
     all_offers: bool = False
+
+    @property
+    def only_name(self) -> str | None:
+        """The one device that is asked for, None where there may be several."""
+        several = self.hardware is None or any(mark in self.hardware for mark in ",*?[")
+        return None if several else self.hardware
 
     def choice(self) -> dict[str, Any]:
         """Return it as the keyword arguments of `estimator.estimate_all`, the database with the own prices in it."""
@@ -50,20 +56,29 @@ class Market:
         database = hardware_db.load()
         if not self.prices:
             return database
-        own = [own_offer(database.device(name).id, price, self) for name, price in self.prices.items()]
+        own = [offer for name, price in self.prices.items() for offer in own_offers(database.device(name), price, self)]
         named = {offer.device for offer in own}
         others = tuple(offer for offer in database.all_offers if offer.device not in named)
         return replace(database, own_offers=(*others, *own))
 
 
-def own_offer(device: str, usd_per_hour: float, market: Market) -> Offer:
-    """Return a price of the user's as an offer: one device, of the provider, region and kind that are asked for."""
+def own_offers(device: Device, usd_per_hour: float, market: Market) -> list[Offer]:
+    """Return a price of the user's as offers of machines that have as many devices as are asked for.
+
+    A machine holds at most what the vendor's own holds; more devices are several machines.
+    """
+    largest = device.devices_per_host or 1
+    sizes = {min(count, largest) for count in market.counts or (1, largest)}
+    return [_own_offer(device.id, size, usd_per_hour * size, market) for size in sorted(sizes)]
+
+
+def _own_offer(device: str, size: int, usd_per_hour: float, market: Market) -> Offer:
     return Offer(
         provider=market.provider or "own",
         instance="own price",
         region=market.region or "-",
         device=device,
-        device_count=1,
+        device_count=size,
         vcpus=None,
         cores=None,
         memory_bytes=None,

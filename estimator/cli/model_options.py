@@ -35,57 +35,43 @@ class ModelQuestion:
 
 def find_profile(question: ModelQuestion, *, quiet: bool = False) -> ModelProfile:
     """Return the profile of a saved file, one kept from an earlier question, or one made now (which needs torch)."""
-    saved = saved_profile(question.model)
-    if saved is None:
+    path = profile_file(question.model)
+    if path is None:
         with progress(f"Profiling {question.model}", quiet=quiet):
             return _made(question)
+    from profiles.model_profile import ModelProfile
+
+    saved = ModelProfile.load(path)
     _check_settings(question, saved)
     return saved.at(question.batch_size, question.sequence_length)
 
 
 def _made(question: ModelQuestion) -> ModelProfile:
-    from profiles import profile_model
+    from profiles.definitions import profile_definition
     from profiles.models import parse_inputs, resolve
+    from profiles.request import ProfileRequest
 
+    names = ("batch_size", "sequence_length", "image_size", "mode", "precision", "optimizer", "device")
+    given = {name: getattr(question, name) for name in names if getattr(question, name) is not None}
     definition = resolve(question.model, inputs=parse_inputs(question.inputs))
-    sizes = definition.sizes(question.batch_size, question.sequence_length, question.image_size)
-    import torch
-
-    with torch.device("meta"):
-        model = definition.build()
-        args, kwargs = definition.inputs(sizes.batch_size, sizes.sequence_length, sizes.image_size)
-    return profile_model(
-        model,
-        args,
-        kwargs,
-        mode=question.mode,
-        precision=question.precision or "float32",
-        optimizer=question.optimizer or "adamw",
-        device=question.device or "cuda",
-    )
+    return profile_definition(definition, ProfileRequest(**given))
 
 
-def saved_profile(text: str) -> ModelProfile | None:
-    """Return the profile that a MODEL names as a file, or None where it is another kind of MODEL.
+def profile_file(text: str) -> Path | None:
+    """Return the file of a saved profile that a MODEL names, or None where it is another kind of MODEL.
 
     Raises
     ------
     DataError
-        The file is damaged, or holds what `--json` printed.
+        The file holds what `--json` printed.
     """
     path = Path(text)
     if not text.endswith(PROFILE_SUFFIXES) or not path.is_file():
         return None
     data = path.read_bytes()
     if b'"results"' in data and b'"command"' in data:
-        raise DataError(
-            f"{text} is what --json printed, not a profile. Save one: flopcast profile MODEL -o {path.name}"
-        )
-    if path.suffix == ".json" and b'"recordings"' not in data:
-        return None
-    from profiles.model_profile import ModelProfile
-
-    return ModelProfile.load(path)
+        raise DataError(f"{text} is what --json printed, not a profile. Save one: flopcast profile MODEL -o FILE")
+    return None if path.suffix == ".json" and b'"recordings"' not in data else path
 
 
 def _check_settings(question: ModelQuestion, saved: ModelProfile) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -29,5 +28,5 @@ def command(output: Output) -> int:
 
         return model_list(page, found)
 
-    output.show(Answer("models", text, results=[asdict(each) for each in found]))
+    output.show(Answer("models", text, results=lambda: found))
     return 0

@@ -30,7 +30,7 @@ class Answer:
     """What a command answers, ready for each form of output.
 
     text          renders the answer for people on a page of a given width
-    results       one mapping a result, base units, the names of the Python API
+    results       one mapping or record a result, base units, the names of the Python API; made when they are asked for
     run           what was asked
     assumptions   what was assumed without being asked
     warnings      what the reader should know; on stderr in text and CSV
@@ -40,11 +40,11 @@ class Answer:
 
     command: str
     text: Callable[[Page], str]
-    results: Sequence[Mapping[str, object]]
+    results: Callable[[], Sequence[object]]
     run: Mapping[str, object] = field(default_factory=dict)
     assumptions: Sequence[str] = ()
     warnings: Sequence[str] = ()
-    rows: Sequence[Mapping[str, object]] | None = None
+    rows: Callable[[], Sequence[object]] | None = None
     more: Mapping[str, object] = field(default_factory=dict)
 
     def document(self) -> dict[str, object]:
@@ -54,7 +54,7 @@ class Answer:
             "command": self.command,
             "run": plain(self.run),
             "assumptions": list(self.assumptions),
-            "results": plain(self.results),
+            "results": plain(self.results()),
             "warnings": list(self.warnings),
             **plain(self.more),
         }
@@ -92,7 +92,7 @@ class Output:
         if self.form == "json":
             return json.dumps(answer.document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         if self.form == "csv":
-            return csv_text(answer.results if answer.rows is None else answer.rows)
+            return csv_text((answer.rows or answer.results)())
         return answer.text(page).rstrip("\n") + "\n"
 
 
@@ -113,7 +113,7 @@ def plain(value: object) -> Any:
     return value
 
 
-def csv_text(results: Sequence[Mapping[str, object]]) -> str:
+def csv_text(results: Sequence[object]) -> str:
     """Return the results as CSV; the header holds every name in order of appearance, nested values are JSON."""
     rows = [plain(row) for row in results]
     names = list(dict.fromkeys(name for row in rows for name in row))

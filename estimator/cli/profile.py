@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, saved_profile
+from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, profile_file
 from estimator.cli.output import Output, output_options
 from estimator.cli.profile_answers import View, comparison_answer, gate_answer, profile_answer, read_limits
 from estimator.cli.quantities import read_as
@@ -67,7 +67,9 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
 def _baseline(path: str | None) -> ModelProfile:
     if path is None:
         raise UsageError("--fail-above needs --baseline PROFILE; save one with flopcast profile MODEL -o baseline.json")
-    found = saved_profile(path)
+    found = profile_file(path)
     if found is None:
         raise UsageError(f"--baseline {path} is no saved profile; save one with flopcast profile MODEL -o {path}")
-    return found
+    from profiles.model_profile import ModelProfile
+
+    return ModelProfile.load(found)

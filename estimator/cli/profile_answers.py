@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,10 +34,13 @@ def profile_answer(profile: ModelProfile, view: View) -> Answer:
 
         return profile_text(profile, page, view.by, view.depth, view.top)
 
-    rows = breakdown_records(profile, view.by, view.depth)
-    rows = rows[: view.top] if view.top else rows
-    record = {**profile_record(profile), "breakdown": rows}
-    return Answer("profile", text, [record], settings_of(profile), profile.notes, _warnings(profile), rows=rows)
+    def rows() -> list[dict[str, Any]]:
+        return breakdown_records(profile, view.by, view.depth)[: view.top or None]
+
+    def results() -> list[dict[str, Any]]:
+        return [{**profile_record(profile), "breakdown": rows()}]
+
+    return Answer("profile", text, results, settings_of(profile), profile.notes, _warnings(profile), rows=rows)
 
 
 def _warnings(profile: ModelProfile) -> list[str]:
@@ -57,22 +60,25 @@ def comparison_answer(left: ModelProfile, right: ModelProfile) -> Answer:
     from profiles.comparison import compare
 
     found = compare(left, right)
-    rows = [{str(name): value for name, value in row.items()} for row in found.to_frame().to_dict("records")]
+    rows = [{**asdict(each), "change": each.change} for each in (*found.quantities, *found.families)]
     run = {"left": settings_of(left), "right": settings_of(right)}
-    return Answer("profile", lambda page: f"{found!r}\n", rows, run)
+    return Answer("profile", lambda page: f"{found!r}\n", lambda: rows, run)
 
 
 def gate_answer(profile: ModelProfile, baseline: ModelProfile, limits: dict[str, float]) -> tuple[Answer, bool]:
     """Answer whether a model stays within its limits, and with the table for a pull request."""
-    from profiles.comparison import gate, gate_report
+    from profiles.comparison import GATE_ALIASES, compare, gate, gate_report
 
     violations = gate(profile, baseline, limits)
     report = gate_report(profile, baseline, limits)
-    rows = [
-        {"quantity": name, "limit": limit, "exceeded": any(each.difference.quantity == name for each in violations)}
-        for name, limit in limits.items()
-    ]
-    return Answer("profile", lambda page: report, rows, settings_of(profile)), not violations
+    exceeded = {each.difference.quantity for each in violations}
+    differences = {each.quantity: each for each in compare(baseline, profile).quantities}
+    rows = []
+    for name, limit in limits.items():
+        found = differences[GATE_ALIASES.get(name, name)]
+        change = {"baseline": found.left, "now": found.right, "change": found.change}
+        rows.append({"quantity": found.quantity, **change, "limit": limit, "exceeded": found.quantity in exceeded})
+    return Answer("profile", lambda page: report, lambda: rows, settings_of(profile)), not violations
 
 
 def read_limits(_context: click.Context, parameter: click.Parameter, text: str | None) -> dict[str, float]:
@@ -84,7 +90,7 @@ def read_limits(_context: click.Context, parameter: click.Parameter, text: str |
             limits[name.strip()] = float(limit.strip().removesuffix("%")) / 100
         except ValueError:
             equals = ""
-        if not equals or not limit.strip().endswith("%"):
+        if not name.strip() or not equals or not limit.strip().endswith("%"):
             option = parameter.opts[0]
             raise UsageError(
                 f"{option} {text}: give quantities and percents, for example {option} flops=+2%,memory=+5%"

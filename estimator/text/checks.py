@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from estimator.text.notes import notes
 from estimator.text.page import Page
 from estimator.text.table import Column, Row, table
 
@@ -27,8 +28,9 @@ COLUMNS = (Column("", align="left"), Column("CHECK", align="left"), Column("FOUN
 def check_list(page: Page, checks: Sequence[Check]) -> str:
     """Return one line a check, its remedy after it, and the verdict."""
     rows = [
-        Row([WORDS[check.ok], check.name, check.found], note=check.remedy, style=STYLES[check.ok]) for check in checks
+        Row([WORDS[check.ok], check.name, check.found], note=check.remedy * (check.ok is None), style=STYLES[check.ok])
+        for check in checks
     ]
-    broken = [check.name for check in checks if check.ok is False]
-    verdict = f"Broken: {', '.join(broken)}" if broken else "Everything that is installed works"
+    broken = [(f"Broken: {check.name}", check.remedy) for check in checks if check.ok is False]
+    verdict = notes(broken) if broken else "Everything that is installed works"
     return page.render(*table(COLUMNS, rows, page.width), "", verdict)

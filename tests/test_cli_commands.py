@@ -1,0 +1,165 @@
+"""The command as a whole: help, version, speed, pipes, and the small commands."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import hardware_db
+from estimator.cli import main
+from estimator.cli.dashboard import server_command
+from profiles.models import names
+
+FLOPCAST = [sys.executable, "-m", "estimator"]
+COMMANDS = sorted(main.commands)
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does(name):
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert f"Usage: flopcast {name}" in result.stdout.replace("main", "flopcast")
+    assert "--json" in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does(name):
+    options = [parameter for parameter in main.commands[name].params if isinstance(parameter, click.Option)]
+    assert all(option.help for option in options)
+    assert all(len(option.opts[0]) > 2 or len(option.opts) > 1 for option in options)
+
+
+def test_help_lists_the_commands_in_the_order_of_use():
+    text = run("--help").stdout
+    assert text.index("  profile ") < text.index("  estimate ") < text.index("  hardware ")
+    assert run().exit_code == 2
+
+
+def test_unknown_command_is_corrected():
+    result = run("estimat", "gpt2")
+    assert result.exit_code == 2
+    assert "No such command 'estimat'. Did you mean 'estimate'?" in result.stderr
+
+
+def test_version_has_the_dates_of_the_data():
+    database = hardware_db.load()
+    days = sorted(offer.as_of for offer in database.offers())
+    text = run("--version").stdout
+    assert text.startswith("flopcast 0.1.0 · ")
+    assert f"{len(database.devices())} devices" in text
+    assert f"prices of {days[0]} to {days[-1]}" in text
+
+
+def test_models_lists_every_name():
+    lines = run("models").stdout.splitlines()
+    for model in names():
+        assert sum(line.split()[:1] == [model.name] for line in lines) == 1
+    records = json.loads(run("models", "--json").stdout)["results"]
+    gpt2 = next(record for record in records if record["name"] == "gpt2")
+    assert gpt2["parameters"] == 124_439_808
+
+
+def test_doctor_finds_what_is_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = run("doctor", "--json")
+    assert result.exit_code == 0
+    checks = {check["name"]: check for check in json.loads(result.stdout)["results"]}
+    assert checks["python"]["found"].startswith(".".join(map(str, sys.version_info[:3])))
+    assert checks["data"]["ok"] is True
+    assert str(tmp_path) in checks["cache"]["found"]
+
+
+def test_doctor_names_what_is_broken(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "Broken: cache" in result.stdout
+    assert "XDG_CACHE_HOME" in result.stdout
+
+
+def test_doctor_says_what_to_install(monkeypatch):
+    import importlib.metadata
+
+    found = importlib.metadata.version
+
+    def nothing(name: str) -> str:
+        if name == "streamlit":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr("importlib.metadata.version", nothing)
+    checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)["results"]}
+    assert checks["streamlit"]["ok"] is None
+    assert "pip install 'flopcast[dashboard]'" in checks["streamlit"]["remedy"]
+
+
+def test_dashboard_serves_this_machine_only_and_asks_nothing():
+    command = server_command(8502)
+    assert command[:4] == [sys.executable, "-m", "streamlit", "run"]
+    assert os.path.isfile(command[4])
+    assert "--server.address=127.0.0.1" in command
+    assert "--server.port=8502" in command
+    assert "--browser.gatherUsageStats=false" in command
+    assert not any(flag.startswith("--server.port") for flag in server_command(None))
+
+
+def test_dashboard_runs_the_server(monkeypatch):
+    calls = []
+    monkeypatch.setattr("subprocess.call", lambda command: calls.append(command) or 0)
+    assert run("dashboard", "--port", "8600").exit_code == 0
+    assert calls == [server_command(8600)]
+
+
+def test_a_reader_that_leaves_early_is_no_failure():
+    command = " ".join([*FLOPCAST, "hardware", "--sources", "--limit", "0"])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -n 1"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_no_escape_codes_in_a_pipe():
+    done = subprocess.run([*FLOPCAST, "hardware"], capture_output=True, text=True, check=True)
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["hardware"], ["models"]])
+def test_light_commands_load_nothing_heavy(arguments):
+    code = (
+        "import sys\nfrom estimator.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'pandas', 'streamlit', 'plotly', 'transformers', 'scipy'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["hardware"]])
+def test_light_commands_answer_at_once(arguments):
+    """Seconds of the processor count, not of the clock: other programs run on this machine too."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([*FLOPCAST, *arguments], capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.6
+
+
+@pytest.mark.parametrize(("shell", "word"), [("bash", "1"), ("zsh", "1"), ("fish", "es")])
+def test_shell_completion_knows_the_commands(shell, word):
+    asked = {"_FLOPCAST_COMPLETE": f"{shell}_complete", "COMP_WORDS": "flopcast es", "COMP_CWORD": word}
+    code = "from estimator.cli import main; main(prog_name='flopcast')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **asked})
+    assert "estimate" in done.stdout

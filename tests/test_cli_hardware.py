@@ -1,0 +1,174 @@
+"""`flopcast hardware`: filters, order, sources, side by side, JSON and CSV."""
+
+import csv
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import hardware_db
+from estimator.cli import main
+from estimator.cli.device_filters import SORTS, Filters, cheapest_offers, in_order, training_peak
+
+
+def hardware(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(main, ["hardware", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def records(*arguments: str, code: int = 0):
+    return json.loads(hardware(*arguments, "--json", code=code).stdout)["results"]
+
+
+def test_every_device_has_one_line():
+    lines = hardware().stdout.splitlines()
+    for device in hardware_db.load().devices():
+        assert sum(line.split()[:1] == [device.id] for line in lines) == 1
+
+
+def test_list_says_the_convention_and_the_age_of_prices():
+    text = hardware().stdout
+    assert "1 multiply-add = 2 FLOPs" in text
+    assert "on-demand" in text and "seen 2026-" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "holds"),
+    [
+        (["--kind", "tpu"], lambda device: device["kind"] == "tpu"),
+        (["--vendor", "amd"], lambda device: device["vendor"] == "AMD"),
+        (["--min-memory", "80GB"], lambda device: (device["memory_bytes"] or 0) >= 80e9),
+        (["--precision", "fp8"], lambda device: "float8" in device["matrix_peaks"] | device["vector_peaks"]),
+        (["--year", "2022"], lambda device: (device["release_date"] or "").startswith("2022")),
+        (["--year", "2023..2024"], lambda device: "2023" <= (device["release_date"] or "")[:4] <= "2024"),
+        (["--year", "2025.."], lambda device: (device["release_date"] or "") >= "2025"),
+        (["--year", "..2015"], lambda device: "0" < (device["release_date"] or "") < "2016"),
+    ],
+)
+def test_filters_keep_exactly_what_they_say(arguments, holds):
+    kept = {device["id"] for device in records(*arguments)}
+    assert kept == {device["id"] for device in records() if holds(device)} != set()
+
+
+def test_filters_combine():
+    kept = records("--kind", "gpu", "--vendor", "AMD", "--min-memory", "100GB")
+    assert kept
+    assert all(device["vendor"] == "AMD" and device["memory_bytes"] >= 100e9 for device in kept)
+
+
+def test_nothing_found_is_answered_no():
+    assert "No device is like that" in hardware("--kind", "tpu", "--vendor", "AMD", code=1).stdout
+    assert records("--kind", "tpu", "--vendor", "AMD", code=1) == []
+
+
+def test_a_device_without_the_figure_is_not_taken():
+    database = hardware_db.load()
+    unknown = [device for device in database.devices() if device.memory_bytes is None]
+    assert unknown
+    assert not any(Filters(min_memory=1).take(device) for device in unknown)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_orders_are_best_first_and_unknown_last(sort):
+    database = hardware_db.load()
+    offers = cheapest_offers(database)
+    key, direction = SORTS[sort]
+    values = [key(device, offers) for device in in_order(database.devices(), sort, offers)]
+    known = [value for value in values if value is not None]
+    assert values[: len(known)] == known
+    assert known == sorted(known, reverse=direction < 0)
+    assert len(values) == len(database.devices())
+
+
+def test_peak_of_training_is_the_better_16_bit_one():
+    database = hardware_db.load()
+    h100 = database.device("h100-sxm")
+    assert training_peak(h100) == pytest.approx(989.4e12, rel=1e-3)
+    assert training_peak(database.device("k80")) == database.device("k80").peak_flops_per_s("float32")
+
+
+def test_price_per_pflop_is_price_over_peak():
+    database = hardware_db.load()
+    offers = cheapest_offers(database)
+    key, _ = SORTS["price-per-pflop"]
+    h100 = database.device("h100-sxm")
+    assert key(h100, offers) == offers["h100-sxm"].usd_per_device_hour / training_peak(h100)
+
+
+def test_one_device_shows_every_figure_with_source_and_date():
+    database = hardware_db.load()
+    device = database.device("h100-sxm")
+    text = hardware("h100-sxm").stdout
+    for figure in device.figures:
+        assert f"{figure.value:,.10g}" in text
+        assert str(figure.retrieved) in text
+        assert all(key in text for key in figure.sources)
+    for key in {key for figure in device.figures for key in figure.sources}:
+        assert database.sources[key].title.split()[0] in text
+
+
+def test_one_device_in_json_has_figures_offers_and_sources():
+    (record,) = records("h100-sxm")
+    device = hardware_db.load().device("h100-sxm")
+    assert record["matrix_peaks"] == dict(device.matrix_peaks)
+    assert len(record["figures"]) == len(device.figures)
+    assert len(record["offers"]) == len(hardware_db.load().offers("h100-sxm"))
+    assert {source["key"] for source in record["sources"]} >= {record["figures"][0]["sources"][0]}
+
+
+def test_names_are_exact_aliases_and_patterns():
+    assert [device["id"] for device in records("NVIDIA H100 80GB HBM3", "NVIDIA L4")] == ["h100-sxm", "l4"]
+    assert {device["id"] for device in records("a100-*")} == {
+        "a100-pcie-40gb",
+        "a100-pcie-80gb",
+        "a100-sxm-40gb",
+        "a100-sxm-80gb",
+    }
+
+
+def test_several_devices_stand_side_by_side():
+    lines = hardware("h100-sxm", "tpu-v5e").stdout.splitlines()
+    assert lines[0].split() == ["FIGURE", "UNIT", "h100-sxm", "tpu-v5e"]
+    rows = {line.split()[0]: line.split() for line in lines if line}
+    assert rows["memory"] == ["memory", "GiB", "80", "16"]
+    assert rows["bf16"] == ["bf16", "TFLOP/s", "989", "197"]
+    assert rows["fp8"] == ["fp8", "TFLOP/s", "1,980", "-"]
+
+
+def test_an_unknown_figure_is_a_dash_never_zero():
+    (row,) = [line for line in hardware().stdout.splitlines() if line.startswith("tpu-v7 ")]
+    assert row.split()[-1] == "-"
+    assert " 0 " not in row
+
+
+def test_an_estimated_figure_is_marked():
+    database = hardware_db.load()
+    marked = next(
+        device
+        for device in database.devices()
+        if any(figure.quantity == "memory_bandwidth" and figure.basis == "estimate" for figure in device.figures)
+    )
+    (row,) = [line for line in hardware().stdout.splitlines() if line.split()[:1] == [marked.id]]
+    assert "~" in row
+
+
+def test_limit_of_offers():
+    offers = hardware_db.load().offers("h100-sxm")
+    few = hardware("h100-sxm", "--limit", "3").stdout
+    assert f"…{len(offers) - 3} more: --limit 0" in few
+    assert "more: --limit" not in hardware("h100-sxm", "--limit", "0").stdout
+
+
+def test_csv_has_a_row_a_device():
+    rows = list(csv.DictReader(io.StringIO(hardware("--kind", "tpu", "--csv").stdout)))
+    assert [row["id"] for row in rows] == [device.id for device in hardware_db.load().devices("tpu")]
+    assert json.loads(rows[0]["matrix_peaks"])["bfloat16"] > 0
+
+
+@pytest.mark.parametrize("width", ["60", "80", "100", "120", "160"])
+@pytest.mark.parametrize("arguments", [[], ["h100-sxm"], ["h100-sxm", "tpu-v5e", "epyc-9654"]])
+def test_no_line_is_wider_than_the_page(monkeypatch, width, arguments):
+    monkeypatch.setenv("COLUMNS", width)
+    assert max(map(len, hardware(*arguments).stdout.splitlines())) <= int(width)
