@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from profiles.trace.rungs import Climb, Ground, bytes_of, climb
 from profiles.trace.settings import Mode, OptimizerFactory, StepSettings
 from profiles.trace.step import Step
 from profiles.trace.twin import Twins, original
-from profiles.trace_record import RawTrace, fold
+from profiles.trace_record import OperationTrace, RawTrace, fold
 
 
 def profile_model(
@@ -67,7 +68,9 @@ def profile_model(
     call = _Call(original(model), args if isinstance(args, tuple) else (args,), dict(kwargs or {}))
     settings = StepSettings(mode, parse_precision(precision), optimizer, device)
     result = climb(lambda ground: call.step(ground, settings), settings, bytes_of(model))
-    return _profile(call, settings, result)
+    raw = RawTrace(result.trace.operations, result.trace.timeline, call.batch_size)
+    profile = profile_of(type(call.model).__name__, settings, result, fold(raw))
+    return replace(profile, notes=(call.loss_note, *profile.notes)) if call.loss_note else profile
 
 
 class _Call:
@@ -99,11 +102,11 @@ class _Call:
         return next((int(t.shape[0]) for t in leaves if isinstance(t, torch.Tensor) and t.dim()), 1)
 
 
-def _profile(call: _Call, settings: StepSettings, result: Climb) -> ModelProfile:
-    raw = RawTrace(result.trace.operations, result.trace.timeline, call.batch_size, None)
+def profile_of(name: str, settings: StepSettings, result: Climb, trace: OperationTrace) -> ModelProfile:
+    """Put together what was asked and what was seen."""
     parameters = result.trace.parameters
     return ModelProfile(
-        model=type(call.model).__name__,
+        model=name,
         mode=settings.mode,
         precision=settings.precision,
         optimizer=_optimizer_name(settings) if settings.mode == "train" else None,
@@ -111,10 +114,10 @@ def _profile(call: _Call, settings: StepSettings, result: Climb) -> ModelProfile
         parameters=parameters.total,
         trainable_parameters=parameters.trainable,
         module_parameters=_folded(parameters.by_module),
-        trace=fold(raw),
+        trace=trace,
         rung=result.rung,
         rung_reason=result.reason,
-        notes=tuple(note for note in (call.loss_note, *_notes(settings, result)) if note),
+        notes=tuple(_notes(settings, result)),
         versions=versions(),
     )
 

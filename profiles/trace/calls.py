@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from profiles.formulas import Call
+from profiles.formulas import Call, formula_of
 from profiles.records import TensorSpec
 
 _PLAIN = (int, float, bool, str, complex, type(None))
@@ -79,10 +79,17 @@ def compact(tensors: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec((elements,), dtype, stored) for dtype, (elements, stored) in held.items())
 
 
+def _sparse_name(operator: str) -> str:
+    name = operator.replace("aten.", "sparse.", 1)
+    return name if formula_of(name) is not None else operator
+
+
 def call_of(
     func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: tuple[torch.Tensor, ...]
 ) -> Call:
-    """Describe one call of one operator."""
+    """Describe one call of one operator; with a sparse operand its name is "sparse.mm" instead of "aten.mm"."""
     operator, overload = operator_name(func)
+    if any(tensor.layout is not torch.strided for tensor in tensors_in(args)):
+        operator = _sparse_name(operator)
     named = tuple((name, _plain(value)) for name, value in kwargs.items())
     return Call(operator, overload, tuple(_plain(a) for a in args), named, tuple(spec_of(o) for o in outputs))

@@ -36,11 +36,12 @@ class Places:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.phase: Phase = "forward"
-        self._names = {id(module): name for name, module in model.named_modules()}
+        modules = dict(model.named_modules())
+        self._names = {id(module): name for name, module in modules.items()}
         self._owners = {
             id(parameter): path.rpartition(".")[0] for path, parameter in model.named_parameters(remove_duplicate=True)
         }
-        self._linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+        self._linear = {name for name, module in modules.items() if isinstance(module, torch.nn.Linear)}
         self._stack = [""]
         self._numbers = [0]
         self._modules = [""]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch._C import DispatchKey, DispatchKeySet
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from profiles.formulas import Call, cost_of, view_cost
 from profiles.records import Operation
-from profiles.trace.calls import call_of, compact, tensors_in
+from profiles.trace.calls import tensors_in
 from profiles.trace.custom import python_kernel
+from profiles.trace.known import MOST_CALLS, Known, describe, key_of, make
 from profiles.trace.ledger import Ledger
 from profiles.trace.places import Place, Places
 from profiles.trace.precision import precision_of
@@ -23,8 +22,13 @@ from profiles.trace.values import ASKS_FOR_VALUES, Values, values_of
 
 aten = torch.ops.aten
 
+LARGEST_REAL_FLOPS = 200 * 10**9
+_REDUCTIONS = frozenset({"_foreach_norm", "_foreach_max", "_foreach_powsum"})
 _IGNORED = frozenset({"profiler", "prim"})
-_VIEWS = frozenset({"detach", "detach_", "_unsafe_view", "lift_fresh", "_reshape_alias", "alias", "is_same_size"})
+
+
+class TooLarge(Exception):
+    """A model is too large to be run for real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self.recording = True
+        self._spent = 0
         self._places, self._ledger, self._values = places, ledger, values
         self._settings, self._device, self._symbolic = settings, sight.device, sight.symbolic
 
@@ -72,10 +77,30 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._call(func, args, kwargs)
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        out = self._run(func, args, kwargs)
+        key = key_of(func, args, kwargs) if self._device == "meta" else None
+        known = None if key is None else _KNOWN.get(key)
+        if known is None or not known.current:
+            out = self._run(func, args, kwargs)
+            known = describe(func, args, kwargs, out)
+            _remember(key, known)
+        else:
+            out = self._again(func, args, kwargs, known)
         outputs = tuple(tensors_in(out))
         if self._on_device(outputs, args):
-            self._record(func, args, kwargs, outputs)
+            self._record(known, outputs)
+        return out
+
+    def _again(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], known: Known) -> Any:
+        if known.silent:
+            return None
+        if known.in_place:
+            out = args[0]
+        elif known.result is not None:
+            out = make(known.result)
+        else:
+            return self._run(func, args, kwargs)
+        if known.follow:
+            self._values.follow(func, args, kwargs, out)
         return out
 
     def _open(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: DispatchKey) -> Any:
@@ -99,6 +124,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._values.answer(func, args, kwargs)
         if packet is aten._to_copy and (device := kwargs.get("device")) is not None and device.type == "cpu":
             return _to_host(func, args, kwargs)
+        if _is_elementwise(func, args):
+            return _like_first(func, args)
         out = func(*args, **kwargs)
         self._values.follow(func, args, kwargs, out)
         return out
@@ -107,39 +134,65 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = outputs if any(isinstance(o, torch.Tensor) for o in outputs) else tuple(tensors_in(args))
         return any(t.device.type == self._device for t in tensors if isinstance(t, torch.Tensor))
 
-    def _record(self, func: Any, args: Any, kwargs: Mapping[str, Any], outputs: tuple[torch.Tensor, ...]) -> None:
+    def _record(self, known: Known, outputs: tuple[torch.Tensor, ...]) -> None:
         self._ledger.see(outputs)
         if not self.recording:
             return
+        self._spend(known.cost.flops)
         place = self._places.now()
-        self.operations.append(self._operation(func, call_of(func, args, kwargs, outputs), place))
+        self.operations.append(self._operation(known, place))
         self._ledger.sample(place)
 
-    def _operation(self, func: Any, call: Call, place: Place) -> Operation:
-        cost = view_cost(call) if _is_view(func) else cost_of(call)
+    def _spend(self, flops: int) -> None:
+        """Give up a real run that takes too long."""
+        self._spent += flops
+        if not self._symbolic and self._spent > LARGEST_REAL_FLOPS:
+            raise TooLarge(f"a real run takes more than {LARGEST_REAL_FLOPS:.0e} FLOPs")
+
+    def _operation(self, known: Known, place: Place) -> Operation:
+        cost = known.cost
         return Operation(
-            operator=call.operator,
-            family=cost.family,
-            phase=place.phase,
-            module=place.module,
-            inputs=compact(call.inputs),
-            outputs=compact(call.outputs),
-            precision=precision_of(call, cost, self._settings, self._places.is_linear(place.module)),
-            engine=cost.engine,
-            flops=cost.flops,
-            model_flops=0 if place.recomputed else cost.model_flops,
-            executed_flops=cost.executed_flops,
-            bytes_read=cost.bytes_read,
-            bytes_written=cost.bytes_written,
-            dims=cost.dims,
-            counted=cost.counted,
-            recomputed=place.recomputed,
+            known.call.operator,
+            cost.family,
+            place.phase,
+            place.module,
+            known.inputs,
+            known.outputs,
+            precision_of(known.call, cost, self._settings, self._places.is_linear(place.module)),
+            cost.engine,
+            cost.flops,
+            0 if place.recomputed else cost.model_flops,
+            cost.executed_flops,
+            cost.bytes_read,
+            cost.bytes_written,
+            cost.dims,
+            cost.counted,
+            place.recomputed,
         )
 
 
-@lru_cache(maxsize=1 << 12)
-def _is_view(func: Any) -> bool:
-    return bool(func.is_view) or func._overloadpacket.__name__ in _VIEWS
+_KNOWN: dict[Hashable, Known] = {}
+
+
+def _remember(key: Hashable | None, known: Known) -> None:
+    if key is None:
+        return
+    if len(_KNOWN) >= MOST_CALLS:
+        _KNOWN.clear()
+    _KNOWN[key] = known
+
+
+def _is_elementwise(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an operator on lists of tensors changes or returns tensors like those of its first list."""
+    name = func._overloadpacket.__name__
+    if not name.startswith("_foreach_") or name in _REDUCTIONS:
+        return False
+    return isinstance(args[0], (list, tuple)) and bool(args[0][0].device.type == "meta")
+
+
+def _like_first(func: Any, args: tuple[Any, ...]) -> list[torch.Tensor] | None:
+    """Result of such an operator. Nothing is to be computed, and torch would go through all tensors in Python."""
+    return [torch.empty_like(tensor) for tensor in args[0]] if func._schema.returns else None
 
 
 def _to_host(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

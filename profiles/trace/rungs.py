@@ -7,7 +7,8 @@ given data, where values decide what is computed; it is refused where that would
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +16,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hardware_db.errors import FlopcastError, ModelError
+from profiles.trace.recorder import LARGEST_REAL_FLOPS
 from profiles.trace.settings import StepSettings
 from profiles.trace.step import Step, StepTrace, Tracing, trace_step
 from profiles.trace.values import ValueNeeded
@@ -22,8 +24,7 @@ from profiles.trace.values import ValueNeeded
 RungName = Literal["meta", "fake", "cpu"]
 MakeStep = Callable[["Ground"], Step]
 
-LARGEST_REAL_BYTES = 2 << 30
-LARGEST_REAL_FLOPS = 10**12
+LARGEST_REAL_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class Ground:
 
     device: Literal["meta", "cpu"]
     fake: FakeTensorMode | None = None
+
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Where a model is built so that its tensors lie on this ground."""
+        with self.fake or nullcontext(), torch.device(self.device):
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
         If the model runs on no rung; the message has the reason of the first failure.
     """
     try:
-        best = Climb(_trace(make_step, settings, "meta"), "meta")
+        best = Climb(trace_on("meta", make_step, settings), "meta")
     except Exception as error:  # whatever a model raises is a reason to try the next rung
         return _descend(make_step, settings, parameter_bytes, error)
     if not best.trace.guesses:
@@ -69,7 +76,8 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
     return _for_real(make_step, settings, best, parameter_bytes)
 
 
-def _trace(make_step: MakeStep, settings: StepSettings, rung: RungName, strict: bool = True) -> StepTrace:
+def trace_on(rung: RungName, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
+    """Trace a step on one rung, whatever happens."""
     ground = Ground("meta" if rung == "meta" else "cpu", FakeTensorMode() if rung == "fake" else None)
     return trace_step(make_step(ground), settings, Tracing(ground.device, ground.fake, strict))
 
@@ -81,7 +89,7 @@ def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, param
     if parameter_bytes > LARGEST_REAL_BYTES or flops > LARGEST_REAL_FLOPS:
         return replace(guessed, reason=f"values that decide were guessed, the model is too large to run: {asked}")
     try:
-        return Climb(_trace(make_step, settings, "cpu"), "cpu", f"values decide what is computed: {asked}")
+        return Climb(trace_on("cpu", make_step, settings), "cpu", f"values decide what is computed: {asked}")
     except Exception as error:
         return replace(
             guessed, reason=f"values that decide were guessed: {asked}; a real run failed: {_first_line(error)}"
@@ -97,7 +105,7 @@ def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, 
     rungs += [("meta", False)] if isinstance(first, ValueNeeded) else []
     for rung, strict in rungs:
         try:
-            return Climb(_trace(make_step, settings, rung, strict), rung, reason)
+            return Climb(trace_on(rung, make_step, settings, strict), rung, reason)
         except Exception as error:  # the first reason is the one that is reported
             first.add_note(f"{rung}: {_first_line(error)}")
     raise ModelError(f"The model cannot be run: {reason}") from first

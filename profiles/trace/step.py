@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -27,16 +27,30 @@ from profiles.trace.values import Values
 from profiles.trace_record import LiveBytes
 
 Loss = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], torch.Tensor]
+Procedure = Callable[..., Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is run: the twin of a model on the traced device, its inputs there, and the loss."""
+    """What is run: the twin of a model on the traced device, its inputs there, and what training minimises.
+
+    `procedure` is for models with several optimizers, instead of `loss`: a generator called with model and inputs,
+    which yields (loss, parameters) once per optimizer and is resumed when that optimizer has made its step.
+    """
 
     model: torch.nn.Module
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     loss: Loss
+    procedure: Procedure | None = None
+
+    def losses(self) -> Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]:
+        """Run the forward pass; its outputs stay alive until the optimizer has made its step, as in a training loop."""
+        if self.procedure is not None:
+            yield from self.procedure(self.model, *self.args, **self.kwargs)
+        else:
+            outputs = self.model(*self.args, **self.kwargs)
+            yield self.loss(outputs, self.args, self.kwargs), self.model.parameters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,7 @@ class _Run:
         sight = Sight(tracing.device, tracing.symbolic)
         self.recorder = Recorder(self.places, self.ledger, self.values, settings, sight)
         self._state_bytes = 0
+        self._optimizers: list[torch.optim.Optimizer] = []
         trainable = any(t.requires_grad for t in (*step.model.parameters(), *_tensors(step)))
         self.trained = settings.mode == "train" and trainable
         self.ledger.hold(step.model.parameters(), "parameter")
@@ -138,24 +153,33 @@ class _Run:
         self.ledger.hold(_tensors(step), "input")
 
     def run(self) -> None:
-        with ExitStack() as stack:
-            stack.enter_context(Factories(self.device))
-            if self.settings.mode == "forward":
-                stack.enter_context(torch.no_grad())
-            outputs = self._forward()
+        with Factories(self.device):
             if self.trained:
-                self._backward(outputs)
-        if self.trained:
-            self._optimize()
+                self._train()
+            else:
+                self._infer()
 
-    def _backward(self, outputs: Any) -> None:
+    def _infer(self) -> None:
+        with torch.set_grad_enabled(self.settings.mode == "train"), self._mixed_precision():
+            self.step.model(*self.step.args, **self.step.kwargs)
+
+    def _train(self) -> None:
         handles = self._gradients_become_gradients()
-        with self._mixed_precision():
-            loss = self.step.loss(outputs, self.step.args, self.step.kwargs)
-        self.places.phase = "backward"
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses = self.step.losses()
+        while (found := self._next_loss(losses)) is not None:
+            loss, parameters = found[0], list(found[1])
+            for parameter in parameters:
+                parameter.grad = None
+            self.places.phase = "backward"
+            loss.backward()
+            self._optimize(parameters)
         for handle in handles:
             handle.remove()
+
+    def _next_loss(self, losses: Iterator[Any]) -> Any:
+        self.places.phase = "forward"
+        with self._mixed_precision():
+            return next(losses, None)
 
     def trace(self) -> StepTrace:
         return StepTrace(
@@ -166,10 +190,6 @@ class _Run:
             Parameters.of(self.step.model),
             self.trained,
         )
-
-    def _forward(self) -> Any:
-        with self._mixed_precision():
-            return self.step.model(*self.step.args, **self.step.kwargs)
 
     def _mixed_precision(self) -> AbstractContextManager[Any]:
         """The autocast region of the target device; a real run has that of the CPU instead."""
@@ -191,19 +211,21 @@ class _Run:
         if parameter.grad is not None:
             self.ledger.hold([parameter.grad], "gradient")
 
-    def _optimize(self) -> None:
+    def _optimize(self, parameters: list[torch.nn.Parameter]) -> None:
         """Run the optimizer twice and record the second time: by then its states exist."""
         self.places.phase = "optimizer"
-        parameters = [p for p in self.step.model.parameters() if p.grad is not None]
-        if not parameters:
+        moved = [parameter for parameter in parameters if parameter.grad is not None]
+        if not moved:
             return
-        optimizer = make_optimizer(self.settings, parameters)
-        self.recorder.recording = False
-        optimizer.step()
-        self.ledger.hold(_states(optimizer, self.device), "optimizer_state")
-        self._state_bytes = self.ledger.live_bytes("optimizer_state")
-        self.recorder.recording = True
-        optimizer.step()
+        with torch._C.DisableTorchFunction():  # what the optimizer makes by itself belongs to the host
+            optimizer = make_optimizer(self.settings, moved)
+            self.recorder.recording = False
+            optimizer.step()
+            self.ledger.hold(_states(optimizer, self.device), "optimizer_state")
+            self._state_bytes = self.ledger.live_bytes("optimizer_state")
+            self._optimizers.append(optimizer)
+            self.recorder.recording = True
+            optimizer.step()
 
 
 def _states(optimizer: torch.optim.Optimizer, device: str) -> Iterator[torch.Tensor]:
