@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from platformdirs import user_config_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from hardware_db.checks import check_devices
 from hardware_db.devices import BASE_UNITS, FIELDS, PEAKS, figure_fields
 from hardware_db.errors import DataError, FlopcastError
 from hardware_db.records import Basis, Device, Figure, Kind
@@ -170,3 +171,14 @@ def _faults(path: Path, tables: dict[str, Any], error: ValidationError) -> str:
         lines.append(f"{': '.join(where)}: {fault['msg'].removeprefix('Value error, ')}")
     more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
     return f"{path}: " + "\n".join(lines[:2]) + more
+
+
+def check_own_file(path: Path, published: Database) -> list[str]:
+    """Return what the rules of `hardware_db.checks` say against a user's file; nothing means that all of them hold.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read or an entry breaks the schema.
+    """
+    return check_devices(read_own_devices(path, published))

@@ -9,6 +9,7 @@ from hardware_db import Database, load
 from hardware_db.database import CURRENT_KINDS, CURRENT_SINCE
 from hardware_db.errors import DataError, UnknownDevice, UnknownPrecision, UsageError
 from hardware_db.frames import figures_frame
+from hardware_db.own import check_own_file
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +213,9 @@ def test_each_fault_of_an_own_file_is_named(own: Path, old: str, new: str, messa
 def test_a_missing_own_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         load(tmp_path / "none.toml")
+
+
+def test_a_check_names_figures_that_cannot_be_true(own: Path, db: Database) -> None:
+    assert check_own_file(own, db) == []
+    own.write_text(OWN.replace('"700 TFLOP/s"', '"7000 TFLOP/s"'))
+    assert check_own_file(own, db) == ["acme-x1: ridge point 2.09e+03 FLOP/byte"]
