@@ -81,7 +81,7 @@ def _figure_faults(figure: Figure) -> Iterator[str]:
         yield f"was read on {figure.retrieved}, which is to come"
     if (figure.quantity in PEAKS) != bool(figure.precision and figure.accumulate):
         yield "must name precision and accumulator if it is a peak, and only then"
-    if figure.basis == "derived" and not (figure.note or "rule" in figure.sources or len(figure.sources) > 1):
+    if figure.basis == "derived" and not figure.note:
         yield "is derived but does not say how"
 
 
