@@ -1,7 +1,7 @@
 """What this machine is: processor, usable cores and memory, accelerators, and the rows of the table that they are.
 
-Cards are asked through `nvidia-smi` and the PCI bus by default, which needs no Python package; with `use_torch=True`
-torch is imported and asked as well (ROCm, Intel and Apple GPUs, units of NVIDIA cards).
+Cards are asked through `nvidia-smi` and the PCI bus, which needs no Python package. Nothing here imports torch; a
+caller that has it passes the module, and torch's own list of devices is used (ROCm, Intel GPUs, units of NVIDIA cards).
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class Machine:
     notes: tuple[str, ...]
 
 
-def detect(database: Database, *, use_torch: bool = False) -> Machine:
-    """Return what this machine is; nothing is ever taken for something similar."""
+def detect(database: Database, torch: Any = None) -> Machine:
+    """Return what this machine is; nothing is ever taken for something similar. `torch` is the imported module."""
     notes: list[str] = []
-    facts = _torch_cards(notes) if use_torch else ()
+    facts = () if torch is None else tuple(cards_that_torch_lists(torch))
     if not facts:
         facts = (*nvidia_smi_cards(notes), *pci_tpus(), *_apple_gpu())
     cpu = match_cpu(database, read_cpu())
     cards = tuple(_with_shared_memory(match_card(database, card), cpu.facts.memory_bytes) for card in facts)
     if not cards:
-        notes.append("no accelerator found" + ("" if use_torch else " (torch was not asked)"))
+        notes.append("no accelerator found" + (" (torch was not asked)" if torch is None else ""))
     return Machine(cpu, cards, tuple(notes))
 
 
@@ -112,16 +112,8 @@ def card_of_torch(properties: Any) -> CardFacts:
     )
 
 
-def _torch_cards(notes: list[str]) -> tuple[CardFacts, ...]:
-    try:
-        import torch
-    except ImportError:
-        notes.append("torch is not installed")
-        return ()
-    return tuple(_cards_that_torch_lists(torch))
-
-
-def _cards_that_torch_lists(torch: Any) -> Iterator[CardFacts]:
+def cards_that_torch_lists(torch: Any) -> Iterator[CardFacts]:
+    """Yield what torch says of each CUDA, ROCm, Intel and Apple device."""
     for number in range(torch.cuda.device_count()):
         yield card_of_torch(torch.cuda.get_device_properties(number))
     if torch.xpu.is_available():

@@ -145,6 +145,22 @@ def test_torch_properties_are_read_on_cuda_rocm_and_old_versions() -> None:
     assert (old.capability, old.clock_hz, old.memory_bandwidth_bytes_per_s) == ("gfx942", None, None)
 
 
+def test_torch_lists_cuda_and_intel_devices(db: Database) -> None:
+    t4 = SimpleNamespace(name="Tesla T4", major=7, minor=5, multi_processor_count=40, total_memory=15 * GIB)
+    max_stack = SimpleNamespace(name="Intel(R) Data Center GPU Max 1550", total_memory=64 * GIB, gpu_eu_count=512)
+    torch = SimpleNamespace(
+        cuda=SimpleNamespace(device_count=lambda: 1, get_device_properties=lambda number: t4),
+        xpu=SimpleNamespace(
+            is_available=lambda: True, device_count=lambda: 1, get_device_properties=lambda number: max_stack
+        ),
+        backends=SimpleNamespace(mps=SimpleNamespace(is_available=lambda: False)),
+    )
+    cards = detect(db, torch).cards
+    assert [card.device.id for card in cards if card.device] == ["t4", "max-1550"]
+    stack = cards[1].device
+    assert stack is not None and stack.matrix_peaks["bfloat16"] == pytest.approx(838.9e12 / 2)
+
+
 def test_tpus_are_found_on_the_bus(tmp_path: Path, db: Database) -> None:
     for number, (vendor, device, subsystem) in enumerate(
         [
@@ -248,6 +264,6 @@ def test_the_card_of_this_machine_is_in_the_table(db: Database) -> None:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    by_torch, by_smi = detect(db, use_torch=True).cards, detect(db).cards
+    by_torch, by_smi = detect(db, torch).cards, detect(db).cards
     assert [card.device and card.device.id for card in by_torch] == [card.device and card.device.id for card in by_smi]
     assert all(card.device is not None for card in by_torch)
