@@ -1,62 +1,28 @@
 """Example inputs for a transformers model, from its configuration and the names its forward takes.
 
-One function per input name. Attention masks are left out: every position counts, as in a packed training batch.
+Attention masks are left out: every position counts, as in a packed training batch.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from hardware_db.errors import UsageError
+from profiles.models import hf_series, hf_text
+from profiles.models.hf_audio import audio_inputs
+from profiles.models.hf_images import image_inputs
 from profiles.models.hf_labels import RULES
 from profiles.models.hf_request import Request
 from profiles.models.hf_tasks import task_kind
-from profiles.models.tensors import floats, integers
 
 # Targets of pre-training in Raffel et al. 2020, arXiv 1910.10683, section 3.1.4: 512 tokens in, 114 out.
 T5_TARGET_TOKENS = 114
 T5_FAMILY = ("t5", "mt5", "umt5")
-
-
-def _ids(request: Request) -> Any:
-    return integers(request.vocabulary, request.batch, request.sequence)
-
-
-def _decoder_ids(request: Request) -> Any:
-    return integers(request.vocabulary, request.batch, request.target)
-
-
-def _pixels(request: Request) -> Any:
-    vision, side = request.vision, request.image_side
-    channels = int(getattr(vision, "num_channels", None) or getattr(vision, "in_channels", None) or 3)
-    frames = getattr(vision, "num_frames", None)
-    if request.task == "VIDEO_CLASSIFICATION" and frames:
-        return floats(request.batch, int(frames), channels, side, side)
-    return floats(request.batch, channels, side, side)
-
-
-def _features(request: Request) -> Any:
-    """Log-mel features: [batch, mels, 2 x positions] of Whisper, else [batch, frames, mels]."""
-    mels = int(request.value("num_mel_bins", "input_feat_per_channel", "feature_size", default=80))
-    positions = getattr(request.config, "max_source_positions", None)
-    if request.config.model_type == "whisper" and positions:
-        return floats(request.batch, mels, 2 * int(positions))
-    return floats(request.batch, request.sequence, mels)
-
-
-def _waveform(request: Request) -> Any:
-    return floats(request.batch, request.sequence)
-
-
-MAKERS: dict[str, Callable[[Request], Any]] = {
-    "input_ids": _ids,
-    "decoder_input_ids": _decoder_ids,
-    "pixel_values": _pixels,
-    "input_features": _features,
-    "input_values": _waveform,
-}
+_SEEN = ("pixel_values", "pixel_values_videos", "flattened_patches", "grid_thw", "visual_feats", "visual_embeds")
+_HEARD = ("input_features", "input_values", "input_audio")
+# Counts the features of an image ("image") or a sound ("audio") that enter the text, over the whole batch.
+Count = Callable[[str, dict[str, Any]], int]
 
 
 def target_tokens(model_type: str, given: Any, sequence: int) -> int:
@@ -66,22 +32,49 @@ def target_tokens(model_type: str, given: Any, sequence: int) -> int:
     return int(given or (T5_TARGET_TOKENS if model_type in T5_FAMILY else sequence))
 
 
-def make(request: Request, forward: Callable[..., Any], main_input: str) -> dict[str, Any]:
-    """Make the keyword arguments of one training step."""
-    names = inspect.signature(forward).parameters
-    kwargs = {name: MAKERS[name](request) for name in names if name in MAKERS and _is_fed(name, request, main_input)}
-    if request.task == "MULTIPLE_CHOICE":
-        kwargs["input_ids"] = kwargs["input_ids"].unsqueeze(1)
-    labels = RULES[task_kind(request.task).labels](request)
-    return kwargs | {name: value for name, value in labels.items() if name in names}
+def make(request: Request, count: Count) -> dict[str, Any]:
+    """Make the keyword arguments of one training step.
+
+    `sequence_length` counts text; the places of an image's or a sound's features come on top.
+    """
+    if request.reads == "series":
+        return hf_series.series_inputs(request)
+    fed: dict[str, Any] = {}
+    if _sees(request):
+        fed |= image_inputs(request)
+    if _hears(request):
+        fed |= audio_inputs(request)
+    if _reads(request):
+        fed |= _text(request, fed, count)
+    if "decoder_input_ids" in request.names and getattr(request.config, "is_encoder_decoder", False):
+        fed["decoder_input_ids"] = hf_text.decoder_ids(request)
+    labels = RULES[task_kind(request.task).labels](request, fed)
+    return fed | {name: value for name, value in labels.items() if name in request.names}
 
 
-def _is_fed(name: str, request: Request, main_input: str) -> bool:
-    """Tell whether an input the forward could take is one the model cannot do without."""
-    if name == main_input:
+def _sees(request: Request) -> bool:
+    if request.main_input.startswith("pixel") or "grid_thw" in request.required:
         return True
-    if name == "decoder_input_ids":
-        return bool(getattr(request.config, "is_encoder_decoder", False))
-    if name == "pixel_values":
-        return hasattr(request.config, "vision_config")
-    return name == "input_ids" and hasattr(request.text, "vocab_size") and main_input == "pixel_values"
+    parts = request.vision is not request.config or "image" in request.reads
+    return parts and any(name in request.names for name in _SEEN)
+
+
+def _hears(request: Request) -> bool:
+    if request.main_input in _HEARD:
+        return True
+    return request.audio is not request.config and any(name in request.names for name in _HEARD)
+
+
+def _reads(request: Request) -> bool:
+    return "input_ids" in request.names and hasattr(request.text, "vocab_size")
+
+
+def _text(request: Request, fed: dict[str, Any], count: Count) -> dict[str, Any]:
+    features: dict[int, int] = {}
+    for what in ("image", "audio"):
+        token = hf_text.placeholder(request, what)
+        if token is not None and fed:
+            features[token] = count(what, fed) // request.batch
+    ids = hf_text.ids(request, features)
+    made = {"input_ids": ids.unsqueeze(1) if request.task == "MULTIPLE_CHOICE" else ids}
+    return made | hf_text.beside(request, ids.shape[1], sum(features.values()))

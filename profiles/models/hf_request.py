@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from profiles.models.hf_tasks import task_kind
 
 
 @dataclass(frozen=True)
 class Request:
-    """A configuration, the task's name (see hf_tasks) and the sizes asked for; `target` tokens a decoder writes."""
+    """A configuration, the task's name (see hf_tasks), the sizes asked for and what the model's forward takes.
+
+    `target` tokens a decoder writes; `main_input` as transformers names it; `kind` the model's class.
+    """
 
     config: Any
     task: str
@@ -16,6 +23,34 @@ class Request:
     sequence: int
     image: int | None
     target: int
+    kind: Any
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """The model's forward."""
+        found: Callable[..., Any] = self.kind.forward
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all inputs the forward can take."""
+        return tuple(name for name in inspect.signature(self.forward).parameters if name not in ("self", "kwargs"))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Names of the inputs the forward cannot do without."""
+        found = inspect.signature(self.forward).parameters.values()
+        return tuple(p.name for p in found if p.default is p.empty and p.kind in (0, 1, 3) and p.name != "self")
+
+    @property
+    def main_input(self) -> str:
+        """Name of the one input that every call has."""
+        return str(self.kind.main_input_name)
+
+    @property
+    def reads(self) -> str:
+        """What the task reads, see TaskKind."""
+        return task_kind(self.task).reads
 
     @property
     def text(self) -> Any:
@@ -25,11 +60,24 @@ class Request:
     @property
     def vision(self) -> Any:
         """The configuration of the part that sees; the whole one where there are no parts."""
-        return getattr(self.config, "vision_config", None) or self.config
+        return self.part("vision_config", "vq_config", "backbone_config")
+
+    @property
+    def audio(self) -> Any:
+        """The configuration of the part that hears; the whole one where there are no parts."""
+        return self.part("audio_config", "audio_encoder_config", "encoder_config", "speech_config")
+
+    def part(self, *names: str) -> Any:
+        """First part of the configuration of these names; the whole one where there is none."""
+        for name in names:
+            found = getattr(self.config, name, None)
+            if found is not None and hasattr(found, "to_dict"):
+                return found
+        return self.config
 
     def value(self, *names: str, default: Any = None) -> Any:
-        """First attribute of these names in the configuration or its text or vision part."""
-        for part in (self.config, self.text, self.vision):
+        """First attribute of these names in the configuration or its text, vision or audio part."""
+        for part in (self.config, self.text, self.vision, self.audio):
             for name in names:
                 found = getattr(part, name, None)
                 if found is not None:
@@ -47,8 +95,33 @@ class Request:
         return int(getattr(self.config, "num_labels", 2))
 
     @property
+    def channels(self) -> int:
+        """Colour channels of an image."""
+        names = ("num_channels", "in_channels", "in_chans")
+        return int(next((getattr(self.vision, n) for n in names if isinstance(getattr(self.vision, n, None), int)), 3))
+
+    @property
+    def patch(self) -> int:
+        """Side of an image patch in pixels."""
+        return first(getattr(self.vision, "patch_size", None) or self.value("patch_size"), 16)
+
+    @property
     def image_side(self) -> int:
         """Side of the image in pixels: as asked, else the configuration's own, else 224."""
-        own = getattr(self.vision, "image_size", None) or getattr(self.vision, "input_size", None) or 224
-        own = own[0] if isinstance(own, (list, tuple)) else own
-        return int(self.image or (own if isinstance(own, int) else 224))
+        if self.image:
+            return self.image
+        for name in ("image_size", "input_size", "img_size"):
+            for part in (self.vision, self.config):
+                own = getattr(part, name, None)
+                if own:
+                    return first(own, 224)
+        return 224
+
+
+def first(value: Any, default: int) -> int:
+    """Return a size given as a number, a pair or a dict of height and width."""
+    if isinstance(value, dict):
+        value = next(iter(value.values()), None)
+    if isinstance(value, (list, tuple)):
+        value = value[-1] if value else None
+    return int(value) if isinstance(value, (int, float)) and value else default

@@ -10,7 +10,11 @@ Reads = Literal["text", "image", "audio", "text and image", "series"]
 
 @dataclass(frozen=True, slots=True)
 class TaskKind:
-    """`reads` decides which sizes the model has, `labels` names a rule of hf_labels ("" for none)."""
+    """`reads` decides which sizes the model has, `labels` names a rule of hf_labels.
+
+    Without a rule the mean of the outputs is minimised: where the task's loss (CTC, matching of boxes) has no symbolic
+    kernel, or there is none.
+    """
 
     reads: Reads
     labels: str = ""
@@ -57,7 +61,7 @@ TASK_KINDS: dict[str, TaskKind] = {
     "TABLE_RECOGNITION": TaskKind("image"),
     "TEXT_RECOGNITION": TaskKind("image"),
     "SPEECH_SEQ_2_SEQ": TaskKind("audio", "targets"),
-    "CTC": TaskKind("audio", "characters"),
+    "CTC": TaskKind("audio"),
     "RNNT": TaskKind("audio"),
     "TDT": TaskKind("audio"),
     "AUDIO_CLASSIFICATION": TaskKind("audio", "class"),
@@ -69,6 +73,7 @@ TASK_KINDS: dict[str, TaskKind] = {
     "TIME_SERIES_CLASSIFICATION": TaskKind("series"),
     "TIME_SERIES_REGRESSION": TaskKind("series"),
     "TIME_SERIES_PREDICTION": TaskKind("series"),
+    "DECISION": TaskKind("series"),
 }
 # Bare models, and tasks that a newer transformers may add.
 PLAIN = TaskKind("text")

@@ -107,8 +107,18 @@ def _inputs(spec: HuggingFaceSpec, head: Head, batch: int, sequence: int | None,
     if limit is not None and tokens > limit:
         raise UsageError(f"{spec.model_type} has {limit:,} positions here; {tokens:,} were asked for")
     target = hf_inputs.target_tokens(spec.model_type, spec.run.get("decoder_sequence_length"), tokens)
-    request = Request(config, head.task, batch, tokens, image, target)
-    return (), hf_inputs.make(request, kind.forward, kind.main_input_name)
+    request = Request(config, head.task, batch, tokens, image, target, kind)
+    return (), hf_inputs.make(request, lambda what, fed: _features(spec, head.class_name, what, fed))
+
+
+def _features(spec: HuggingFaceSpec, class_name: str, what: str, fed: dict[str, Any]) -> int:
+    """Places of the text that the images or sounds in `fed` take."""
+    import torch
+
+    from profiles.models.hf_features import count_features
+
+    with torch.device("meta"):
+        return count_features(_build(spec, class_name), what, fed)
 
 
 def _depth(spec: HuggingFaceSpec, head: Head, name: str, sequence_length: int | None) -> Depth | None:

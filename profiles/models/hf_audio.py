@@ -1,0 +1,66 @@
+"""Sound as each architecture wants it: log-mel features or the waveform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from profiles.models.hf_request import Request, first
+from profiles.models.tensors import floats, ones
+
+# Mel frames of Whisper's thirty seconds, which encoders derived from it insist on.
+WHISPER_FRAMES = 3000
+
+
+def audio_inputs(request: Request) -> dict[str, Any]:
+    """Make all inputs that belong to the sound, by what the forward takes."""
+    if "input_values" in request.names and request.main_input == "input_values":
+        return _values(request)
+    name = request.main_input if "features" in request.main_input else "input_features"
+    features, frames = _features(request)
+    made = {name: features, "input_features_mask": ones(request.batch, frames)}
+    made |= {"feature_attention_mask": ones(request.batch, frames)}
+    return {key: value for key, value in made.items() if key in request.names}
+
+
+def _mels(request: Request) -> int:
+    names = ("num_mel_bins", "n_mels", "num_mels", "input_feat_per_channel", "feature_size", "input_dim")
+    for part in (request.audio, request.config):
+        for name in names:
+            if isinstance(getattr(part, name, None), int):
+                return int(getattr(part, name))
+    return 80
+
+
+def _features(request: Request) -> tuple[Any, int]:
+    """Log-mel features and their frames: [batch, mels, frames] of fixed length (Whisper) or [batch, frames, mels]."""
+    positions = getattr(request.audio, "max_source_positions", None)
+    mels = _mels(request)
+    if positions and _convolves(request):
+        frames = 2 * int(positions)
+        return floats(request.batch, mels, frames), frames
+    frames = max(request.sequence, 64) if request.reads == "audio" else WHISPER_FRAMES
+    return floats(request.batch, frames, mels), frames
+
+
+def _convolves(request: Request) -> bool:
+    """Tell encoders derived from Whisper, whose features have mels before frames."""
+    return getattr(request.audio, "model_type", "") in _WHISPER_LIKE
+
+
+_WHISPER_LIKE = (
+    "whisper", "qwen2_audio_encoder", "audioflamingo3_encoder", "voxtral_encoder", "glmasr_encoder",
+    "qwen2_5_omni_audio_encoder", "qwen3_omni_moe_audio_encoder",
+)  # fmt: skip
+
+
+def _values(request: Request) -> dict[str, Any]:
+    """The waveform [batch, samples], a spectrogram [batch, frames, mels], or [batch, 1, samples] for codecs."""
+    config = request.config
+    if config.model_type == "audio-spectrogram-transformer":
+        return {"input_values": floats(request.batch, first(config.max_length, 1024), first(config.num_mel_bins, 128))}
+    if request.task == "AUDIO_TOKENIZATION" or config.model_type in _CODECS:
+        return {"input_values": floats(request.batch, 1, request.sequence)}
+    return {"input_values": floats(request.batch, request.sequence)}
+
+
+_CODECS = ("encodec", "dac", "mimi", "xcodec", "xcodec2", "vibevoice_acoustic_tokenizer", "higgs_audio_v2_tokenizer")

@@ -1,0 +1,124 @@
+"""Images as each architecture wants them: pixels, packed patches with a grid, tiles, frames.
+
+Every sample has one image (or one clip), square, of the side asked for or the configuration's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from profiles.models.hf_request import Request, first
+from profiles.models.tensors import floats, ones
+
+# Patches that models of packed patches take at most when their configuration does not say.
+PACKED_PATCHES = 256
+
+
+def image_inputs(request: Request) -> dict[str, Any]:
+    """Make all inputs that belong to the image, by what the forward takes."""
+    for name, maker in _FORMS.items():
+        if name in request.names:
+            return {key: value for key, value in maker(request).items() if key in request.names}
+    return _plain(request)
+
+
+def _plain(request: Request) -> dict[str, Any]:
+    """[batch, channels, side, side], with a dimension of frames for video and of crops where the model has them."""
+    side, shape = request.image_side, [request.batch]
+    if request.task == "VIDEO_CLASSIFICATION" or request.main_input == "pixel_values_videos":
+        shape.append(int(request.value("num_frames", "frames_per_clip", default=16)))
+    elif request.config.model_type in _CROPS:
+        shape.append(_CROPS[request.config.model_type])
+    pixels = floats(*shape, request.channels, side, side)
+    made = {request.main_input if request.main_input.startswith("pixel") else "pixel_values": pixels}
+    if "image_sizes" in request.names:
+        made["image_sizes"] = ones(request.batch, 2) * side
+    return made
+
+
+# Model types that always see crops (or pairs) of an image, and how many at least.
+_CROPS = {
+    "llava_next": 3,
+    "granite4_vision": 3,
+    "llava_onevision": 3,
+    "efficientloftr": 2,
+    "lightglue": 2,
+    "superglue": 2,
+}
+
+
+def _grid(request: Request) -> dict[str, Any]:
+    """Patches of all images in one row, [patches, values of a patch], and each image's grid of patches."""
+    patch, merge = request.patch, first(getattr(request.vision, "spatial_merge_size", None), 2)
+    frames = first(getattr(request.vision, "temporal_patch_size", None), 1)
+    side = max(1, request.image_side // (patch * merge)) * merge
+    values = request.channels * frames * patch * patch
+    import torch
+
+    grid = torch.tensor([[1, side, side]] * request.batch, device="cpu")
+    rows = floats(request.batch * side * side, values)
+    made = {"pixel_values": rows, "image_grid_thw": grid, "hidden_states": rows, "grid_thw": grid}
+    return made | {"image_merge_sizes": ones(request.batch) * merge}
+
+
+def _packed(request: Request) -> dict[str, Any]:
+    """Patches of each image, [batch, patches, values of a patch], with the shape of its grid."""
+    patches = first(getattr(request.vision, "num_patches", None), PACKED_PATCHES)
+    side = max(1, int(patches**0.5))
+    values = request.channels * request.patch**2
+    return {
+        "pixel_values": floats(request.batch, side * side, values),
+        "spatial_shapes": ones(request.batch, 2) * side,
+        "pixel_attention_mask": ones(request.batch, side * side),
+    }
+
+
+def _several(request: Request) -> dict[str, Any]:
+    """[batch, images, channels, side, side]."""
+    side = request.image_side
+    return {"pixel_values": floats(request.batch, 1, request.channels, side, side)}
+
+
+def _flattened(request: Request) -> dict[str, Any]:
+    """Patches with their row and column in front, [batch, patches, 2 + values of a patch] (Pix2Struct)."""
+    patches = first(getattr(request.vision, "seq_len", None), 2048)
+    import torch
+
+    rows = floats(request.batch, patches, 2 + request.channels * request.patch**2)
+    return {"flattened_patches": rows, "attention_mask": torch.ones(request.batch, patches, device="cpu")}
+
+
+def _tiles(request: Request) -> dict[str, Any]:
+    """One image of several tiles, [batch, 1, tiles, channels, side, side] (Llama 3.2 Vision)."""
+    tiles, side = first(request.value("max_num_tiles"), 4), request.image_side
+    return {
+        "pixel_values": floats(request.batch, 1, tiles, request.channels, side, side),
+        "aspect_ratio_ids": ones(request.batch, 1),
+        "aspect_ratio_mask": ones(request.batch, 1, tiles),
+        "cross_attention_mask": ones(request.batch, request.sequence, 1, tiles),
+    }
+
+
+def _detected(request: Request) -> dict[str, Any]:
+    """Regions an object detector found before, [batch, regions, features]."""
+    features = first(request.value("visual_feat_dim", "visual_embedding_dim"), 2048)
+    regions = floats(request.batch, 36, features)
+    return {
+        "visual_feats": regions,
+        "visual_embeds": regions,
+        "visual_pos": floats(request.batch, 36, 4),
+        "visual_attention_mask": ones(request.batch, 36),
+    }
+
+
+_FORMS: dict[str, Callable[[Request], dict[str, Any]]] = {
+    "image_grid_thw": _grid,
+    "grid_thw": _grid,
+    "spatial_shapes": _packed,
+    "flattened_patches": _flattened,
+    "aspect_ratio_ids": _tiles,
+    "pixel_attention_mask": _several,
+    "visual_feats": _detected,
+    "visual_embeds": _detected,
+}
