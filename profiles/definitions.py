@@ -16,7 +16,7 @@ from profiles.request import ProfileRequest
 from profiles.sizes import more_sizes
 from profiles.trace.rungs import Climb, Ground, bytes_of, climb, trace_on
 from profiles.trace.settings import StepSettings
-from profiles.trace.step import Step, StepTrace
+from profiles.trace.step import Step, StepFailed, StepTrace
 from profiles.trace.twin import Twins
 from profiles.trace_record import OperationTrace, RawTrace, SizeDependent, fit_growth, fold
 
@@ -67,8 +67,8 @@ class _Tracer:
         """Trace another size on the rung of the first; SizeDependent where it does not run there."""
         try:
             trace = trace_on(first.rung, lambda ground: self._step(ground, sizes), self.settings)
-        except Exception as error:  # whatever a model raises at another size
-            raise SizeDependent(f"{type(error).__name__} at {sizes}: {error}") from error
+        except StepFailed as failure:
+            raise SizeDependent(f"the model fails at {sizes}: {failure}") from failure
         return raw_of(trace, sizes)
 
     def _step(self, ground: Ground, sizes: Sizes) -> Step:

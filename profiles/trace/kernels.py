@@ -6,12 +6,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import torch
 
 from profiles.trace.attention import scaled_dot_product_attention
-from profiles.trace.recurrent import cudnn_replacements, meta_kernels, onednn_replacements
+from profiles.trace.recurrent import cudnn_replacements, onednn_replacements
+from profiles.trace.shapes import meta_kernels
 
 _AUTOGRAD = {"meta": "AutogradMeta", "cpu": "AutogradCPU"}
 
@@ -35,9 +37,22 @@ def kernels_of(target: str, device: str) -> Iterator[None]:
                 library.impl(operator, kernel, _AUTOGRAD[device])  # type: ignore[no-untyped-call]
             for operator, kernel in meta_kernels():
                 library.impl(operator, kernel, "Meta", allow_override=True)  # type: ignore[no-untyped-call]
-        yield
+        with _fused_optimizers():
+            yield
     finally:
         library._destroy()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _fused_optimizers() -> Iterator[None]:
+    """Let optimizers be fused on symbolic tensors too."""
+    module: Any = import_module("torch.optim.optimizer")  # torch.optim hides its submodule
+    supported = module._get_fused_kernels_supported_devices
+    module._get_fused_kernels_supported_devices = lambda: [*supported(), "meta"]
+    try:
+        yield
+    finally:
+        module._get_fused_kernels_supported_devices = supported
 
 
 def _replacements(target: str) -> dict[str, Callable[..., Any]]:

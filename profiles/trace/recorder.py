@@ -1,4 +1,7 @@
-"""The dispatch mode: sees every operator call below autograd and writes it down with its cost and its place."""
+"""The dispatch mode: sees every operator call below autograd and writes it down with its cost and its place.
+
+Views are seen but not written down: they move nothing and start nothing on the device.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from profiles.trace.ledger import Ledger
 from profiles.trace.places import Place, Places
 from profiles.trace.precision import precision_of
 from profiles.trace.settings import StepSettings
-from profiles.trace.values import ASKS_FOR_VALUES, Values, values_of
+from profiles.trace.values import ASKS_FOR_VALUES, MASKED, Values, values_of
 
 aten = torch.ops.aten
 
@@ -122,6 +125,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         packet = func._overloadpacket
         if packet in ASKS_FOR_VALUES and self._on_device(args, ()):
             return self._values.answer(func, args, kwargs)
+        if packet in MASKED and self._on_device(args, ()):
+            args = self._values.without_masks(args)
         if packet is aten._to_copy and (device := kwargs.get("device")) is not None and device.type == "cpu":
             return _to_host(func, args, kwargs)
         if _is_elementwise(func, args):
@@ -136,7 +141,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _record(self, known: Known, outputs: tuple[torch.Tensor, ...]) -> None:
         self._ledger.see(outputs)
-        if not self.recording:
+        if not self.recording or known.view:
             return
         self._spend(known.cost.flops)
         place = self._places.now()

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from hardware_db.errors import FlopcastError, ModelError
 from profiles.trace.recorder import LARGEST_REAL_FLOPS
 from profiles.trace.settings import StepSettings
-from profiles.trace.step import Step, StepTrace, Tracing, trace_step
+from profiles.trace.step import Step, StepFailed, StepTrace, Tracing, trace_step
 from profiles.trace.values import ValueNeeded
 
 RungName = Literal["meta", "fake", "cpu"]
@@ -69,8 +69,8 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
     """
     try:
         best = Climb(trace_on("meta", make_step, settings), "meta")
-    except Exception as error:  # whatever a model raises is a reason to try the next rung
-        return _descend(make_step, settings, parameter_bytes, error)
+    except StepFailed as failure:  # whatever a model raises is a reason to try the next rung
+        return _descend(make_step, settings, parameter_bytes, failure.error)
     if not best.trace.guesses:
         return best
     return _for_real(make_step, settings, best, parameter_bytes)
@@ -79,7 +79,11 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
 def trace_on(rung: RungName, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
     """Trace a step on one rung, whatever happens."""
     ground = Ground("meta" if rung == "meta" else "cpu", FakeTensorMode() if rung == "fake" else None)
-    return trace_step(make_step(ground), settings, Tracing(ground.device, ground.fake, strict))
+    try:
+        step = make_step(ground)
+    except Exception as error:
+        raise StepFailed(error) from error
+    return trace_step(step, settings, Tracing(ground.device, ground.fake, strict))
 
 
 def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, parameter_bytes: int) -> Climb:
@@ -106,8 +110,8 @@ def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, 
     for rung, strict in rungs:
         try:
             return Climb(trace_on(rung, make_step, settings, strict), rung, reason)
-        except Exception as error:  # the first reason is the one that is reported
-            first.add_note(f"{rung}: {_first_line(error)}")
+        except StepFailed as failure:  # the first reason is the one that is reported
+            first.add_note(f"{rung}: {_first_line(failure.error)}")
     raise ModelError(f"The model cannot be run: {reason}") from first
 
 

@@ -119,8 +119,8 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
 
     Raises
     ------
-    ValueNeeded
-        If the run depends on values that are unknown.
+    StepFailed
+        If the model cannot be run so; its `error` is a `ValueNeeded` where the run depends on values that are unknown.
     """
     run = _Run(step, settings, tracing)
     with _isolated(), ExitStack() as stack:
@@ -133,8 +133,19 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
             stack.enter_context(kernels_of(settings.device, tracing.device))
             stack.enter_context(Autocast(settings.device, tracing.device).available())
         stack.enter_context(run.recorder)
-        run.run()
+        try:
+            run.run()
+        except Exception as error:
+            raise StepFailed(error) from error
     return run.trace()
+
+
+class StepFailed(Exception):
+    """The model, its loss or its optimizer raised; `error` is what."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Run:
@@ -219,13 +230,14 @@ class _Run:
             return
         with torch._C.DisableTorchFunction():  # what the optimizer makes by itself belongs to the host
             optimizer = make_optimizer(self.settings, moved)
-            self.recorder.recording = False
+            self.recorder.recording = self.values.counting = False
             optimizer.step()
             self.ledger.hold(_states(optimizer, self.device), "optimizer_state")
             self._state_bytes = self.ledger.live_bytes("optimizer_state")
             self._optimizers.append(optimizer)
             self.recorder.recording = True
             optimizer.step()
+            self.values.counting = True
 
 
 def _states(optimizer: torch.optim.Optimizer, device: str) -> Iterator[torch.Tensor]:

@@ -30,7 +30,6 @@ ASKS_FOR_VALUES = frozenset(
         aten.equal,
         aten.is_nonzero,
         aten.nonzero,
-        aten.nonzero_static,
         aten.masked_select,
         aten._unique,
         aten._unique2,
@@ -40,6 +39,7 @@ ASKS_FOR_VALUES = frozenset(
         aten.bincount,
     }
 )
+MASKED = frozenset({aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index})
 _CHOOSES = {aten.topk: 1, aten.argmax: None, aten.max: 1}
 _UNKNOWABLE = ("rand", "bernoulli", "uniform", "normal", "multinomial", "exponential", "dropout", "empty", "geometric")
 
@@ -72,11 +72,13 @@ class Values:
     """Follows values through the operations of one step and answers what the model asks.
 
     `strict` raises `ValueNeeded` where a size would have to be guessed; otherwise everything is guessed and counted.
+    While `counting` is off, single numbers are made up without notice: an optimizer's numbers decide no sizes.
     """
 
     def __init__(self, strict: bool) -> None:
         self.guesses: Counter[str] = Counter()
         self.balanced_choices = 0
+        self.counting = True
         self._strict = strict
 
     def answer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -87,6 +89,20 @@ class Values:
         with torch._C._DisableTorchDispatch():
             result = func(*real_args, **real_kwargs)
         return tree_map(lambda r: _symbolic(r, args[0].device) if isinstance(r, torch.Tensor) else r, result)
+
+    def without_masks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arguments of an indexing operator with each boolean mask replaced by the places where it is true."""
+        indices = args[1]
+        if not any(isinstance(i, torch.Tensor) and i.dtype in (torch.bool, torch.uint8) for i in indices):
+            return args
+        found: list[Any] = []
+        for index in indices:
+            if isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8):
+                places = self.answer(aten.nonzero.default, (index,), {})
+                found.extend(_column(places, column) for column in range(index.dim()))
+            else:
+                found.append(index)
+        return (args[0], found, *args[2:])
 
     def follow(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
         """Compute the values of an operation's results, where its inputs have values and the results are small."""
@@ -124,16 +140,33 @@ class Values:
 
     def _guess(self, func: torch._ops.OpOverload, args: tuple[Any, ...]) -> Any:
         packet, tensor = func._overloadpacket, args[0]
+        if packet is aten.masked_select and (mask := values_of(args[1])) is not None:
+            return tensor.new_empty((int(torch.broadcast_to(mask, tensor.shape).sum()),))
+        if not self.counting:
+            return _likely(tensor)
         self.guesses[packet.__name__] += 1
         if self.guesses.total() > MOST_GUESSES:
             raise ValueNeeded("a loop whose end depends on values")
         if packet in (aten._local_scalar_dense, aten.is_nonzero):
-            return False if tensor.dtype is torch.bool else 1.0 if tensor.is_floating_point() else 0
+            return _likely(tensor)
         if packet is aten.equal:
             return True
         if self._strict:
             raise ValueNeeded(f"the size of a result of {func._schema.name} depends on values")
         return _largest_result(func, args)
+
+
+def _column(places: torch.Tensor, column: int) -> torch.Tensor:
+    symbolic = places.select(1, column)
+    values = values_of(places)
+    return symbolic if values is None else give_values(symbolic, values.select(1, column))
+
+
+def _likely(tensor: torch.Tensor) -> bool | int | float:
+    """Return the answer to a question for a single unknown value: no, 0 or 1.0."""
+    if tensor.dtype is torch.bool:
+        return False
+    return 1.0 if tensor.is_floating_point() else 0
 
 
 def _forget(tensors: tuple[torch.Tensor, ...]) -> None:

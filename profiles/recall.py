@@ -1,0 +1,79 @@
+"""The one way to a profile by name: kept from an earlier question, shipped with flopcast, or traced now.
+
+Importing this needs no torch, and neither does an answer that is already there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hardware_db.units import parse_precision
+from profiles.library import Question, find, keep
+from profiles.models import InputSpec, ModelDefinition, names, resolve
+from profiles.request import ProfileRequest
+
+if TYPE_CHECKING:
+    from profiles.model_profile import ModelProfile
+
+
+def profile(
+    model: str, request: ProfileRequest | None = None, *, inputs: Sequence[InputSpec] = (), base: Path | None = None
+) -> ModelProfile:
+    """Return the profile of a model by its name or definition, at the sizes asked for.
+
+    Parameters
+    ----------
+    model
+        Anything that `profiles.models.resolve` understands: "gpt2", "file.py:factory", "hf:llama,..." ...
+    request
+        Sizes, mode, precision, optimizer and device; default: a training step of the model's own sizes.
+    inputs
+        What to feed the model instead of its own example inputs.
+    base
+        Folder that relative paths start from; default the working directory.
+
+    Raises
+    ------
+    FlopcastError
+        If the model is unknown, cannot be run, or does not take these sizes.
+    """
+    request = request or ProfileRequest()
+    definition = resolve(model, base=base, inputs=inputs)
+    question = _question(model, request, definition, inputs)
+    sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
+    found = find(question, sizes.batch_size, sizes.sequence_length) if question is not None else None
+    return found or _make(definition, request, question)
+
+
+def _make(definition: ModelDefinition, request: ProfileRequest, question: Question | None) -> ModelProfile:
+    from profiles.definitions import profile_definition
+
+    made = profile_definition(definition, request)
+    if question is not None:
+        keep(question, made)
+    return made
+
+
+def _question(
+    model: str, request: ProfileRequest, definition: ModelDefinition, inputs: Sequence[InputSpec]
+) -> Question | None:
+    """Return what a kept profile is found by; None for a user's code, which only running could tell apart."""
+    if definition.fingerprint is None:
+        return None
+    named = model in names_of_zoo() and not inputs
+    return Question(
+        model=model,
+        mode=request.mode,
+        precision=parse_precision(request.precision),
+        optimizer=request.optimizer if request.mode == "train" else None,
+        device=request.device,
+        image_size=request.image_size,
+        definition="" if named else f"{definition.fingerprint} {list(inputs)}",
+    )
+
+
+def names_of_zoo() -> frozenset[str]:
+    """Return the names whose meaning only a new version of flopcast or transformers can change."""
+    return frozenset(entry.name for entry in names())
