@@ -139,6 +139,28 @@ def test_packed_sequences_of_one_length_are_exact_and_others_an_estimate() -> No
         assert found.counted is certain
 
 
+@pytest.mark.parametrize(
+    ("operator", "before", "after"),
+    [
+        ("torch_attn._varlen_attn", (), (50, 50, True, None, (9, 0))),
+        ("torch_attn._varlen_attn_out", ("out",), (50, 50, True, None, (9, 0))),
+        ("flash_attn._flash_attn_varlen_forward", (), (50, 50, 0.0, 0.125, True, 9, 0)),
+    ],
+)
+def test_windows_of_packed_sequences(operator: str, before: tuple[object, ...], after: tuple[object, ...]) -> None:
+    query, offsets = spec(6 * 50, 8, 64), spec(7, dtype="int32")
+    found = cost(operator, *before, query, query, query, offsets, offsets, *after, out=(query,))
+    assert found.counted and found.flops == 2 * 2 * (6 * 8 * 50 * 50) * 64
+    assert found.executed_flops == 2 * 2 * 6 * 8 * seen(50, 50, 9, 0, 0) * 64
+
+
+def test_flex_attention() -> None:
+    mask = (128, 128, spec(2, 8, 1, dtype="int32"))
+    assert cost("higher_order.flex_attention", Q, K, K, "score_mod", mask, out=(Q, LSE)).flops == 2 * PRODUCT
+    found = cost("higher_order.flex_attention_backward", Q, K, K, Q, LSE, Q, LSE, "graph", out=(Q, K, K))
+    assert found.flops == 5 * PRODUCT
+
+
 def test_memory_efficient_attention_by_mask_type() -> None:
     query = spec(2, 32, 8, 64)
     for kind, pairs in ((0, 32 * 32), (1, 32 * 33 // 2), (2, 32 * 33 // 2)):

@@ -32,6 +32,7 @@ _FAMILIES = (
     "grouped_matmul",
     "convolution",
     "attention",
+    "attention_packed",
     "attention_layers",
     "rnn",
     "sparse",

@@ -1,11 +1,10 @@
-"""Operators of well-known packages beside torch: torchvision, FlashAttention, bitsandbytes; and torch's collectives.
+"""Operators of well-known packages beside torch: torchvision, bitsandbytes; and torch's collectives.
 
-Signatures: torchvision/csrc/ops, flash_attn/flash_attn_interface.py (version 2.8), bitsandbytes/_ops.py (version 0.48).
+Signatures: torchvision/csrc/ops, bitsandbytes/_ops.py (version 0.48).
 """
 
 from __future__ import annotations
 
-from profiles.formulas.attention_pairs import Attention, backward_cost, forward_cost
 from profiles.formulas.call import Call, Cost, elements, flatten
 from profiles.formulas.call import product as size
 from profiles.formulas.costs import Product, matrix_cost, movement_cost, vector_cost, view_cost
@@ -59,29 +58,6 @@ def roi_align_backward(call: Call) -> Cost:
 def roi_pool(call: Call) -> Cost:
     """At least one comparison or addition per element of the output."""
     return vector_cost(call, "pooling", call.output_elements)
-
-
-_FLASH_CAUSAL = {"flash_attn._flash_attn_forward": 5, "flash_attn._flash_attn_backward": 11}
-
-
-def _flash_attention(call: Call, first: int) -> Attention:
-    """(batch, sequence, heads, dim), with causal and window arguments after the softmax scale."""
-    query, key, value = (call.tensor(first + offset) for offset in range(3))
-    batch = query.shape[0] * query.shape[2]
-    attention = Attention(batch, query.shape[1], key.shape[1], query.shape[-1], value.shape[-1])
-    return attention.causal(call.flag(_FLASH_CAUSAL[call.operator], "causal"), lower_right=True)
-
-
-@register_formula("flash_attn._flash_attn_forward")
-def flash_attn_forward(call: Call) -> Cost:
-    """(q, k, v, dropout_p, softmax_scale, causal, ...)."""
-    return forward_cost(call, _flash_attention(call, 0))
-
-
-@register_formula("flash_attn._flash_attn_backward")
-def flash_attn_backward(call: Call) -> Cost:
-    """(dout, q, k, v, out, lse, dq, dk, dv, dropout_p, softmax_scale, causal, ...)."""
-    return backward_cost(call, _flash_attention(call, 1))
 
 
 @register_formula("bitsandbytes.int8_linear_matmul", "bitsandbytes.int8_scaled_mm", "bitsandbytes.gemv_4bit")
