@@ -91,14 +91,29 @@ def read_own_devices(path: Path, published: Database) -> tuple[Device, ...]:
         The file is missing, no TOML, or an entry breaks the schema: each fault is named with its field.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    return parse_own_devices(text, str(path), published)
+
+
+def parse_own_devices(text: str, origin: str, published: Database) -> tuple[Device, ...]:
+    """Return the devices of a TOML text; `origin` says in messages where it comes from.
+
+    Raises
+    ------
+    DataError
+        It is no TOML, or an entry breaks the schema.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{origin} cannot be read: {error}") from error
     try:
         entries = _File.model_validate(_with_quantities(tables)).device
     except ValidationError as error:
-        raise DataError(_faults(path, tables, error)) from error
-    return tuple(_build(entry, path, published) for entry in entries)
+        raise DataError(_faults(origin, tables, error)) from error
+    return tuple(_build(entry, origin, published) for entry in entries)
 
 
 def _with_quantities(tables: dict[str, Any]) -> dict[str, Any]:
@@ -115,15 +130,15 @@ def _gathered(entry: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "quantities": {name: str(entry[name]) for name in entry if name in simple}}
 
 
-def _build(entry: _Entry, path: Path, published: Database) -> Device:
+def _build(entry: _Entry, origin: str, published: Database) -> Device:
     try:
         like = published.device(entry.like) if entry.like else None
         figures = _merged(like.figures if like else (), _figures(entry))
     except FlopcastError as error:
-        raise DataError(f"{path}: device {entry.id!r}: {error}") from error
+        raise DataError(f"{origin}: device {entry.id!r}: {error}") from error
     missing = [name for name in ("name", "kind", "vendor") if like is None and getattr(entry, name) is None]
     if missing:
-        raise DataError(f"{path}: device {entry.id!r} lacks {', '.join(missing)} (or like = a device to start from)")
+        raise DataError(f"{origin}: device {entry.id!r} lacks {', '.join(missing)} (or like = a device to start from)")
     return Device(
         id=entry.id,
         kind=entry.kind or (like.kind if like else "gpu"),
@@ -161,7 +176,7 @@ def _merged(old: tuple[Figure, ...], new: tuple[Figure, ...]) -> tuple[Figure, .
     return tuple(figure for figure in old if (figure.quantity, figure.precision) not in replaced) + new
 
 
-def _faults(path: Path, tables: dict[str, Any], error: ValidationError) -> str:
+def _faults(origin: str, tables: dict[str, Any], error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
         where = [str(part) for part in fault["loc"]]
@@ -170,7 +185,7 @@ def _faults(path: Path, tables: dict[str, Any], error: ValidationError) -> str:
             where = [f"device {entry.get('id', where[1])!r}" if isinstance(entry, dict) else where[1], *where[2:]]
         lines.append(f"{': '.join(where)}: {fault['msg'].removeprefix('Value error, ')}")
     more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
-    return f"{path}: " + "\n".join(lines[:2]) + more
+    return f"{origin}: " + "\n".join(lines[:2]) + more
 
 
 def check_own_file(path: Path, published: Database) -> list[str]:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,8 @@ from hardware_db import here as here_module
 from hardware_db.errors import DataError, StoreError
 from hardware_db.here import load_here
 from hardware_db.store import Store, migrate, open_store
-from hardware_db.store_schema import MIGRATIONS, metadata, own_devices, versions
+from hardware_db.store_documents import StoredProfile, save_profile, share_devices, stored_profiles
+from hardware_db.store_schema import MIGRATIONS, metadata, own_devices, snapshots, versions
 from hardware_db.store_transfer import export_store, import_store
 from tests.hardware_servers import postgres_tool, running_postgres
 
@@ -252,15 +253,10 @@ def test_several_processes_write_without_losing_anything(url: str) -> None:
 
 def _write_slowly(url: str) -> None:
     store = open_store(url)
-    offers = (replace(OFFER, instance=f"machine-{number}") for number in range(10**9))
     with store.transaction() as connection:
-        from hardware_db.store_schema import snapshots
-
         connection.execute(snapshots.insert().values(taken_at=sa.func.current_timestamp(), source="half way"))
-        print("writing", flush=True)
         Path(os.environ["FLOPCAST_TEST_MARK"]).touch()
-        for _ in offers:
-            time.sleep(0.01)
+        time.sleep(600)
 
 
 def test_a_process_killed_half_way_leaves_what_was_there(
@@ -297,6 +293,43 @@ def test_here_lays_stored_prices_over_the_published_ones(tmp_path: Path, monkeyp
             if o.instance == published.instance]  # fmt: skip
     assert same == [today]
     assert published in found.database.offers("h100-sxm", history=True)
+
+
+def test_profiles_are_kept_by_name(store: Store) -> None:
+    profile = StoredProfile("our-h200", "h200-sxm", datetime(2026, 11, 1, 12), {"matmul": [7.1e14]})
+    save_profile(store, profile)
+    save_profile(store, replace(profile, document={"matmul": [7.2e14]}))
+    save_profile(store, replace(profile, name="our-l4", device="l4"))
+    assert [known.document for known in stored_profiles(store, "h200-sxm")] == [{"matmul": [7.2e14]}]
+    assert len(stored_profiles(store)) == 2
+
+
+OWN = """[[device]]
+id = "h100-sxm"
+like = "h100-sxm"
+source = "our rack"
+date = 2026-11-01
+tdp = "{watts} W"
+"""
+
+
+def test_a_team_shares_its_devices(store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOPCAST_DB", url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "rack.toml"
+    file.write_text(OWN.format(watts=500))
+    assert [device.tdp_w for device in share_devices(store, file, load())] == [500]
+    assert load_here().database.device("h100-sxm").tdp_w == 500
+    file.write_text(OWN.format(watts=400))
+    share_devices(store, file, load())
+    assert load_here().database.device("h100-sxm").tdp_w == 400
+    own = tmp_path / "mine.toml"
+    own.write_text(OWN.format(watts=300))
+    assert load_here(own).database.device("h100-sxm").tdp_w == 300, "the user's own file counts more"
+    file.write_text("nonsense")
+    with pytest.raises(DataError, match="cannot be read"):
+        share_devices(store, file, load())
+    assert store.counts()["own_devices"] == 1
 
 
 def test_published_tables_answer_when_the_store_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
