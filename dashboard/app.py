@@ -13,7 +13,7 @@ VIEWS = Path(__file__).parent / "views"
 st.set_page_config(page_title="flopcast", page_icon="⏱️", layout="wide")
 page = st.navigation(
     [
-        st.Page(VIEWS / "estimate.py", title="Estimate", url_path="estimate", default=True),
+        st.Page(VIEWS / "estimate.py", title="Estimate", default=True),
         st.Page(VIEWS / "compare.py", title="Compare", url_path="compare"),
     ]
 )

@@ -99,7 +99,7 @@ def _frontier_line(frontier: pd.DataFrame) -> go.Scatter:
 
 def _frontier_labels(frontier: pd.DataFrame) -> go.Scatter:
     ordered = frontier.sort_values("run_time_s")
-    places = ("top right", "bottom left")
+    places = ("top center", "bottom center")
     return go.Scatter(
         x=ordered["run_time_s"] / SECONDS_PER_HOUR,
         y=ordered["cost_usd"],

@@ -61,7 +61,7 @@ def _headline(found: Estimates, best: Estimate) -> None:
     cost, time, memory, mfu = st.columns(4)
     cost.metric("Cost", format_usd(best.cost_usd or 0), help=_span(best, "cost"), border=True)
     time.metric("Run time", format_duration(best.run_time_s or 0), help=_span(best, "run_time"), border=True)
-    memory.metric("Memory per device", _memory(best), border=True)
+    memory.metric("Memory per device", _memory(best), help=_capacity(best), border=True)
     mfu.metric("MFU", f"{best.mfu:.0%}" if best.mfu is not None else "unknown", border=True)
 
 
@@ -80,9 +80,11 @@ def _provider(row: Estimate) -> str:
 
 
 def _memory(row: Estimate) -> str:
-    if row.peak_memory_bytes is None or row.memory_bytes is None:
-        return "unknown"
-    return f"{format_bytes(row.peak_memory_bytes)} of {format_bytes(row.memory_bytes)}"
+    return "unknown" if row.peak_memory_bytes is None else format_bytes(row.peak_memory_bytes)
+
+
+def _capacity(row: Estimate) -> str:
+    return "capacity unknown" if row.memory_bytes is None else f"of {format_bytes(row.memory_bytes)}"
 
 
 def _where_time_goes(found: Estimates) -> None:

@@ -1,0 +1,87 @@
+"""Record the profiles that ship with flopcast: `python -m profiles.recording [NAME ...]`.
+
+What is recorded answers `flopcast estimate NAME` and the dashboard at once, on machines without torch. A test holds
+each against a fresh trace.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.resources import as_file
+
+from hardware_db.errors import DataError
+from profiles.library import Question, shipped_folder
+from profiles.request import ProfileRequest
+
+OPTIMIZER = "adamw"
+DEVICE = "cuda"
+PRECISIONS = ("amp_bfloat16", "amp_float16", "float32")
+"""What `--precision auto` may take on some device."""
+
+MODELS = (
+    "bert-base",
+    "bert-large",
+    "cifar10-cnn",
+    "cifar10-resnet20",
+    "dcgan",
+    "gpt2",
+    "gpt2-medium",
+    "gpt2-large",
+    "gpt2-xl",
+    "imdb-lstm",
+    "llama-2-7b",
+    "llama-3.1-8b",
+    "llama-3.1-70b",
+    "llama-3.1-405b",
+    "mistral-7b",
+    "mixtral-8x7b",
+    "mnist-cnn",
+    "resnet18",
+    "resnet50",
+    "t5-small",
+    "transformer-base",
+    "vgg16",
+    "vit-b-16",
+    "whisper-small",
+)
+
+
+def questions() -> Iterator[Question]:
+    """Yield what the shipped profiles answer: a training step of each model in each precision."""
+    for model in MODELS:
+        for precision in PRECISIONS:
+            yield Question(model, "train", precision, OPTIMIZER, DEVICE)
+
+
+def record(question: Question) -> None:
+    """Trace a model and write its profile to the package's folder.
+
+    Raises
+    ------
+    DataError
+        The question has no file name of its own.
+    """
+    from profiles.definitions import profile_definition
+    from profiles.models import resolve
+
+    name = question.file_name
+    if name is None:
+        raise DataError(f"{question.model} is not a plain name, so no file can be shipped under it")
+    request = ProfileRequest(
+        mode=question.mode, precision=question.precision, optimizer=OPTIMIZER, device=question.device
+    )
+    with as_file(shipped_folder()) as folder:
+        profile_definition(resolve(question.model), request).save(folder / name)
+
+
+def main(names: list[str]) -> None:
+    """Record the models named, or all."""
+    for question in questions():
+        if not names or question.model in names:
+            print(f"{question.model} {question.precision}", file=sys.stderr, flush=True)
+            record(question)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
