@@ -125,7 +125,8 @@ def test_own_price_of_a_device_that_nobody_rents_out(profile_path):
 
 def test_own_price_leaves_the_published_database_alone():
     before = hardware_db.load().offers("h100-sxm")
-    Market(prices={"h100-sxm": 0.01}).choice()
+    priced = Market(prices={"h100-sxm": 0.01}).choice(hardware_db.load())["database"]
+    assert {offer.usd_per_device_hour for offer in priced.offers("h100-sxm")} == {0.01}
     assert hardware_db.load().offers("h100-sxm") == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 
@@ -61,11 +62,19 @@ def _package(package: str, extra: str, purpose: str) -> Check:
         return Check(package, None, "not installed", f"for {purpose}: pip install 'flopcast[{extra}]'")
 
 
-def _torch_devices() -> str:
-    """Name what torch can run on here. Estimating needs none of it."""
+def installed_torch() -> Any:
+    """Return torch, or None where it is not installed: what a machine has is the one question that asks it here."""
     try:
         import torch
     except ModuleNotFoundError:
+        return None
+    return torch
+
+
+def _torch_devices() -> str:
+    """Name what torch can run on here. Estimating needs none of it."""
+    torch = installed_torch()
+    if torch is None:
         return "not looked for: torch is not installed"
     names = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     return ", ".join(["cpu", *names]) + ("" if names else " (estimates for other hardware need no accelerator)")

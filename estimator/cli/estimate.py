@@ -13,11 +13,13 @@ from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as
 from estimator.cli.run_options import Work, work_options
 from hardware_db.errors import NoPrice, UnknownPrecision
+from hardware_db.here import load_here
 
 if TYPE_CHECKING:
     from estimator.estimates import Estimates, Sort
     from estimator.run import TrainingRun
     from estimator.text.page import Page
+    from hardware_db import Database
 
 AUTO = ("amp_bfloat16", "amp_float16", "float32")
 """What a device takes where no precision is asked for: the first that it has."""
@@ -46,8 +48,9 @@ def command(
     """
     work.check()
     runs = _runs(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, quiet=output.quiet)
-    found = _estimates(runs, market).sort(sort)
-    output.show(_answer(found, limit, verbose=output.verbose))
+    here = load_here(market.devices_file)
+    found = _estimates(runs, market, here.database).sort(sort)
+    output.show(replace(_answer(found, limit, verbose=output.verbose), warnings=(*here.warnings, *found.warnings)))
     return 0 if found.answered else NO
 
 
@@ -60,11 +63,11 @@ def _runs(question: ModelQuestion, work: Work, *, quiet: bool) -> list[TrainingR
     return [TrainingRun(find_profile(each, quiet=quiet), **asdict(work)) for each in questions]
 
 
-def _estimates(runs: list[TrainingRun], market: Market) -> Estimates:
+def _estimates(runs: list[TrainingRun], market: Market, database: Database) -> Estimates:
     from estimator import estimate_all
 
     try:
-        found = estimate_all(runs, **market.choice())
+        found = estimate_all(runs, **market.choice(database))
     except NoPrice as error:
         raise NoPrice(f"{error}. Own price: --price {market.only_name or 'NAME'}=2.10") from error
     reasons = {row.why_not_kind for row in found}
@@ -87,6 +90,5 @@ def _answer(found: Estimates, limit: int | None, *, verbose: bool) -> Answer:
         results=lambda: [row.to_dict() for row in rows],
         run=found.runs[0].to_dict(),
         assumptions=found.assumptions,
-        warnings=found.warnings,
         more={"left_out": found.left_out},
     )

@@ -43,6 +43,9 @@ def report(error: Exception, session: Session) -> None:
     if isinstance(error, click.Abort):
         click.echo("Interrupted", err=True)
         return
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True, color=session.color)
+        return
     label = click.style("Error:", fg="red", bold=True)
     click.echo(f"{label} {_message(error)}", err=True, color=session.color)
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from estimator.cli.device_filters import SORTS, Filters, Offers, cheapest_offers, in_order, read_years
+from estimator.cli.market_options import devices_option
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.quantities import read_as
+from hardware_db.here import Here, load_here
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from estimator.text.page import Page
-    from hardware_db import Database, Device
+    from hardware_db import Database, Device, Source
 
 KINDS = ("cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile")
 OFFERS_SHOWN = 10
+NO = 1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How devices are shown: in which order, each with its sources, with how many offers (0: all)."""
+
+    sort: str | None = None
+    sources: bool = False
+    limit: int = OFFERS_SHOWN
 
 
 @click.command("hardware")
@@ -29,36 +44,55 @@ OFFERS_SHOWN = 10
 @click.option("--sort", type=click.Choice(tuple(SORTS)), help="Best first by this figure.")
 @click.option("--sources", is_flag=True, help="Each figure with its basis, date and source.")
 @click.option("--limit", type=click.IntRange(min=0), default=OFFERS_SHOWN, help="Offers shown a device; 0: all.")
+@devices_option
+@click.option("--check", type=click.Path(path_type=Path), metavar="FILE", help="Check a file of your own devices.")
 @output_options
-def command(names: tuple[str, ...], sort: str | None, sources: bool, limit: int, output: Output, **filters: Any) -> int:
+def command(
+    names: tuple[str, ...], devices_file: Path | None, check: Path | None, output: Output, **options: Any
+) -> int:
     """Show the devices and prices of the database, and who says so.
 
     Without a NAME all devices are listed; one NAME shows each of its figures with source and date; several stand
     side by side. 'a100-*' takes all whose id begins so.
     """
-    import hardware_db
+    if check is not None:
+        return check_file(check, output)
+    view = View(**{name: options.pop(name) for name in View.__dataclass_fields__})
+    here = load_here(devices_file)
+    named = here.database.match(",".join(names)) if names else here.database.devices()
+    devices = [device for device in named if Filters(**options).take(device)]
+    output.show(_answer(here, devices, names, view))
+    return 0 if devices else NO
 
-    database = hardware_db.load()
-    taken = Filters(**filters)
-    offers = cheapest_offers(database)
-    named = database.match(",".join(names)) if names else database.devices()
-    devices = in_order([device for device in named if taken.take(device)], sort, offers)
-    in_detail = sources or (len(names) > 0 and len(devices) == 1)
+
+def check_file(path: Path, output: Output) -> int:
+    """Check a user's devices by the rules of the published ones; exit code 1 where a figure cannot be true."""
+    from hardware_db.checks import check_devices
+    from hardware_db.own import read_own_devices
+
+    devices = read_own_devices(path, load_here().database)
+    faults = check_devices(devices)
+    said = "\n".join(faults) if faults else f"{path}: {len(devices)} devices, every figure passes"
+    output.show(Answer("hardware", lambda page: said, lambda: [{"fault": fault} for fault in faults], {"check": path}))
+    return NO if faults else 0
+
+
+def _answer(here: Here, devices: Sequence[Device], names: tuple[str, ...], view: View) -> Answer:
+    offers = cheapest_offers(here.database)
+    ordered = in_order(devices, view.sort, offers)
+    in_detail = view.sources or (len(names) > 0 and len(ordered) == 1)
 
     def text(page: Page) -> str:
         from estimator.text import devices as layout
 
         if in_detail:
-            return "\n".join(layout.device_page(page, device, database, limit) for device in devices)
-        show = layout.side_by_side if names else layout.device_list
-        return show(page, devices, offers)
+            return "\n".join(layout.device_page(page, device, here.database, view.limit) for device in ordered)
+        return (layout.side_by_side if names else layout.device_list)(page, ordered, offers)
 
     def records() -> list[dict[str, object]]:
-        return [_record(device, database, offers, in_detail) for device in devices]
+        return [_record(device, here.database, offers, in_detail) for device in ordered]
 
-    run = {"names": names, **filters, "sort": sort}
-    output.show(Answer(command="hardware", text=text, results=records, run=run))
-    return 0 if devices else 1
+    return Answer("hardware", text, records, {"names": names, "sort": view.sort}, warnings=here.warnings)
 
 
 def _record(device: Device, database: Database, offers: Offers, in_detail: bool) -> dict[str, object]:
@@ -69,10 +103,10 @@ def _record(device: Device, database: Database, offers: Offers, in_detail: bool)
         del record["figures"]
         return record
     record["offers"] = plain(database.offers(device.id))
-    record["sources"] = [plain(source) for source in _sources(device, database)]
+    record["sources"] = plain(_sources(device, database))
     return record
 
 
-def _sources(device: Device, database: Database) -> Sequence[object]:
+def _sources(device: Device, database: Database) -> list[Source]:
     keys = dict.fromkeys(key for figure in device.figures for key in figure.sources)
     return [database.sources[key] for key in keys if key in database.sources]

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -31,6 +32,7 @@ class Market:
     pricing: str = "on-demand"
     prices: Mapping[str, float] = field(default_factory=dict)
     all_offers: bool = False
+    devices_file: Path | None = None
 
     @property
     def only_name(self) -> str | None:
@@ -38,8 +40,8 @@ class Market:
         several = self.hardware is None or any(mark in self.hardware for mark in ",*?[")
         return None if several else self.hardware
 
-    def choice(self) -> dict[str, Any]:
-        """Return it as the keyword arguments of `estimator.estimate_all`, the database with the own prices in it."""
+    def choice(self, database: Database) -> dict[str, Any]:
+        """Return it as the keyword arguments of `estimator.estimate_all`, with the own prices in the database."""
         return {
             "devices": self.hardware,
             "counts": self.counts,
@@ -47,13 +49,10 @@ class Market:
             "region": self.region,
             "pricing": self.pricing.replace("-", "_"),
             "all_offers": self.all_offers,
-            "database": self._database(),
+            "database": self._priced(database),
         }
 
-    def _database(self) -> Database:
-        import hardware_db
-
-        database = hardware_db.load()
+    def _priced(self, database: Database) -> Database:
         if not self.prices:
             return database
         own = [offer for name, price in self.prices.items() for offer in own_offers(database.device(name), price, self)]
@@ -75,7 +74,7 @@ def own_offers(device: Device, usd_per_hour: float, market: Market) -> list[Offe
 def _own_offer(device: str, size: int, usd_per_hour: float, market: Market) -> Offer:
     return Offer(
         provider=market.provider or "own",
-        instance="own price",
+        instance=f"own price of {size}",
         region=market.region or "-",
         device=device,
         device_count=size,
@@ -121,6 +120,12 @@ def market_options(command: Callable[..., int]) -> Callable[..., int]:
     return wrapped
 
 
+devices_option = click.option(
+    "--devices",
+    "devices_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file of your own devices; default: devices.toml in your configuration folder.",
+)
 _OPTIONS = (
     click.option("--hardware", metavar="NAMES", help="Only these: h100-sxm,tpu-v5e or 'a100-*'; default: all."),
     click.option("--count", "counts", callback=read_integers, metavar="N[,N]", help="Devices in use: 8 or 1,8,64."),
@@ -136,4 +141,5 @@ _OPTIONS = (
         help="Own price an hour.",
     ),
     click.option("--all-offers", is_flag=True, help="Every offer, not only the cheapest of each hardware."),
+    devices_option,
 )

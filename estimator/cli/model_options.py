@@ -13,6 +13,8 @@ from hardware_db.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
+    from profiles.models import InputSpec, ModelDefinition
+    from profiles.request import ProfileRequest
 
 POSITIVE = click.IntRange(min=1)
 PROFILE_SUFFIXES = (".json", ".json.gz")
@@ -32,29 +34,39 @@ class ModelQuestion:
     image_size: int | None = None
     inputs: tuple[str, ...] = ()
 
+    def definition(self) -> ModelDefinition:
+        """Find the model that the text means."""
+        from profiles.models import resolve
+
+        return resolve(self.model, inputs=self.input_specs())
+
+    def input_specs(self) -> tuple[InputSpec, ...]:
+        """Read what it is to be fed with instead of its own example inputs."""
+        from profiles.models import parse_inputs
+
+        return parse_inputs(self.inputs)
+
+    def request(self) -> ProfileRequest:
+        """Return size, mode, precision, optimizer and device as the profiler takes them."""
+        from profiles.request import ProfileRequest
+
+        names = [name for name in ProfileRequest.__dataclass_fields__ if getattr(self, name) is not None]
+        return ProfileRequest(**{name: getattr(self, name) for name in names})
+
 
 def find_profile(question: ModelQuestion, *, quiet: bool = False) -> ModelProfile:
     """Return the profile of a saved file, one kept from an earlier question, or one made now (which needs torch)."""
     path = profile_file(question.model)
     if path is None:
+        from profiles.recall import profile
+
         with progress(f"Profiling {question.model}", quiet=quiet):
-            return _made(question)
+            return profile(question.model, question.request(), inputs=question.input_specs())
     from profiles.model_profile import ModelProfile
 
     saved = ModelProfile.load(path)
     _check_settings(question, saved)
     return saved.at(question.batch_size, question.sequence_length)
-
-
-def _made(question: ModelQuestion) -> ModelProfile:
-    from profiles.definitions import profile_definition
-    from profiles.models import parse_inputs, resolve
-    from profiles.request import ProfileRequest
-
-    names = ("batch_size", "sequence_length", "image_size", "mode", "precision", "optimizer", "device")
-    given = {name: getattr(question, name) for name in names if getattr(question, name) is not None}
-    definition = resolve(question.model, inputs=parse_inputs(question.inputs))
-    return profile_definition(definition, ProfileRequest(**given))
 
 
 def profile_file(text: str) -> Path | None:

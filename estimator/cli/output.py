@@ -104,6 +104,8 @@ def plain(value: object) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(value)
     if isinstance(value, date | Path):
         return str(value)
     if hasattr(value, "item"):

@@ -9,7 +9,14 @@ import click
 
 from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, profile_file
 from estimator.cli.output import Output, output_options
-from estimator.cli.profile_answers import View, comparison_answer, gate_answer, profile_answer, read_limits
+from estimator.cli.profile_answers import (
+    View,
+    comparison_answer,
+    cross_check_answer,
+    gate_answer,
+    profile_answer,
+    read_limits,
+)
 from estimator.cli.quantities import read_as
 from hardware_db.errors import UsageError
 
@@ -38,6 +45,7 @@ NO = 1
 @click.option(
     "--fail-above", "limits", callback=read_limits, metavar="LIMITS", help="Exit 1 above flops=+2%,memory=+5%."
 )
+@click.option("--cross-check", is_flag=True, help="Count the forward pass with fvcore and torch as well.")
 @output_options
 def command(model: str, by: str, depth: int | None, top: int, output: Output, **options: Any) -> int:
     """Count what one step of MODEL computes, moves and holds in memory; no weights, no data, no GPU.
@@ -46,7 +54,11 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
     it answers other batch sizes and sequence lengths at once, and is a MODEL itself.
     """
     other, baseline, limits = (options.pop(name) for name in ("other", "baseline", "limits"))
+    cross_check = options.pop("cross_check")
     question = ModelQuestion(model, "forward" if options.pop("inference") else "train", **options)
+    if cross_check:
+        output.show(cross_check_answer(question, quiet=output.quiet))
+        return 0
     profile = find_profile(question, quiet=output.quiet)
     if other is not None:
         beside = find_profile(replace(question, model=other), quiet=output.quiet)

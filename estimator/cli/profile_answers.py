@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.model_options import ModelQuestion, profile_file
 from estimator.cli.output import Answer
 from estimator.cli.profile_records import breakdown_records, profile_record, settings_of
+from estimator.cli.progress import progress
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,6 +65,18 @@ def comparison_answer(left: ModelProfile, right: ModelProfile) -> Answer:
     rows = [{**asdict(each), "change": each.change} for each in (*found.quantities, *found.families)]
     run = {"left": settings_of(left), "right": settings_of(right)}
     return Answer("profile", lambda page: f"{found!r}\n", lambda: rows, run)
+
+
+def cross_check_answer(question: ModelQuestion, *, quiet: bool) -> Answer:
+    """Answer with the forward pass counted by flopcast, fvcore and torch; a saved profile cannot be counted again."""
+    if profile_file(question.model) is not None:
+        raise UsageError(f"--cross-check runs the model; {question.model} is a saved profile. Give the model itself")
+    from profiles.cross_check import cross_check
+
+    with progress(f"Counting {question.model} three times", quiet=quiet):
+        found = cross_check(question.definition(), request=question.request())
+    run = {"model": found.model, **asdict(question.request())}
+    return Answer("profile", lambda page: f"{found!r}\n", found.records, run, found.notes)
 
 
 def gate_answer(profile: ModelProfile, baseline: ModelProfile, limits: dict[str, float]) -> tuple[Answer, bool]:

@@ -133,18 +133,24 @@ def _row(row: Estimate, *, best: bool) -> Row:
 
 
 def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iterator[RenderableType]:
-    cheapest, fastest, frontier = estimates.cheapest(), estimates.fastest(), estimates.pareto()
-    lines = [("Cheapest", _told(cheapest))] if cheapest else []
-    lines += [("Fastest", _told(fastest))] if fastest else []
-    lines += [("Pareto", f"{len(frontier)} of {len(estimates.answered)}: no other is both cheaper and faster")] * bool(
-        frontier
-    )
+    lines = list(_best(estimates))
     lines += [("Assumed", "; ".join(estimates.assumptions))]
     lines += [("Left out", text) for text in [_left_out(estimates, shown)] if text]
     if not estimates.answered:
         lines += [("Why not", row.why_not or "") for row in estimates.rows[:WHY_SHOWN]]
     lines += [("Next", flow(_next(estimates), width - 11, " · "))]
     yield notes(lines)
+
+
+def _best(estimates: Estimates) -> Iterator[tuple[str, str]]:
+    cheapest, fastest = estimates.cheapest(), estimates.fastest()
+    if cheapest is not None:
+        yield "Cheapest", _told(cheapest) + (", and the fastest" if cheapest is fastest else "")
+    if fastest is not None and fastest is not cheapest:
+        yield "Fastest", _told(fastest)
+    answered, frontier = len(estimates.answered), len(estimates.pareto())
+    if frontier and answered > 1:
+        yield "Pareto", f"{frontier} of {answered}: no other is both cheaper and faster"
 
 
 def _told(row: Estimate) -> str:

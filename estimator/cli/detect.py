@@ -1,0 +1,53 @@
+"""`flopcast detect`: what this machine is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.cli.doctor import installed_torch
+from estimator.cli.market_options import devices_option
+from estimator.cli.output import Answer, Output, output_options, plain
+from estimator.cli.progress import progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from estimator.text.page import Page
+    from hardware_db.detect import Machine
+    from hardware_db.detect_card import FoundCard
+    from hardware_db.detect_cpu import FoundCpu
+
+
+@click.command("detect")
+@devices_option
+@output_options
+def command(devices_file: Path | None, output: Output) -> int:
+    """Find out what this machine is: its processor and accelerators, and the rows of the database that they are."""
+    from hardware_db.detect import detect
+    from hardware_db.here import load_here
+
+    here = load_here(devices_file)
+    with progress("Asking torch and the drivers", quiet=output.quiet):
+        machine = detect(here.database, installed_torch())
+
+    def text(page: Page) -> str:
+        from estimator.text.machine import machine_text
+
+        return machine_text(page, machine)
+
+    output.show(
+        Answer("detect", text, lambda: _records(machine), warnings=here.warnings, more={"notes": machine.notes})
+    )
+    return 0
+
+
+def _records(machine: Machine) -> list[dict[str, Any]]:
+    return [_record(machine.cpu), *(_record(card) for card in machine.cards)]
+
+
+def _record(found: FoundCpu | FoundCard) -> dict[str, Any]:
+    facts: dict[str, Any] = plain(found.facts)
+    device = plain(found.device)
+    return {"reported": facts, "device": device, "basis": found.basis, "note": found.note}

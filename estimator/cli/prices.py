@@ -1,0 +1,88 @@
+"""`flopcast prices`: refresh them, bring your own, see how they moved."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.cli.output import Answer, Output, output_options, plain
+from estimator.cli.progress import progress
+from hardware_db.here import load_here
+
+if TYPE_CHECKING:
+    from estimator.text.page import Page
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group("prices")
+def command() -> None:
+    """Refresh the prices, bring your own, see how they moved."""
+
+
+@command.command("refresh")
+@click.option("--provider", "providers", multiple=True, help="Only this provider, repeatable; default: all known.")
+@output_options
+def refresh(providers: tuple[str, ...], output: Output) -> int:
+    """Fetch today's public prices; on any failure the old ones stand."""
+    from hardware_db.price_refresh import PROVIDERS, refresh_prices
+    from hardware_db.store import open_store
+
+    with progress("Fetching prices", quiet=output.quiet):
+        found = refresh_prices(open_store(), load_here().database, providers or PROVIDERS)
+    results = [{"provider": provider, "offers": count} for provider, count in sorted(found.offers.items())]
+
+    def text(page: Page) -> str:
+        from estimator.text.prices import refresh_text
+
+        return refresh_text(page, found)
+
+    more = {"left_out": found.left_out, "snapshot": plain(found.snapshot)}
+    output.show(Answer("prices refresh", text, lambda: results, {"providers": providers}, more=more))
+    return 0
+
+
+@command.command("import")
+@click.argument("file", metavar="FILE.csv", type=FILE)
+@output_options
+def import_list(file: Path, output: Output) -> int:
+    """Add a price list of your own, all rows or none.
+
+    The columns are those of the published table: provider, instance, region, device, device_count, pricing,
+    usd_per_hour, as_of, and where known vcpus, cores, memory_gib, note.
+    """
+    from hardware_db.price_import import import_prices
+    from hardware_db.store import open_store
+
+    saved = import_prices(file, open_store(), load_here().database)
+    said = f"Imported {saved.offers} prices of {file.name}. They count from now on; see flopcast hardware NAME\n"
+    output.show(Answer("prices import", lambda page: said, lambda: [saved], {"file": file}))
+    return 0
+
+
+@command.command("history")
+@click.argument("device")
+@click.option("--pricing", help="Only this: on_demand, spot ...")
+@output_options
+def history(device: str, pricing: str | None, output: Output) -> int:
+    """Show what one DEVICE cost for an hour, by day and provider."""
+    from hardware_db.price_history import price_history
+    from hardware_db.store import open_store
+    from hardware_db.store_place import store_exists
+
+    database = load_here().database
+    frame = price_history(database, device, open_store() if store_exists() else None)
+    if pricing is not None:
+        frame = frame[frame["pricing"] == pricing.replace("-", "_")]
+    rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+    def text(page: Page) -> str:
+        from estimator.text.prices import history_text
+
+        return history_text(page, database.device(device).id, rows)
+
+    output.show(Answer("prices history", text, lambda: rows, {"device": device, "today": date.today()}))
+    return 0 if rows else 1

@@ -1,0 +1,70 @@
+"""`flopcast db`: the database of what grows on this machine or in a team."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from estimator.cli.output import Answer, Output, output_options
+
+if TYPE_CHECKING:
+    from estimator.text.page import Page
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group("db")
+def command() -> None:
+    """Look into the database of your own prices and measurements, save it, fill it.
+
+    It is a SQLite file in your data folder; a team shares one by FLOPCAST_DB=postgresql://...
+    """
+
+
+@command.command("info")
+@output_options
+def info(output: Output) -> int:
+    """Show where the database is and what it holds."""
+    from hardware_db.store import open_store
+
+    store = open_store()
+    place = store.engine.url.render_as_string(hide_password=True)
+    _show("db info", store.counts(), f"in {place}", output)
+    return 0
+
+
+@command.command("export")
+@click.argument("file", type=FILE)
+@output_options
+def export(file: Path, output: Output) -> int:
+    """Write the whole database to one JSON file."""
+    from hardware_db.store import open_store
+    from hardware_db.store_transfer import export_store
+
+    _show("db export", export_store(open_store(), file), f"written to {file}", output)
+    return 0
+
+
+@command.command("import")
+@click.argument("file", type=FILE)
+@output_options
+def import_file(file: Path, output: Output) -> int:
+    """Add what `flopcast db export` wrote, all of it or nothing."""
+    from hardware_db.store import open_store
+    from hardware_db.store_transfer import import_store
+
+    _show("db import", import_store(open_store(), file), f"added from {file}", output)
+    return 0
+
+
+def _show(name: str, counts: Mapping[str, int], said: str, output: Output) -> None:
+    def text(page: Page) -> str:
+        from estimator.text.notes import notes
+
+        return page.render(f"Rows {said}", "", notes((table, f"{count:,}") for table, count in counts.items()))
+
+    results = [{"table": table, "rows": count} for table, count in counts.items()]
+    output.show(Answer(name, text, lambda: results))

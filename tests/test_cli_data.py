@@ -1,0 +1,215 @@
+"""The commands around the data: detect, own devices, own prices, history, the database."""
+
+import csv
+import http.server
+import io
+import json
+import threading
+import zipfile
+from datetime import date
+
+import pytest
+from click.testing import CliRunner
+
+import hardware_db
+from estimator.cli import main
+
+PRICES = "provider,instance,region,device,device_count,pricing,usd_per_hour,as_of\n"
+DEVICE = """\
+[[device]]
+id = "acme-x1"
+like = "h100-sxm"
+name = "Acme X1"
+source = "data sheet rev. 3"
+date = 2026-11-01
+memory = "{memory}"
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Give every test folders of its own: no test sees or leaves anything on the machine."""
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    monkeypatch.delenv("FLOPCAST_DB", raising=False)
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def results(*arguments: str, code: int = 0):
+    return json.loads(run(*arguments, "--json", code=code).stdout)["results"]
+
+
+def import_prices(folder, *lines: str, code: int = 0):
+    path = folder / "own.csv"
+    path.write_text(PRICES + "\n".join(lines) + "\n")
+    return run("prices", "import", path, code=code)
+
+
+def test_detect_names_the_processor_and_its_row():
+    (cpu, *cards) = results("detect")
+    assert cpu["reported"]["cores"] > 0
+    assert cpu["reported"]["memory_bytes"] > 0
+    text = run("detect").stdout
+    assert cpu["reported"]["name"][:20] in text
+    assert len([line for line in text.splitlines() if line.startswith("card ")]) == len(cards)
+
+
+def test_own_devices_are_checked(home):
+    good = home / "good.toml"
+    good.write_text(DEVICE.format(memory="120 GiB"))
+    assert "1 devices, every figure passes" in run("hardware", "--check", good).stdout
+    bad = home / "bad.toml"
+    bad.write_text(DEVICE.format(memory="120 GiB") + 'memory_bandwidth = "1 GB/s"\n')
+    assert "acme-x1" in run("hardware", "--check", bad, code=1).stdout
+    assert results("hardware", "--check", bad, code=1)[0]["fault"].startswith("acme-x1: ")
+    broken = home / "broken.toml"
+    broken.write_text("[[device")
+    assert "broken.toml cannot be read" in run("hardware", "--check", broken, code=2).stderr
+
+
+def test_own_devices_are_known_to_every_command(home):
+    path = home / "devices.toml"
+    path.write_text(DEVICE.format(memory="120 GiB"))
+    (record,) = results("hardware", "acme-x1", "--devices", path)
+    assert record["memory_bytes"] == 120 * 2**30
+    assert record["matrix_peaks"] == dict(hardware_db.load().device("h100-sxm").matrix_peaks)
+    assert "No hardware 'acme-x1'" in run("hardware", "acme-x1", code=2).stderr
+
+
+def test_own_devices_in_the_configuration_folder_need_no_option(home):
+    path = home / "config" / "flopcast" / "devices.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(DEVICE.format(memory="120 GiB"))
+    assert results("hardware", "acme-x1")[0]["name"] == "Acme X1"
+
+
+def test_imported_prices_count_from_then_on(home):
+    before = results("hardware", "h100-sxm")[0]["cheapest_usd_per_device_hour"]
+    said = import_prices(home, f"acme,box,here,h100-sxm,8,on_demand,4.00,{date.today()}").stdout
+    assert "Imported 1 prices of own.csv" in said
+    assert before > 0.5
+    assert results("hardware", "h100-sxm")[0]["cheapest_usd_per_device_hour"] == 0.5
+    assert "acme" in run("hardware", "h100-sxm", "--limit", "1").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("acme,box,here,h1000,8,on_demand,4.00,2026-11-20", "h1000"),
+        ("acme,box,here,h100-sxm,8,on_demand,-4,2026-11-20", "line 3"),
+        ("acme,box,here,h100-sxm,8,sometimes,4,2026-11-20", "pricing"),
+        ("acme,box,here,h100-sxm,8,on_demand,4,yesterday", "as_of"),
+    ],
+)
+def test_a_price_that_cannot_be_is_refused_with_its_line(home, line, part):
+    result = import_prices(home, "acme,box,here,l4,1,on_demand,0.5,2026-11-20", line, code=2)
+    assert "own.csv" in result.stderr and part in result.stderr
+    assert "Traceback" not in result.stderr
+    assert {row["rows"] for row in results("db", "info")} == {0}
+
+
+def test_history_shows_each_day_provider_and_pricing(home):
+    import_prices(home, f"acme,box,here,h100-sxm,8,on_demand,4.00,{date.today()}")
+    rows = results("prices", "history", "h100-sxm")
+    own = [row for row in rows if row["provider"] == "acme"]
+    assert own == [
+        {
+            "as_of": str(date.today()),
+            "provider": "acme",
+            "pricing": "on_demand",
+            "offers": 1,
+            "lowest_usd": 0.5,
+            "median_usd": 0.5,
+            "highest_usd": 0.5,
+        }
+    ]
+    assert [row["as_of"] for row in rows] == sorted(row["as_of"] for row in rows)
+    text = run("prices", "history", "h100-sxm", "--pricing", "on-demand").stdout
+    assert f"{date.today()}  acme" in text
+    assert " spot " not in text
+    assert next(csv.DictReader(io.StringIO(run("prices", "history", "l4", "--csv").stdout)))["provider"]
+
+
+def test_database_goes_out_and_in_again(home, monkeypatch):
+    import_prices(home, f"acme,box,here,h100-sxm,8,on_demand,4.00,{date.today()}")
+    path = home / "all.json"
+    assert f"written to {path}" in run("db", "export", path).stdout
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "other"))
+    assert {row["rows"] for row in results("db", "info")} == {0}
+    run("db", "import", path)
+    assert {row["table"]: row["rows"] for row in results("db", "info")}["prices"] == 1
+    assert results("hardware", "h100-sxm")[0]["cheapest_usd_per_device_hour"] == 0.5
+
+
+def test_database_that_does_not_answer_leaves_the_published_tables(monkeypatch, home):
+    blocked = home / "blocked"
+    blocked.write_text("no folder")
+    monkeypatch.setenv("FLOPCAST_DB", f"sqlite:///{blocked}/flopcast.db")
+    assert "Error: " in run("db", "info", code=2).stderr
+    result = run("hardware", "h100-sxm")
+    assert "vector peak" in result.stdout
+    assert result.stderr.startswith("Warning: ")
+
+
+class Catalogue(http.server.BaseHTTPRequestHandler):
+    """One provider's prices, as the public place publishes them."""
+
+    content = ""
+
+    def do_GET(self):
+        if self.path.endswith("/version"):
+            self.answer(b"20261121-1")
+        elif self.path.endswith("catalog.zip"):
+            archive = io.BytesIO()
+            with zipfile.ZipFile(archive, "w") as file:
+                file.writestr(f"{self.path.split('/')[1]}.csv", self.content)
+            self.answer(archive.getvalue())
+        else:
+            self.send_error(404)
+
+    def answer(self, body: bytes):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def catalogue(monkeypatch):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Catalogue)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("FLOPCAST_PRICES_URL", f"http://127.0.0.1:{server.server_port}")
+    yield Catalogue
+    server.shutdown()
+
+
+def test_refresh_brings_new_prices(catalogue, monkeypatch):
+    header = "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot,disk_size,gpu_vendor,flags"
+    rows = [f"gpu_{n}x_h100,r{n},{2.5 * n},26,200,{n},H100,80,False,,nvidia," for n in (1, 2, 4, 8)]
+    monkeypatch.setattr(catalogue, "content", "\n".join([header, *rows]) + "\n")
+    monkeypatch.setattr("hardware_db.price_refresh._enough", lambda offers, before: None)
+    result = run("prices", "refresh", "--provider", "lambdalabs", "--json")
+    answer = json.loads(result.stdout)
+    assert sum(row["offers"] for row in answer["results"]) + sum(answer["left_out"].values()) == 4
+    assert "Stored" in run("prices", "refresh", "--provider", "lambdalabs").stdout
+
+
+def test_refresh_that_fails_leaves_everything_as_it_was(catalogue, monkeypatch):
+    monkeypatch.setattr(catalogue, "content", "not,a,catalogue\n1,2,3\n")
+    result = run("prices", "refresh", "--provider", "lambdalabs", code=2)
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert {row["rows"] for row in results("db", "info")} == {0}
+
+
+def test_unknown_provider_names_the_known_ones():
+    assert "There are: aws, azure" in run("prices", "refresh", "--provider", "nobody", code=2).stderr
