@@ -22,12 +22,15 @@ from profiles.records import FAMILIES
 from profiles.request import ProfileRequest
 from profiles.second_opinions import COMPOSITES, SecondOpinion, Workload, ask_flop_counter, ask_fvcore
 from profiles.sheets import MISSING, Head, Line, Sheet, figure, scale_of
-from profiles.trace.recorder import LARGEST_REAL_FLOPS
-from profiles.trace.rungs import LARGEST_REAL_BYTES, Ground, bytes_of
+from profiles.trace.rungs import Ground, bytes_of
 from profiles.trace.twin import Twins, original
 
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
+
+LARGEST_RUN_BYTES = 2 << 30
+LARGEST_RUN_FLOPS = 10**12
+"""A model above these is not run for real: that would take long or much memory."""
 
 MATRIX = ("matmul", "convolution", "attention", "rnn", "sparse")
 """Families of matrix products, which all three tools mean to count."""
@@ -100,7 +103,7 @@ def cross_check(
     else:
         subject = _Module(original(model), args if isinstance(args, tuple) else (args,), dict(kwargs or {}), request)
     profile = subject.profile()
-    small = subject.parameter_bytes() <= LARGEST_REAL_BYTES and profile.flops.forward <= LARGEST_REAL_FLOPS
+    small = subject.parameter_bytes() <= LARGEST_RUN_BYTES and profile.flops.forward <= LARGEST_RUN_FLOPS
     return compare(profile, ask_fvcore(subject.workload, small), ask_flop_counter(subject.workload, small))
 
 

@@ -169,8 +169,8 @@ CASES = (
     Case(
         "matrix with vector, dot, distances, bilinear",
         Mixed,
-        lambda: (torch.randn(128), torch.randn(24, 32), torch.randn(24, 32)),
-        2 * 256 * 128 + 2 * 256 + 2 * 24 * 24 * 32 + 2 * 24 * 16 * 32 * 32 + 2 * 24 * 16 * 32,
+        lambda: (torch.randn(128), torch.randn(64, 32), torch.randn(64, 32)),
+        2 * 256 * 128 + 2 * 256 + 2 * 64 * 64 * 32 + 2 * 64 * 16 * 32 * 32 + 2 * 64 * 16 * 32,
     ),
     Case("sparse product", SparseProduct, normal(256, 64), 2 * 256 * 64),
     Case("embedding", lambda: nn.Embedding(1000, 64), lambda: (torch.zeros(4, 32, dtype=torch.long),), 0, 0),

@@ -118,6 +118,12 @@ def test_euclidean_distances_are_multiply_adds_of_all_pairs() -> None:
     assert manhattan.engine == "vector" and manhattan.flops == 3 * 2 * 10 * 12 * 3
 
 
+def test_distances_by_one_product_multiply_longer_rows() -> None:
+    found = cost("aten._euclidean_dist", spec(64, 32), spec(48, 32), out=spec(64, 48))
+    assert found.flops == found.model_flops == 2 * 64 * 48 * 32
+    assert found.executed_flops == 2 * 64 * 48 * (32 + 2)
+
+
 def test_sparse_product_counts_stored_elements_only() -> None:
     sparse, dense = spec(64, 64, stored=100), spec(64, 8)
     for operator, args in (

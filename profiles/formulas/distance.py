@@ -6,6 +6,8 @@ Other norms take the same operations on the vector engine: subtract, raise to a 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from profiles.formulas.call import Call, Cost, elements
 from profiles.formulas.costs import Product, matrix_cost, vector_cost
 from profiles.formulas.registry import register_formula
@@ -29,12 +31,13 @@ def cdist(call: Call) -> Cost:
 
 @register_formula("aten._euclidean_dist")
 def euclidean_dist(call: Call) -> Cost:
-    """By one product: |a|^2 - 2 a b + |b|^2 is a product of rows of length d + 2."""
+    """The same by one product, |a|^2 - 2 a b + |b|^2, for which rows of length d + 2 are multiplied."""
     left, right = call.tensor(0).shape, call.tensor(1).shape
     batch = call.output_elements // max(left[-2] * right[-2], 1)
     norms = 2 * sum(elements(tensor) for tensor in call.inputs)
-    product = Product(left[-2], right[-2], left[-1] + 2, batch)
-    return matrix_cost(call, product, vector_flops=norms + call.output_elements)
+    product = Product(left[-2], right[-2], left[-1], batch)
+    cost = matrix_cost(call, product, vector_flops=norms + call.output_elements)
+    return replace(cost, executed_flops=2 * replace(product, k=product.k + 2).multiply_adds)
 
 
 @register_formula("aten._cdist_backward")
