@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.market_options import Market, market_options
-from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, profile_file
+from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as
 from estimator.cli.run_options import Work, work_options
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AUTO = ("amp_bfloat16", "amp_float16", "float32")
 """What a device takes where no precision is asked for: the first that it has."""
 SORTS = ("cost", "time", "energy")
-ROWS = 15
+SHOWN = 15
 NO = 1
 """Exit code of "answered: it fits nowhere"."""
 
@@ -34,10 +34,10 @@ NO = 1
 @work_options
 @click.option("--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: each its best.")
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
-@click.option("--image-size", type=POSITIVE, help="Pixels of a side of one image.")
+@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
 @market_options
 @click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")
-@click.option("--limit", type=click.IntRange(min=0), help=f"Rows to show, 0 for all; default: {ROWS}, all in --json.")
+@click.option("--limit", **ROWS, help=f"Rows to show, 0 for all; default: {SHOWN}, all in --json.")
 @output_options
 def command(
     model: str, work: Work, market: Market, sort: Sort, limit: int | None, output: Output, **options: Any
@@ -81,7 +81,7 @@ def _answer(found: Estimates, limit: int | None, *, verbose: bool) -> Answer:
         from estimator.text.estimates import estimates_text
 
         best = f"\n{found[0].explain()}\n" if verbose else ""
-        return estimates_text(found, page, ROWS if limit is None else limit) + best
+        return estimates_text(found, page, SHOWN if limit is None else limit) + best
 
     rows = found.rows[:limit] if limit else found.rows
     return Answer(

@@ -10,6 +10,7 @@ import click
 
 from estimator.cli.device_filters import SORTS, Filters, Offers, cheapest_offers, in_order, read_years
 from estimator.cli.market_options import devices_option
+from estimator.cli.model_options import ROWS
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.quantities import read_as
 from hardware_db.here import Here, load_here
@@ -43,7 +44,7 @@ class View:
 @click.option("--year", "years", callback=read_years, metavar="YEARS", help="Released then: 2022, 2020..2022, 2022..")
 @click.option("--sort", type=click.Choice(tuple(SORTS)), help="Best first by this figure.")
 @click.option("--sources", is_flag=True, help="Each figure with its basis, date and source.")
-@click.option("--limit", type=click.IntRange(min=0), default=OFFERS_SHOWN, help="Offers shown a device; 0: all.")
+@click.option("--limit", default=OFFERS_SHOWN, **ROWS, help="Offers shown a device; 0: all.")
 @devices_option
 @click.option("--check", type=click.Path(path_type=Path), metavar="FILE", help="Check a file of your own devices.")
 @output_options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from profiles.models import InputSpec, ModelDefinition
     from profiles.request import ProfileRequest
 
-POSITIVE = click.IntRange(min=1)
+SIZE: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
+ROWS: dict[str, Any] = {"type": click.IntRange(min=0), "metavar": "N"}
 PROFILE_SUFFIXES = (".json", ".json.gz")
 
 

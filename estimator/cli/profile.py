@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from estimator.cli.model_options import POSITIVE, ModelQuestion, find_profile, profile_file
+from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, profile_file
 from estimator.cli.output import Output, output_options
 from estimator.cli.profile_answers import (
     View,
@@ -29,17 +29,17 @@ NO = 1
 
 @click.command("profile")
 @click.argument("model")
-@click.option("--batch-size", type=POSITIVE, help="Samples of the step; default: the model's own.")
-@click.option("--sequence-length", type=POSITIVE, help="Tokens of one sample.")
-@click.option("--image-size", type=POSITIVE, help="Pixels of a side of one image.")
+@click.option("--batch-size", **SIZE, help="Samples of the step; default: the model's own.")
+@click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
+@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
 @click.option("--precision", callback=read_as("precision"), help="float32 (default), bf16, fp16, amp, tf32 ...")
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
 @click.option("--device", help="Kind of device whose kernels are counted: cuda (default), cpu, tpu.")
 @click.option("--input", "inputs", multiple=True, metavar="SHAPE", help="What to feed it: 8x3x224x224, int64:8x1024.")
 @click.option("--by", type=click.Choice(BREAKDOWNS), default="module", help="Rows of the table; default: module.")
-@click.option("--depth", type=POSITIVE, help="Levels of the tree of modules.")
-@click.option("--top", type=click.IntRange(min=0), default=0, help="Rows to show; 0: all.")
+@click.option("--depth", **SIZE, help="Levels of the tree of modules.")
+@click.option("--top", default=0, **ROWS, help="Rows to show; 0: all.")
 @click.option("--compare", "other", metavar="MODEL", help="Set another model or saved profile beside it.")
 @click.option("--baseline", metavar="PROFILE", help="Saved profile to compare with, for --fail-above.")
 @click.option(

@@ -52,8 +52,8 @@ def _warnings(profile: ModelProfile) -> list[str]:
     names = ", ".join(f"{each.operator} ({each.calls} calls)" for each in missing[:3])
     share = sum(each.share for each in missing)
     return [
-        f"{len(missing)} operators have no formula, their FLOPs are estimated: {names}{' …' * (len(missing) > 3)}. "
-        f"They are {share:.1%} of the bytes"
+        f"no formula for {names}{' …' * (len(missing) > 3)}: their FLOPs are estimated. "
+        f"They are {share:.1%} of the bytes. Add one: docs/formulas.md"
     ]
 
 

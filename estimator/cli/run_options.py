@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
+from estimator.cli.model_options import SIZE
 from estimator.cli.quantities import read_as, read_tokens, read_utilisation
 from hardware_db.errors import UsageError
-
-POSITIVE = click.IntRange(min=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +52,17 @@ def work_options(command: Callable[..., int]) -> Callable[..., int]:
     return wrapped
 
 
-_COUNT = {"callback": read_as("count"), "metavar": "N"}
+_COUNT: dict[str, Any] = {"callback": read_as("count"), "metavar": "N"}
 _WORK = (
     click.option("--tokens", callback=read_tokens, metavar="N", help="Train on this many tokens: 300M, 10B, 1.5T."),
-    click.option("--samples", **_COUNT, help="Train on this many samples (images, sequences ...)."),  # type: ignore[arg-type]
+    click.option("--samples", **_COUNT, help="Train on this many samples (images, sequences ...)."),
     click.option("--epochs", type=float, metavar="N", help="Train for this many passes over --dataset-size samples."),
-    click.option("--dataset-size", **_COUNT, help="Samples of one epoch."),  # type: ignore[arg-type]
-    click.option("--steps", **_COUNT, help="Train for this many steps."),  # type: ignore[arg-type]
-    click.option("--batch-size", "global_batch_size", type=POSITIVE, help="Global batch: samples of one step."),
-    click.option("--micro-batch-size", type=POSITIVE, help="Samples a device takes at once; default: what fits."),
-    click.option("--sequence-length", type=POSITIVE, help="Tokens of one sample."),
-    click.option("--mfu", type=float, callback=read_utilisation, help="Take this model FLOPs utilisation: 0.4."),
+    click.option("--dataset-size", **_COUNT, help="Samples of one epoch."),
+    click.option("--steps", **_COUNT, help="Train for this many steps."),
+    click.option("--batch-size", "global_batch_size", **SIZE, help="Global batch: samples of one step."),
+    click.option("--micro-batch-size", **SIZE, help="Samples a device takes at once; default: what fits."),
+    click.option("--sequence-length", **SIZE, help="Tokens of one sample."),
+    click.option(
+        "--mfu", type=float, metavar="SHARE", callback=read_utilisation, help="Take this model FLOPs utilisation: 0.4."
+    ),
 )

@@ -1,0 +1,207 @@
+"""`flopcast profile`: what the profile says reaches page, JSON and CSV; comparing, gating and saving."""
+
+import csv
+import io
+import json
+from dataclasses import asdict, replace
+
+import hand_made
+import pytest
+from click.testing import CliRunner
+
+from estimator.cli import main
+from estimator.cli.profile_answers import read_limits
+from profiles.comparison import compare, gate_report
+from profiles.model_profile import ModelProfile
+from profiles.trace_record import fold
+
+LINEAR = """\
+import torch
+
+
+def make():
+    return torch.nn.Linear(64, 32, bias=False)
+
+
+def wide():
+    return torch.nn.Linear(64, 48, bias=False)
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A working directory with a model, a saved profile and an empty cache."""
+    (tmp_path / "train.py").write_text(LINEAR)
+    hand_made.profile().save(tmp_path / "ten.json")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(main, ["profile", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def record(*arguments: str):
+    (found,) = json.loads(run(*arguments, "--json").stdout)["results"]
+    return found
+
+
+def test_a_users_module_is_counted_to_the_last_flop():
+    """y = x W^T with x 8 x 64, W 32 x 64: 2 x 8 x 64 x 32 forward; only W needs a gradient, so as much backward."""
+    found = record("train.py:make", "--input", "8x64")
+    product = 2 * 8 * 64 * 32
+    assert found["parameters"] == found["trainable_parameters"] == 64 * 32
+    assert found["matmul_flops"] == {"forward": product, "backward": product, "optimizer": 0, "total": 2 * product}
+    assert found["flops"]["total"] == sum(found["flops"][phase] for phase in ("forward", "backward", "optimizer"))
+    assert found["batch_size"] == 8
+    assert found["rung"] == "meta"
+    assert found["uncounted"] == []
+
+
+def test_inference_has_no_backward_and_no_optimizer():
+    found = record("train.py:make", "--input", "8x64", "--inference")
+    assert found["mode"] == "forward"
+    assert found["optimizer"] is None
+    assert found["flops"]["backward"] == found["flops"]["optimizer"] == 0
+    assert found["matmul_flops"]["total"] == 2 * 8 * 64 * 32
+
+
+def test_json_has_the_names_of_the_api(folder):
+    profile = ModelProfile.load(folder / "ten.json")
+    document = json.loads(run("ten.json", "--json").stdout)
+    (found,) = document["results"]
+    for name in ("parameters", "trainable_parameters", "peak_memory_bytes", "rung", "precision", "batch_size"):
+        assert found[name] == getattr(profile, name)
+    for name in ("flops", "matmul_flops", "model_flops", "executed_flops", "bytes_moved"):
+        totals = getattr(profile, name)
+        assert found[name] == {**asdict(totals), "total": totals.total}
+    assert found["memory"] == asdict(profile.memory)
+    assert document["run"]["model"] == profile.model
+    assert (document["schema"], document["command"]) == (1, "profile")
+
+
+def test_other_sizes_of_a_saved_profile(folder):
+    found = record("ten.json", "--batch-size", "7", "--sequence-length", "48")
+    at = ModelProfile.load(folder / "ten.json").at(batch_size=7, sequence_length=48)
+    assert found["flops"]["total"] == at.flops.total
+    assert (found["batch_size"], found["sequence_length"]) == (7, 48)
+
+
+@pytest.mark.parametrize("by", ["operator", "family", "phase", "precision", "source"])
+def test_groups_sum_to_the_total(by):
+    found = record("ten.json", "--by", by)
+    assert sum(row["flops"]["total"] for row in found["breakdown"]) == found["flops"]["total"]
+    assert by.upper() in run("ten.json", "--by", by).stdout
+
+
+def test_modules_are_a_tree():
+    rows = record("ten.json")["breakdown"]
+    assert rows[0]["level"] == 0
+    assert rows[0]["flops"]["total"] == record("ten.json")["flops"]["total"]
+    first = [row for row in record("ten.json", "--depth", "1")["breakdown"] if row["level"] == 1]
+    assert sum(row["flops"]["total"] for row in first) == rows[0]["flops"]["total"]
+    assert max(row["level"] for row in record("ten.json", "--depth", "1")["breakdown"]) == 1
+
+
+def test_top_keeps_the_largest():
+    everything = record("ten.json", "--by", "operator")["breakdown"]
+    assert record("ten.json", "--by", "operator", "--top", "2")["breakdown"] == everything[:2]
+    assert f"…{len(everything) - 2} more: --top 0" in run("ten.json", "--by", "operator", "--top", "2").stdout
+
+
+def test_csv_has_the_rows_of_the_table():
+    rows = list(csv.DictReader(io.StringIO(run("ten.json", "--by", "family", "--csv").stdout)))
+    assert [row["name"] for row in rows] == [row["name"] for row in record("ten.json", "--by", "family")["breakdown"]]
+
+
+def test_page_says_the_convention_and_what_comes_next():
+    text = run("ten.json").stdout
+    assert "1 multiply-add = 2 FLOPs" in text
+    for word in ("Step", "Memory", "Counted", "Next"):
+        assert f"\n{word} " in text
+    assert "flopcast estimate ten-layers --tokens 10B" in text
+
+
+def test_output_saves_a_profile_that_is_a_model_itself(folder):
+    result = run("train.py:make", "--input", "8x64", "-o", "linear.json")
+    assert "MODULE" in result.stdout
+    assert result.stderr.endswith("Saved linear.json\n")
+    assert ModelProfile.load(folder / "linear.json").parameters == 64 * 32
+    assert record("linear.json")["matmul_flops"] == record("train.py:make", "--input", "8x64")["matmul_flops"]
+
+
+def test_output_of_json_is_the_document(folder):
+    result = run("ten.json", "--json", "-o", "answer.json")
+    assert result.stdout == ""
+    assert json.loads((folder / "answer.json").read_text())["command"] == "profile"
+
+
+def test_two_models_side_by_side(folder):
+    run("train.py:wide", "--input", "8x64", "-o", "wide.json")
+    text = run("train.py:make", "--input", "8x64", "--compare", "wide.json", code=2).stderr
+    assert "--input cannot change a saved profile" in text
+    run("train.py:make", "--input", "8x64", "-o", "narrow.json")
+    left, right = (ModelProfile.load(folder / name) for name in ("narrow.json", "wide.json"))
+    assert run("narrow.json", "--compare", "wide.json").stdout == f"{compare(left, right)!r}\n"
+    rows = json.loads(run("narrow.json", "--compare", "wide.json", "--json").stdout)["results"]
+    flops = next(row for row in rows if row["quantity"] == "matmul_flops")
+    assert flops["change"] == pytest.approx(0.5)
+
+
+def test_a_model_within_its_limits_passes_the_gate(folder):
+    profile = ModelProfile.load(folder / "ten.json")
+    result = run("ten.json", "--baseline", "ten.json", "--fail-above", "flops=+0%,memory=5%")
+    assert result.stdout == gate_report(profile, profile, {"flops": 0.0, "memory": 0.05}).rstrip("\n") + "\n"
+
+
+def test_a_model_that_grew_fails_the_gate(folder):
+    run("train.py:make", "--input", "8x64", "-o", "baseline.json")
+    limits = ("--baseline", "baseline.json", "--fail-above", "matmul_flops=+49%,parameters=+60%")
+    result = run("train.py:wide", "--input", "8x64", *limits, code=1)
+    assert "**too much**" in result.stdout
+    rows = json.loads(run("train.py:wide", "--input", "8x64", *limits, "--json", code=1).stdout)["results"]
+    assert [(row["quantity"], row["exceeded"]) for row in rows] == [("matmul_flops", True), ("parameters", False)]
+    assert rows[0]["change"] == pytest.approx(0.5)
+
+
+def test_limits_are_percents():
+    option = main.commands["profile"].params[0]
+    assert read_limits(None, option, "flops=+2%, memory=-1.5%") == {"flops": 0.02, "memory": -0.015}
+    assert read_limits(None, option, None) == {}
+
+
+def test_an_operator_without_a_formula_is_a_warning(folder):
+    raw = hand_made.raw_trace(4, 16)
+    product, relu, *others = raw.operations
+    unknown = replace(relu, operator="my::fused_norm", counted=False)
+    trace = fold(replace(raw, operations=[product, unknown, *others]))
+    profile = hand_made.profile(trace=trace)
+    profile.save(folder / "unknown.json")
+    result = run("unknown.json")
+    assert "Warning: no formula for my::fused_norm (10 calls): their FLOPs are estimated" in result.stderr
+    assert "my::fused_norm" in result.stdout
+    (uncounted,) = record("unknown.json")["uncounted"]
+    moved = 10 * unknown.bytes_moved / profile.bytes_moved.total
+    assert uncounted == {"operator": "my::fused_norm", "calls": 10, "share": pytest.approx(moved)}
+
+
+def test_second_opinion():
+    text = run("train.py:make", "--input", "8x64", "--cross-check").stdout
+    assert "FVCORE" in text and "FLOPCOUNTERMODE" in text
+    rows = json.loads(run("train.py:make", "--input", "8x64", "--cross-check", "--json").stdout)["results"]
+    product = next(row for row in rows if row["family"] == "matmul")
+    assert product["flopcast"] == product["fvcore_x2"] == product["flop_counter_mode"] == 2 * 8 * 64 * 32
+
+
+def test_second_opinion_needs_the_model_itself():
+    assert "is a saved profile" in run("ten.json", "--cross-check", code=2).stderr
+
+
+@pytest.mark.parametrize("width", ["60", "80", "120", "160"])
+def test_no_line_of_the_table_is_wider_than_the_page(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
+    for arguments in ((), ("--by", "operator")):
+        assert max(map(len, run("ten.json", *arguments).stdout.splitlines())) <= int(width)

@@ -1,0 +1,55 @@
+"""What the docs show is run: the reference is that of `--help`, every command in README and docs answers."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from estimator.cli import main
+from estimator.cli.reference import reference
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PROMPT = "$ flopcast "
+NOT_RUN = ("dashboard", "prices refresh", "benchmark", "db import", "prices import")
+"""They serve until they are stopped, need the network or a file of the reader's; each has tests of its own."""
+
+
+def shown_commands():
+    """Every `$ flopcast ...` in a code block of a page."""
+    for page in PAGES:
+        inside = False
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+            if line.lstrip().startswith("```"):
+                inside = not inside
+            elif inside and line.startswith(PROMPT):
+                place = f"{page.relative_to(ROOT)}:{number}"
+                yield pytest.param(line.removeprefix(PROMPT), id=place)
+
+
+COMMANDS = list(shown_commands())
+
+
+def test_the_reference_is_that_of_help():
+    message = "docs/cli.md is stale: python -m estimator.cli.reference > docs/cli.md"
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference(), message
+
+
+def test_every_command_is_in_the_reference():
+    text = reference()
+    for name, command in main.commands.items():
+        assert f"## flopcast {name}\n" in text
+        for inner in getattr(command, "commands", {}):
+            assert f"## flopcast {name} {inner}\n" in text
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_shown_commands_answer(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if line.startswith(NOT_RUN):
+        pytest.skip("has tests of its own")
+    words = shlex.split(line.partition(" | ")[0].partition(" > ")[0], comments=True)
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code in (0, 1), result.stderr
+    assert result.stdout
