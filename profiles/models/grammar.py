@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hardware_db.errors import ModelError, UsageError
-from profiles.models import declared, huggingface, image_packages, user_models, zoo
+from hardware_db.errors import UsageError
+from profiles.models import declared, exported, files, huggingface, image_packages, onnx_file, user_models, zoo
 from profiles.models.definition import ModelDefinition
 from profiles.models.input_text import InputSpec
 
@@ -17,8 +17,11 @@ _PREFIXES: dict[str, Resolver] = {
     "timm": image_packages.resolve_timm,
     "torchvision": image_packages.resolve_torchvision,
 }
-_SUFFIXES: dict[str, Resolver] = {".json": huggingface.resolve}
-_PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib")
+_SUFFIXES: dict[str, Resolver] = {
+    ".json": huggingface.resolve,
+    ".pt2": exported.resolve,
+    ".onnx": onnx_file.resolve,
+}
 
 
 def resolve(spec: str, *, base: Path | None = None, inputs: Sequence[InputSpec] = ()) -> ModelDefinition:
@@ -51,13 +54,7 @@ def _data(text: str, prefix: str, rest: str, base: Path | None) -> ModelDefiniti
     suffix = Path(text.partition("#")[0].partition(",")[0]).suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix](text, base)
-    if suffix in _PICKLES:
-        raise ModelError(
-            f"{text} is a pickle: opening it runs whatever code it holds, so it is refused.\n"
-            "Give the code that makes the model (file.py:function), or export it: torch.export.save(..., 'model.pt2')"
-        )
-    if suffix == ".py":
-        raise UsageError(f"{text} names a file but no function in it. Expected {text}:function")
+    files.refuse(text, suffix, base)
     return zoo.find(text)
 
 
