@@ -139,7 +139,6 @@ def _suits_cpu_flash(call: Attention) -> bool:
     mask = call.mask
     return (
         call.plain
-        and not call.grouped
         and call.dropout == 0.0
         and len(widths) == 1
         and not (mask is not None and mask.requires_grad)

@@ -37,5 +37,6 @@ class Factories(TorchFunctionMode):
             return func(*args, **{**kwargs, "device": device})
         values = func(*args, **{**kwargs, "device": "cpu"})
         flag = kwargs.get("requires_grad", False)
-        twin = torch.empty_strided(values.shape, values.stride(), dtype=values.dtype, device=device)
+        with torch._C._DisableTorchDispatch():  # the copy from the host is no operation of the device
+            twin = torch.empty_strided(values.shape, values.stride(), dtype=values.dtype, device=device)
         return give_values(twin, values.detach()).requires_grad_(flag)

@@ -67,6 +67,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._spent = 0
         self._places, self._ledger, self._values = places, ledger, values
         self._settings, self._device, self._symbolic = settings, sight.device, sight.symbolic
+        # For a CPU the host's own tensors are tensors of the device.
+        self.devices = frozenset({sight.device, "cpu"} if settings.device == "cpu" else {sight.device})
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -137,7 +139,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _on_device(self, outputs: tuple[Any, ...], args: tuple[Any, ...]) -> bool:
         tensors = outputs if any(isinstance(o, torch.Tensor) for o in outputs) else tuple(tensors_in(args))
-        return any(t.device.type == self._device for t in tensors if isinstance(t, torch.Tensor))
+        return any(t.device.type in self.devices for t in tensors if isinstance(t, torch.Tensor))
 
     def _record(self, known: Known, outputs: tuple[torch.Tensor, ...]) -> None:
         self._ledger.see(outputs)

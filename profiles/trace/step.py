@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -122,6 +123,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
     StepFailed
         If the model cannot be run so; its `error` is a `ValueNeeded` where the run depends on values that are unknown.
     """
+    _warm_up()
     run = _Run(step, settings, tracing)
     with _isolated(), ExitStack() as stack:
         if "torch._dynamo" in sys.modules:
@@ -138,6 +140,13 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
         except Exception as error:
             raise StepFailed(error) from error
     return run.trace()
+
+
+@lru_cache(maxsize=1)
+def _warm_up() -> None:
+    """Run one of torch's Python operators: the first one keeps frames alive, and with them tensors of the model."""
+    tensor = torch.empty((2, 2), device="meta")
+    torch.addmm(tensor[0], tensor, tensor)
 
 
 class StepFailed(Exception):
@@ -232,7 +241,7 @@ class _Run:
             optimizer = make_optimizer(self.settings, moved)
             self.recorder.recording = self.values.counting = False
             optimizer.step()
-            self.ledger.hold(_states(optimizer, self.device), "optimizer_state")
+            self.ledger.hold(_states(optimizer, self.recorder.devices), "optimizer_state")
             self._state_bytes = self.ledger.live_bytes("optimizer_state")
             self._optimizers.append(optimizer)
             self.recorder.recording = True
@@ -240,11 +249,9 @@ class _Run:
             self.values.counting = True
 
 
-def _states(optimizer: torch.optim.Optimizer, device: str) -> Iterator[torch.Tensor]:
+def _states(optimizer: torch.optim.Optimizer, devices: frozenset[str]) -> Iterator[torch.Tensor]:
     for state in optimizer.state.values():
-        for tensor in tensors_in(tuple(state.values())):
-            if tensor.device.type == device:
-                yield tensor
+        yield from (tensor for tensor in tensors_in(tuple(state.values())) if tensor.device.type in devices)
 
 
 def _tensors(step: Step) -> list[torch.Tensor]:
