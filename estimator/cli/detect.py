@@ -29,7 +29,7 @@ def command(devices_file: Path | None, output: Output) -> int:
     from hardware_db.here import load_here
 
     here = load_here(devices_file)
-    with progress("Asking torch and the drivers", quiet=output.quiet):
+    with progress("Asking torch and the drivers", output):
         machine = detect(here.database, installed_torch())
 
     def text(page: Page) -> str:

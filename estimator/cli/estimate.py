@@ -47,20 +47,20 @@ def command(
     Give the amount of work by one of --tokens, --samples, --epochs and --steps. Exit code 1: it fits nowhere.
     """
     work.check()
-    runs = _runs(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, quiet=output.quiet)
+    runs = _runs(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, output)
     here = load_here(market.devices_file)
     found = _estimates(runs, market, here.database).sort(sort)
     output.show(replace(_answer(found, limit, verbose=output.verbose), warnings=(*here.warnings, *found.warnings)))
     return 0 if found.answered else NO
 
 
-def _runs(question: ModelQuestion, work: Work, *, quiet: bool) -> list[TrainingRun]:
+def _runs(question: ModelQuestion, work: Work, output: Output) -> list[TrainingRun]:
     """Return the run in the precision asked for, or in each that a device may take, best first."""
     from estimator.run import TrainingRun
 
     settled = question.precision is not None or profile_file(question.model) is not None
     questions = [question] if settled else [replace(question, precision=each) for each in AUTO]
-    return [TrainingRun(find_profile(each, quiet=quiet), **asdict(work)) for each in questions]
+    return [TrainingRun(find_profile(each, output), **asdict(work)) for each in questions]
 
 
 def _estimates(runs: list[TrainingRun], market: Market, database: Database) -> Estimates:

@@ -12,6 +12,7 @@ from estimator.cli.progress import progress
 from hardware_db.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from estimator.cli.output import Output
     from profiles.model_profile import ModelProfile
     from profiles.models import InputSpec, ModelDefinition
     from profiles.request import ProfileRequest
@@ -55,13 +56,13 @@ class ModelQuestion:
         return ProfileRequest(**{name: getattr(self, name) for name in names})
 
 
-def find_profile(question: ModelQuestion, *, quiet: bool = False) -> ModelProfile:
+def find_profile(question: ModelQuestion, output: Output) -> ModelProfile:
     """Return the profile of a saved file, one kept from an earlier question, or one made now (which needs torch)."""
     path = profile_file(question.model)
     if path is None:
         from profiles.recall import profile
 
-        with progress(f"Profiling {question.model}", quiet=quiet):
+        with progress(f"Profiling {question.model}", output):
             return profile(question.model, question.request(), inputs=question.input_specs())
     from profiles.model_profile import ModelProfile
 

@@ -31,7 +31,7 @@ def refresh(providers: tuple[str, ...], output: Output) -> int:
     from hardware_db.price_refresh import PROVIDERS, refresh_prices
     from hardware_db.store import open_store
 
-    with progress("Fetching prices", quiet=output.quiet):
+    with progress("Fetching prices", output):
         found = refresh_prices(open_store(), load_here().database, providers or PROVIDERS)
     results = [{"provider": provider, "offers": count} for provider, count in sorted(found.offers.items())]
 

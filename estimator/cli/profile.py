@@ -57,11 +57,11 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
     cross_check = options.pop("cross_check")
     question = ModelQuestion(model, "forward" if options.pop("inference") else "train", **options)
     if cross_check:
-        output.show(cross_check_answer(question, quiet=output.quiet))
+        output.show(cross_check_answer(question, output))
         return 0
-    profile = find_profile(question, quiet=output.quiet)
+    profile = find_profile(question, output)
     if other is not None:
-        beside = find_profile(replace(question, model=other), quiet=output.quiet)
+        beside = find_profile(replace(question, model=other), output)
         output.show(comparison_answer(profile, beside))
         return 0
     if baseline is not None or limits:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.model_options import ModelQuestion, profile_file
-from estimator.cli.output import Answer
+from estimator.cli.output import Answer, Output
 from estimator.cli.profile_records import breakdown_records, profile_record, settings_of
 from estimator.cli.progress import progress
 from hardware_db.errors import UsageError
@@ -32,7 +32,7 @@ def profile_answer(profile: ModelProfile, view: View) -> Answer:
     """Answer with one profile; the rows of the table are the rows of --csv."""
 
     def text(page: Page) -> str:
-        from estimator.text.profiles import profile_text
+        from estimator.text.profile_page import profile_text
 
         return profile_text(profile, page, view.by, view.depth, view.top)
 
@@ -67,13 +67,13 @@ def comparison_answer(left: ModelProfile, right: ModelProfile) -> Answer:
     return Answer("profile", lambda page: f"{found!r}\n", lambda: rows, run)
 
 
-def cross_check_answer(question: ModelQuestion, *, quiet: bool) -> Answer:
+def cross_check_answer(question: ModelQuestion, output: Output) -> Answer:
     """Answer with the forward pass counted by flopcast, fvcore and torch; a saved profile cannot be counted again."""
     if profile_file(question.model) is not None:
         raise UsageError(f"--cross-check runs the model; {question.model} is a saved profile. Give the model itself")
     from profiles.cross_check import cross_check
 
-    with progress(f"Counting {question.model} three times", quiet=quiet):
+    with progress(f"Counting {question.model} three times", output):
         found = cross_check(question.definition(), request=question.request())
     run = {"model": found.model, **asdict(question.request())}
     return Answer("profile", lambda page: f"{found!r}\n", found.records, run, found.notes)

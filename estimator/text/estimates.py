@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LIMIT = 15
 WHY_SHOWN = 3
+WITHOUT_ANSWER = 3
 NAMED = 3
 
 COLUMNS = (
@@ -68,11 +69,20 @@ def estimates_text(estimates: Estimates, page: Page | None = None, limit: int = 
         what "best" means, for the words
     """
     page = page or Page()
-    shown = estimates.rows[:limit] if limit else estimates.rows
+    shown = _shown(estimates, limit)
     rows = [_row(row, best=place == 0 and row.why_not is None) for place, row in enumerate(shown)]
     more = [f"   …{len(estimates) - len(shown)} more: --limit 0"] if len(estimates) > len(shown) else []
     lines = table(_columns(estimates), rows, page.width)
     return page.render(_head(estimates.runs, page.width), "", *lines, *more, "", *_footer(estimates, shown, page.width))
+
+
+def _shown(estimates: Estimates, limit: int) -> Sequence[Estimate]:
+    """Return the rows to print; where there are too many, only a few of those without an answer."""
+    if not limit or len(estimates) <= limit:
+        return estimates.rows
+    answered = estimates.answered.rows[:limit]
+    few = WITHOUT_ANSWER if answered else limit
+    return (*answered, *estimates.unanswered.rows[: min(few, limit - len(answered))])
 
 
 def _columns(estimates: Estimates) -> Sequence[Column]:

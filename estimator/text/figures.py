@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from estimator.text.table import MISSING
@@ -12,17 +13,18 @@ if TYPE_CHECKING:
 ESTIMATED = "~"
 """Stands before a figure that nobody published: an estimate, said to be one."""
 
-Scale = tuple[tuple[float, str], ...]
+Scale = tuple[tuple[float, float, str], ...]
 DURATION: Scale = (
-    (365.25 * 86400, " years"),
-    (86400, " d"),
-    (3600, " h"),
-    (60, " min"),
-    (1, " s"),
-    (1e-3, " ms"),
-    (1e-6, " µs"),
+    (365.25 * 86400, 365.25 * 86400, " years"),
+    (86400, 86400, " d"),
+    (3600, 3600, " h"),
+    (60, 60, " min"),
+    (1, 1, " s"),
+    (1e-3, 1e-3, " ms"),
+    (0, 1e-6, " µs"),
 )
-MONEY: Scale = ((1e9, " B"), (1e6, " M"), (1, ""))
+MONEY: Scale = ((1e9, 1e9, " B"), (1e6, 1e6, " M"), (1e5, 1e3, " k"), (0, 1, ""))
+"""From which value on, in which factor, how the unit is written."""
 
 
 def figure(value: float | None, unit: float = 1.0, *, estimated: bool = False) -> str:
@@ -52,16 +54,27 @@ def price(value: float | None) -> str:
 
 
 def span(spread: Range | None, scale: Scale) -> tuple[str, str]:
-    """Return a range as its middle with a unit and its ends in that same unit: ("9.8 h", "9.3-10.3").
+    """Return a range as its middle with a unit and its ends in that same unit: ("9.80 h", "9.3-10").
 
     >>> from estimator.ranges import Range
     >>> span(Range(33480, 35280, 37080), DURATION)
-    ('9.8 h', '9.3-10')
+    ('9.80 h', '9.3-10')
     """
     if spread is None:
         return MISSING, MISSING
-    factor, unit = next((step for step in scale if spread.mid >= step[0]), scale[-1])
-    return figure(spread.mid, factor) + unit, _ends(spread.low / factor, spread.high / factor)
+    factor, unit = next((factor, unit) for least, factor, unit in scale if spread.mid >= least)
+    return three_digits(spread.mid / factor) + unit, _ends(spread.low / factor, spread.high / factor)
+
+
+def three_digits(value: float) -> str:
+    """Return a computed figure: 9.8 as "9.80", 31.42 as "31.4", 1234 as "1,230".
+
+    >>> three_digits(9.8), three_digits(31.42), three_digits(1234), three_digits(0.05)
+    ('9.80', '31.4', '1,230', '0.0500')
+    """
+    rounded = float(f"{value:.3g}")
+    digits = 2 - math.floor(math.log10(abs(rounded))) if rounded else 0
+    return f"{rounded:,.{max(0, digits)}f}"
 
 
 def _ends(low: float, high: float) -> str:
