@@ -7,7 +7,7 @@ layer and direction of an LSTM (mkldnn/RNN.cpp); other cells are unrolled on the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,9 +19,6 @@ Tensor = torch.Tensor
 
 _CELLS = {"rnn_relu": 0, "rnn_tanh": 1, "lstm": 2, "gru": 3}  # cudnnRNNMode_t
 _LSTM = _CELLS["lstm"]
-# What the backward pass of one time step needs besides inputs and outputs, in hidden sizes: the gates, and the cell
-# state of an LSTM. cuDNN does not publish the size of its reserve space, so this is a lower bound for it.
-_RESERVED = {0: 1, 1: 1, 2: 5, 3: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,34 +178,3 @@ def _onednn_layer(call: Recurrence, input: Tensor, weights: Sequence[Tensor], ro
     hidden, state = call.hidden.select(0, row), call.state.select(0, row)
     shape = (call.cell, call.hidden_size, call.layers, True, call.bidirectional, call.batch_first, call.train)
     return aten.mkldnn_rnn_layer(input, *weights, hidden, state, reverse, [], *shape)
-
-
-def meta_kernels() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Shapes of what the recurrent operators return, where torch knows none or leaves out their reserve space."""
-    yield "_cudnn_rnn", _cudnn_shapes
-    yield "_cudnn_rnn_backward", _cudnn_backward_shapes
-
-
-def _cudnn_shapes(*args: Any) -> tuple[Tensor, ...]:
-    input, _, _, buffer, hidden, state, cell, hidden_size = args[:8]
-    layers, batch_first, train, bidirectional, batch_sizes = args[9], args[10], args[12], args[13], args[14]
-    directions = 2 if bidirectional else 1
-    width = hidden.shape[-1]
-    output = input.new_empty((*input.shape[:-1], width * directions))
-    batch = batch_sizes[0] if batch_sizes else input.shape[0 if batch_first else 1]
-    steps = input.numel() // max(1, input.shape[-1])
-    last = hidden.new_empty((layers * directions, batch, width))
-    last_state = input.new_empty(0) if state is None else state.new_empty((layers * directions, batch, hidden_size))
-    reserved = steps * layers * directions * hidden_size * _RESERVED[cell] * input.element_size() if train else 0
-    return output, last, last_state, input.new_empty(reserved, dtype=torch.uint8), buffer
-
-
-def _cudnn_backward_shapes(*args: Any) -> tuple[Any, ...]:
-    input, weights, hidden, state, wanted = args[0], args[1], args[4], args[5], args[-1]
-    gradients = [torch.empty_like(weight) for weight in weights] if wanted[3] else []
-    return (
-        torch.empty_like(input) if wanted[0] else None,
-        torch.empty_like(hidden) if wanted[1] else None,
-        torch.empty_like(state) if wanted[2] and state is not None else None,
-        gradients,
-    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from profiles.trace.recurrent import meta_kernels as recurrent_kernels
+from profiles.trace.recurrent_shapes import recurrent_kernels
 
 Tensor = torch.Tensor
 
