@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from profiles.models.hf_request import Request, first
+from profiles.models.hf_tasks import task_kind
 from profiles.models.tensors import floats, ones
 
 # Mel frames of Whisper's thirty seconds, which encoders derived from it insist on.
 WHISPER_FRAMES = 3000
+# 10 ms at 16 kHz.
+SAMPLES_PER_FRAME = 160
 
 
 def audio_inputs(request: Request) -> dict[str, Any]:
@@ -38,8 +41,13 @@ def _features(request: Request) -> tuple[Any, int]:
     if positions and _convolves(request):
         frames = 2 * int(positions)
         return floats(request.batch, mels, frames), frames
-    frames = max(request.sequence, 64) if request.reads == "audio" else WHISPER_FRAMES
-    return floats(request.batch, frames, mels), frames
+    frames = request.sequence // SAMPLES_PER_FRAME if heard_length(request) else WHISPER_FRAMES
+    return floats(request.batch, max(1, frames), mels), max(1, frames)
+
+
+def heard_length(request: Request) -> bool:
+    """Whether sequence_length counts samples of sound; else it counts text, and the sound lasts thirty seconds."""
+    return request.reads == "audio" and task_kind(request.task).labels != "targets"
 
 
 def _convolves(request: Request) -> bool:
@@ -58,9 +66,10 @@ def _values(request: Request) -> dict[str, Any]:
     config = request.config
     if config.model_type == "audio-spectrogram-transformer":
         return {"input_values": floats(request.batch, first(config.max_length, 1024), first(config.num_mel_bins, 128))}
+    samples = request.sequence if heard_length(request) else WHISPER_FRAMES * SAMPLES_PER_FRAME
     if request.task == "AUDIO_TOKENIZATION" or config.model_type in _CODECS:
-        return {"input_values": floats(request.batch, 1, request.sequence)}
-    return {"input_values": floats(request.batch, request.sequence)}
+        return {"input_values": floats(request.batch, 1, samples)}
+    return {"input_values": floats(request.batch, samples)}
 
 
 _CODECS = ("encodec", "dac", "mimi", "xcodec", "xcodec2", "vibevoice_acoustic_tokenizer", "higgs_audio_v2_tokenizer")

@@ -118,7 +118,7 @@ def find(options: dict[str, Any], config: Any, build: Builder) -> Stack | None:
     fewest += (layers - fewest) % period
 
     def fewer(count: int) -> dict[str, Any]:
-        inner = options if key is None else dict(options.get(key) or {})
+        inner = options if key is None else text.to_dict()
         cut = shortened(inner, text, names, count)
         return cut if key is None else options | {key: cut}
 

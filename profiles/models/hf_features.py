@@ -19,7 +19,8 @@ def count_features(model: torch.nn.Module, what: str, fed: dict[str, Any]) -> in
     owner = next((m for m in (model, getattr(model, "model", None)) if hasattr(m, _GETTERS[what])), None)
     if owner is None:
         return 0
-    taken = inspect.signature(getattr(owner, _GETTERS[what])).parameters
+    parts = [part for part in (owner, getattr(owner, "model", None)) if hasattr(part, _GETTERS[what])]
+    taken = {name for part in parts for name in inspect.signature(getattr(part, _GETTERS[what])).parameters}
     given = {name: value for name, value in fed.items() if name in taken}
     return _run(model, owner is model, what, given) if given else 0
 

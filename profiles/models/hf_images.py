@@ -5,6 +5,7 @@ Every sample has one image (or one clip), square, of the side asked for or the c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,27 +26,33 @@ def image_inputs(request: Request) -> dict[str, Any]:
 
 def _plain(request: Request) -> dict[str, Any]:
     """[batch, channels, side, side], with a dimension of frames for video and of crops where the model has them."""
-    side, shape = request.image_side, [request.batch]
+    shape = [request.batch]
     if request.task == "VIDEO_CLASSIFICATION" or request.main_input == "pixel_values_videos":
         shape.append(int(request.value("num_frames", "frames_per_clip", default=16)))
-    elif request.config.model_type in _CROPS:
-        shape.append(_CROPS[request.config.model_type])
-    pixels = floats(*shape, request.channels, side, side)
+    elif request.config.model_type in _PAIRS:
+        shape.append(2)
+    elif (crops := _crops(request)) is not None:
+        shape.append(crops)
+    pixels = floats(*shape, request.channels, *request.image_shape)
     made = {request.main_input if request.main_input.startswith("pixel") else "pixel_values": pixels}
-    if "image_sizes" in request.names:
-        made["image_sizes"] = ones(request.batch, 2) * side
+    if request.config.model_type in _SIZED or getattr(request.vision, "model_type", "") == "pixtral":
+        made["image_sizes"] = ones(request.batch, 2) * request.image_side
     return made
 
 
-# Model types that always see crops (or pairs) of an image, and how many at least.
-_CROPS = {
-    "llava_next": 3,
-    "granite4_vision": 3,
-    "llava_onevision": 3,
-    "efficientloftr": 2,
-    "lightglue": 2,
-    "superglue": 2,
-}
+def _crops(request: Request) -> int | None:
+    """Tiles an image is cut into, counted by the architecture's own rule; None where it is not cut."""
+    rule = getattr(sys.modules[request.kind.__module__], "image_size_to_num_patches", None)
+    if rule is None:
+        return None
+    pair = (request.image_side, request.image_side)
+    return int(rule(pair, request.config.image_grid_pinpoints, request.vision.image_size))
+
+
+# Model types that compare two images.
+_PAIRS = ("efficientloftr", "lightglue", "superglue")
+# Model types that must be told how large each image is.
+_SIZED = ("llava_next", "llava_next_video", "llava_onevision", "granite4_vision", "emu3", "phi4_multimodal")
 
 
 def _grid(request: Request) -> dict[str, Any]:
@@ -78,6 +85,17 @@ def _several(request: Request) -> dict[str, Any]:
     """[batch, images, channels, side, side]."""
     side = request.image_side
     return {"pixel_values": floats(request.batch, 1, request.channels, side, side)}
+
+
+def _two_resolutions(request: Request) -> dict[str, Any]:
+    """The image small and large, each [batch, channels, side, side] (DeepSeek-VL)."""
+    large = first(getattr(request.part("high_res_vision_config"), "image_size", None), 1024)
+    return _plain(request) | {"high_res_pixel_values": floats(request.batch, request.channels, large, large)}
+
+
+def _attended(request: Request) -> dict[str, Any]:
+    """[batch, images, channels, side, side], and which image each token may look at (IDEFICS)."""
+    return _several(request) | {"image_attention_mask": ones(request.batch, request.sequence, 1)}
 
 
 def _flattened(request: Request) -> dict[str, Any]:
@@ -118,6 +136,8 @@ _FORMS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "spatial_shapes": _packed,
     "flattened_patches": _flattened,
     "aspect_ratio_ids": _tiles,
+    "high_res_pixel_values": _two_resolutions,
+    "image_attention_mask": _attended,
     "pixel_attention_mask": _several,
     "visual_feats": _detected,
     "visual_embeds": _detected,

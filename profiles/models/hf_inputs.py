@@ -55,6 +55,8 @@ def make(request: Request, count: Count) -> dict[str, Any]:
 def _sees(request: Request) -> bool:
     if request.main_input.startswith("pixel") or "grid_thw" in request.required:
         return True
+    if "visual_feats" in request.names or "visual_embeds" in request.names:
+        return True
     parts = request.vision is not request.config or "image" in request.reads
     return parts and any(name in request.names for name in _SEEN)
 

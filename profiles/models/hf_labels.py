@@ -15,7 +15,7 @@ IGNORED = -100
 def _tokens(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
     """Learn the input itself; places of image and sound are no target."""
     ids = fed.get("input_ids")
-    if ids is None:
+    if ids is None or getattr(request.config, "is_encoder_decoder", False):
         return _targets(request, fed)
     labels = ids.clone()
     labels[:, : labels.shape[1] - request.sequence] = IGNORED

@@ -106,16 +106,29 @@ class Request:
         return first(getattr(self.vision, "patch_size", None) or self.value("patch_size"), 16)
 
     @property
-    def image_side(self) -> int:
-        """Side of the image in pixels: as asked, else the configuration's own, else 224."""
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of the image in pixels: as asked, else the configuration's own, else 224."""
         if self.image:
-            return self.image
-        for name in ("image_size", "input_size", "img_size"):
-            for part in (self.vision, self.config):
-                own = getattr(part, name, None)
-                if own:
-                    return first(own, 224)
-        return 224
+            return self.image, self.image
+        own = _OWN_SHAPES.get(self.config.model_type) or _TASK_SHAPES.get(self.task)
+        parts = (self.vision, getattr(self.vision, "backbone_config", None), self.config)
+        for part in parts if own is None else ():
+            for name in ("image_size", "input_size", "img_size"):
+                own = own or getattr(part, name, None)
+        own = tuple(own.values()) if isinstance(own, dict) else own
+        if isinstance(own, (list, tuple)):
+            return int(own[-2] if len(own) > 1 else own[0]), int(own[-1])
+        return int(own or 224), int(own or 224)
+
+    @property
+    def image_side(self) -> int:
+        """Width of the image in pixels."""
+        return self.image_shape[1]
+
+
+# Images of models whose configuration does not say: height and width, from their published processors.
+_OWN_SHAPES = {"depth_pro": (1536, 1536), "rf_detr": (560, 560)}
+_TASK_SHAPES = {"TEXT_RECOGNITION": (48, 320)}
 
 
 def first(value: Any, default: int) -> int:

@@ -15,6 +15,7 @@ from profiles.models.hf_spec import HuggingFaceSpec
 from profiles.models.hf_tables import Head, check_model_type, find_head
 from profiles.models.hf_tasks import TaskKind, task_kind
 from profiles.models.losses import model_loss
+from profiles.models.placement import settle
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,12 @@ DEFAULT_SEQUENCE = 512
 LONGEST_DEFAULT_SEQUENCE = 1024
 # Raw audio at 16 kHz: ten seconds.
 DEFAULT_SAMPLES = 160_000
+# Model types whose text is short, or of one length only: default number of tokens.
+_OWN_SEQUENCES = {
+    "clip": 77, "clip_text_model": 77, "clipseg": 77, "altclip": 77, "x-clip": 77, "xclip": 77, "groupvit": 77, "flava": 77,
+    "chinese_clip": 52, "siglip": 64, "siglip2": 64, "align": 64, "owlvit": 16, "owlv2": 16, "vilt": 40,
+    "perceiver": 2048, "reformer": 4096,
+}  # fmt: skip
 # Model types that learn an embedding per position, and how many of these no token ever gets.
 _LEARNED_POSITIONS = {
     "albert": 0, "bart": 0, "bert": 0, "biogpt": 0, "blenderbot": 0, "clip": 0, "distilbert": 0, "electra": 0,
@@ -67,6 +74,8 @@ def _default_sequence(spec: HuggingFaceSpec, kind: TaskKind) -> int | None:
         return None
     if kind.reads == "audio" and kind.labels != "targets":
         return DEFAULT_SAMPLES
+    if spec.model_type in _OWN_SEQUENCES:
+        return _OWN_SEQUENCES[spec.model_type]
     written = [spec.options[name] for name in _POSITIONS if isinstance(spec.options.get(name), int)]
     return min(LONGEST_DEFAULT_SEQUENCE, *written) if written else DEFAULT_SEQUENCE
 
@@ -93,7 +102,7 @@ def _build(spec: HuggingFaceSpec, class_name: str) -> torch.nn.Module:
 
     model: torch.nn.Module = hf_config.build(spec, class_name)
     hf_experts.free_of_data(model)
-    return model
+    return settle(model)
 
 
 def _inputs(spec: HuggingFaceSpec, head: Head, batch: int, sequence: int | None, image: int | None) -> Arguments:

@@ -15,6 +15,7 @@ from profiles.models import torchvision_shim
 from profiles.models.definition import Arguments, ModelDefinition
 from profiles.models.hf_spec import parse_options
 from profiles.models.losses import classification, model_loss
+from profiles.models.placement import settle
 from profiles.models.suggest import did_you_mean
 from profiles.models.tensors import floats, integers
 
@@ -114,7 +115,7 @@ def _made(name: str, options: dict[str, Any], create: Create, known: Callable[[]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return create(name, options)
+            return settle(create(name, options))
     except Exception as error:
         names = list(known())
         if name not in names and ("nknown model" in str(error) or isinstance(error, ValueError)):
