@@ -1,0 +1,104 @@
+"""Many measured cases as one long list of operations, so that a change of a parameter is priced in one sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.timing.machine import Machine
+from estimator.timing.rates import Parameters
+from estimator.timing.seconds import seconds_of, side_by_side
+from estimator.timing.settings import Floats
+from estimator.timing.work import Kernels, Products, Work
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One measured case: its work, its machine, how often a step runs the forward and backward pass, and the result."""
+
+    work: Work
+    machine: Machine
+    training: bool
+    accumulation: int
+    with_optimizer: bool
+    measured_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Samples joined: `case` says which sample an operation belongs to, `weight` how often a step runs it."""
+
+    work: Work
+    machine: Machine
+    training: NDArray[np.bool_]
+    case: NDArray[np.intp]
+    weight: Floats
+    measured_s: Floats
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.measured_s)
+
+    def streams(self, p: Parameters) -> tuple[Floats, Floats]:
+        """Device and host seconds of each sample's step."""
+        seconds = seconds_of(self.work, self.machine, self.training, p)
+        return self._per_sample(seconds.device), self._per_sample(seconds.host)
+
+    def _per_sample(self, seconds: Floats) -> Floats:
+        return np.bincount(self.case, seconds * self.weight, minlength=self.n).astype(np.float64)
+
+    def step_seconds(self, p: Parameters) -> Floats:
+        """Predicted seconds of each sample's step."""
+        return side_by_side(*self.streams(p), p["side_by_side_order"])
+
+
+def join(samples: Sequence[Sample]) -> Design:
+    """Put samples behind one another."""
+    lengths = [sample.work.n for sample in samples]
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.intp)
+    work = _join_work([sample.work for sample in samples], starts)
+    case = np.repeat(np.arange(len(samples)), lengths)
+    passes = np.array([float(sample.accumulation) for sample in samples])
+    optimizer = np.array([float(sample.with_optimizer) for sample in samples])
+    return Design(
+        work=work,
+        machine=_join_machines([sample.machine for sample in samples], lengths),
+        training=np.array([sample.training for sample in samples])[case],
+        case=case,
+        weight=work.calls * np.where(work.optimizer, optimizer[case], passes[case]),
+        measured_s=np.array([sample.measured_s for sample in samples]),
+    )
+
+
+def _join_machines(machines: Sequence[Machine], lengths: Sequence[int]) -> Machine:
+    def column(name: str) -> Any:
+        return np.concatenate([np.broadcast_to(getattr(m, name), (n,)) for m, n in zip(machines, lengths, strict=True)])
+
+    return Machine(**{field.name: column(field.name) for field in fields(Machine)})
+
+
+def _join_work(works: Sequence[Work], starts: NDArray[np.intp]) -> Work:
+    def rows(part: str, name: str) -> Any:
+        parts = [getattr(work, part) if part else work for work in works]
+        return np.concatenate([getattr(each, name) + start for each, start in zip(parts, starts, strict=True)])
+
+    def column(part: str, name: str) -> Any:
+        return np.concatenate([getattr(getattr(work, part) if part else work, name) for work in works])
+
+    def group(part: str, kind: type[Products] | type[Kernels]) -> dict[str, Any]:
+        names = [field.name for field in fields(kind)]
+        return {name: rows(part, name) if name == "row" else column(part, name) for name in names}
+
+    plain = [f.name for f in fields(Work) if f.name not in ("n", "products", "kernels", "traffic_row")]
+    return Work(
+        n=sum(work.n for work in works),
+        products=Products(**group("products", Products)),
+        kernels=Kernels(**group("kernels", Kernels)),
+        traffic_row=rows("", "traffic_row"),
+        **{name: column("", name) for name in plain},
+    )

@@ -1,0 +1,90 @@
+"""Fit the formulas of time to published measurements: `python -m estimator.calibration.fit STEPS.csv`.
+
+Writes `parameters.csv`, `factors.csv` and `spreads.csv` of `estimator.timing`, and `left_out.csv` beside this file: how
+far predictions were off for devices, sources and families of models that the fit had not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from estimator.calibration import results
+from estimator.calibration.fitting import Fit, Observation, fit
+from estimator.calibration.leave_out import LeftOut, leave_out, model_family
+from estimator.calibration.operators import operator_samples
+from estimator.calibration.samples import Labelled, Left, labelled_samples
+from estimator.timing.parameters import Parameter, parameter_table
+from estimator.validation.cases import read_cases
+from hardware_db import Database, load
+
+STEPS = 14
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A fit of one kind of device with the predictions of what was left out, by what was left out."""
+
+    kind: str
+    labelled: list[Labelled]
+    fitted: Fit
+    left_out: dict[str, LeftOut]
+
+
+def observation(each: Labelled) -> Observation:
+    """Return a measured step as an observation."""
+    device = each.device
+    return Observation(each.sample, device.id, device.architecture, each.source, each.group)
+
+
+def calibrate(kind: str, labelled: list[Labelled], operators: Sequence[Observation], validated: bool) -> Calibration:
+    """Fit one kind of device; `validated` also predicts everything by fits that have not seen it."""
+    table: tuple[Parameter, ...] = tuple(each for each in parameter_table() if each.kind == kind)
+    steps = [observation(each) for each in labelled]
+    families = {id(step.sample): model_family(each.case.model) for step, each in zip(steps, labelled, strict=True)}
+    everything = [*steps, *operators]
+    fitted = fit(everything, table, STEPS)
+    schemes = {
+        "device": lambda each: each.device,
+        "source": lambda each: "operators" if each.operator else each.source.partition("/")[0],
+        "family": lambda each: families.get(id(each.sample), "operators"),
+    }
+    left = {name: leave_out(everything, key, table, fitted) for name, key in schemes.items()} if validated else {}
+    return Calibration(kind, labelled, fitted, left)
+
+
+def _operators(path: Path | None, hardware: Database) -> list[Observation]:
+    if path is None:
+        return []
+    return [
+        Observation(each.sample, each.device.id, each.device.architecture, each.source, each.source, operator=True)
+        for each in operator_samples(path, hardware)
+    ]
+
+
+@click.command()
+@click.argument("cases", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--operators", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Operator latencies.")
+@click.option("--tables", type=click.Path(path_type=Path), required=True, help="Folder that keeps traced models.")
+@click.option("--validate/--no-validate", default=True, help="Also predict what each fit has not seen.")
+def main(cases: Path, operators: Path | None, tables: Path, validate: bool) -> None:
+    """Fit the parameters of time to measured CASES, whose models were traced into --tables."""
+    hardware = load()
+    found = list(labelled_samples(read_cases(cases), hardware, tables))
+    labelled = [each for each in found if isinstance(each, Labelled)]
+    results.report_left([each for each in found if isinstance(each, Left)])
+    kinds = sorted({each.device.kind for each in labelled} & {each.kind for each in parameter_table()}, reverse=True)
+    single = _operators(operators, hardware)
+    calibrations = []
+    for kind in kinds:
+        chosen = [each for each in labelled if each.device.kind == kind]
+        click.echo(f"{kind}: {len(chosen)} steps, {len(single) if kind == 'gpu' else 0} operators")
+        calibrations.append(calibrate(kind, chosen, single if kind == "gpu" else (), validate))
+    results.write(calibrations)
+
+
+if __name__ == "__main__":
+    main()

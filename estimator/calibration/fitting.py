@@ -1,0 +1,129 @@
+"""The fit: parameters of the formulas and factors of devices and architectures, from measured steps and operators."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from estimator.calibration.design import Design, Sample, join
+from estimator.calibration.effects import SPREAD, Layout, blocks_for, jacobian, log_seconds
+from estimator.calibration.regression import Expected, Problem, solve
+from estimator.timing.parameters import Parameter
+from estimator.timing.settings import Floats
+
+NOISE: Final = 0.08
+"""Standard deviation of the logarithm of a measured time around a good prediction."""
+
+FIXED_SPREAD: Final = 0.05
+"""Parameters whose expectation is narrower than this are not fitted."""
+
+OPERATOR_WEIGHT: Final = 0.15
+"""Weight of a single operator beside a whole step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A sample with everything it is grouped by; `operator` marks a single operator."""
+
+    sample: Sample
+    device: str
+    architecture: str
+    source: str
+    group: str
+    operator: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Unknowns with their layout; `count` says how many steps stand behind each device and architecture."""
+
+    layout: Layout
+    unknowns: Floats
+    count: dict[tuple[str, str], int]
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Values of all parameters."""
+        return self.layout.parameters(self.unknowns)
+
+    def factors(self, scope: str) -> dict[tuple[str, str], float]:
+        """(member, quantity) -> factor, of a scope."""
+        found: dict[tuple[str, str], float] = {}
+        for block in self.layout.blocks:
+            if block.scope == scope:
+                values = np.exp(self.unknowns[block.start : block.stop]).tolist()
+                found |= {(name, block.quantity): value for name, value in zip(block.names, values, strict=True)}
+        return found
+
+
+def fit(
+    observations: Sequence[Observation], table: Sequence[Parameter], steps: int, start: dict[str, float] | None = None
+) -> Fit:
+    """Fit the parameters of `table` (of one kind of device) in at most `steps` steps, from `start` if given."""
+    design = join([each.sample for each in observations])
+    free = [each for each in table if each.spread > FIXED_SPREAD]
+    fixed = {each.name: each.expected for each in table if each.spread <= FIXED_SPREAD}
+    labels = {scope: [getattr(each, scope) for each in observations] for scope, _ in SPREAD}
+    layout = Layout(tuple(each.name for each in free), fixed, blocks_for(labels, len(free)))
+    expected = _expected(free, layout)
+    first = expected.mean.copy()
+    if start is not None:
+        first[: len(free)] = np.log([start[each.name] for each in free])
+    unknowns = solve(_problem(design, layout, observations), expected, first, steps)
+    return Fit(layout, unknowns, _counts(observations))
+
+
+def _expected(free: Sequence[Parameter], layout: Layout) -> Expected:
+    mean, spread = np.zeros(layout.size), np.zeros(layout.size)
+    mean[: len(free)] = np.log([each.expected for each in free])
+    spread[: len(free)] = [each.spread for each in free]
+    for block in layout.blocks:
+        spread[block.start : block.stop] = SPREAD[block.scope, block.quantity]
+    return Expected(mean, spread)
+
+
+def _problem(design: Design, layout: Layout, observations: Sequence[Observation]) -> Problem:
+    measured = np.log(design.measured_s)
+    return Problem(
+        residuals=lambda unknowns: log_seconds(design, layout, unknowns) - measured,
+        jacobian=lambda unknowns: jacobian(design, layout, unknowns),
+        weights=weights(observations),
+        noise=NOISE,
+    )
+
+
+def weights(observations: Sequence[Observation]) -> Floats:
+    """Weigh a group of n cases like sqrt(n) cases, and their mean like 1: no table decides by its length."""
+    sizes = Counter(each.group for each in observations)
+    each_weight = np.array([sizes[each.group] ** -0.5 for each in observations])
+    single = np.array([OPERATOR_WEIGHT if each.operator else 1.0 for each in observations])
+    scaled: Floats = each_weight / each_weight.mean() * single
+    return scaled
+
+
+def _counts(observations: Sequence[Observation]) -> dict[tuple[str, str], int]:
+    steps = [each for each in observations if not each.operator]
+    devices = Counter(("device", each.device) for each in steps)
+    return dict(devices + Counter(("architecture", each.architecture) for each in steps))
+
+
+def predicted_seconds(fitted: Fit, observations: Sequence[Observation]) -> Floats:
+    """Predict as a user would be answered: factors of known devices and architectures, none of sources.
+
+    A device that was fitted takes its own factors and its architecture's; others their architecture's, if known.
+    """
+    design = join([each.sample for each in observations])
+    labels = {scope: [getattr(each, scope) for each in observations] for scope, _ in SPREAD}
+    layout = Layout(fitted.layout.free, fitted.layout.fixed, blocks_for(labels, len(fitted.layout.free)))
+    unknowns = np.zeros(layout.size)
+    unknowns[: len(layout.free)] = fitted.unknowns[: len(layout.free)]
+    for block in layout.blocks:
+        if block.scope != "source":
+            known = fitted.factors(block.scope)
+            values = [known.get((name, block.quantity), 1.0) for name in block.names]
+            unknowns[block.start : block.stop] = np.log(values)
+    return np.exp(log_seconds(design, layout, unknowns))

@@ -1,0 +1,84 @@
+"""What published measurements say of a device beyond its datasheet, and how far predictions on it were off."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from estimator.timing.machine import Machine
+from estimator.timing.parameters import QUANTITIES, factors_of
+from estimator.timing.settings import Basis
+
+if TYPE_CHECKING:
+    from hardware_db import Device
+
+FEWEST_CASES: Final = 3
+"""Measured steps of a device from which on its factors count as its own calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Factors on the rates of matrix and vector products and on the memory bandwidth, and what they rest on."""
+
+    matrix_rate: float = 1.0
+    vector_rate: float = 1.0
+    bandwidth: float = 1.0
+    basis: Basis = "datasheet"
+
+    def applied(self, machine: Machine) -> Machine:
+        """Return the machine with these factors."""
+        return replace(
+            machine,
+            rate_factor=machine.rate_factor * np.where(machine.matrix, self.matrix_rate, self.vector_rate),
+            bandwidth=machine.bandwidth * self.bandwidth,
+        )
+
+
+def correction_of(device: Device) -> Correction:
+    """Return what was measured of the device and its architecture; of neither: the datasheet as it is."""
+    own, siblings = factors_of("device", device.id), factors_of("architecture", device.architecture)
+    calibrated = any(factor.n >= FEWEST_CASES for factor in own.values())
+    used = (siblings, own) if calibrated else (siblings,)
+    values = {name: float(np.prod([f[name].factor for f in used if name in f])) for name in QUANTITIES}
+    basis: Basis = "calibrated" if calibrated else "sibling" if siblings else "datasheet"
+    return Correction(**values, basis=basis)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Measured over predicted time of left-out cases of one kind: the 10th and the 90th percentile of `n` of them."""
+
+    kind: str
+    execution: str
+    basis: str
+    low: float
+    high: float
+    n: int
+
+
+@cache
+def spreads() -> tuple[Spread, ...]:
+    """All spreads, as recorded by the calibration."""
+    with (files("estimator.timing") / "spreads.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return tuple(
+        Spread(r["kind"], r["execution"], r["basis"], float(r["low"]), float(r["high"]), int(r["n"])) for r in rows
+    )
+
+
+@cache
+def spread_of(kind: str, execution: str, basis: str) -> Spread:
+    """Return the spread for a kind of device, execution and basis: the most particular one that was recorded.
+
+    Kinds and executions that were never left out take the widest spread of their basis.
+    """
+    same_basis = [each for each in spreads() if each.basis == basis]
+    exact = [each for each in same_basis if (each.kind, each.execution) == (kind, execution)]
+    of_kind = [each for each in same_basis if each.kind == kind]
+    candidates = exact or of_kind or same_basis
+    return max(candidates, key=lambda each: each.high / each.low)

@@ -1,0 +1,132 @@
+"""The figures of a device that its times follow from, one value an operation where the precision decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.timing.settings import Floats
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from hardware_db import Device
+    from profiles.tables import OperationTable
+
+Mask = NDArray[np.bool_]
+
+REFERENCE_YEAR: Final = 2018.0
+COMPUTED_IN: Final = {"float16": "float32", "bfloat16": "float32", "float8": "float32"}
+"""Element-wise arithmetic runs in wider registers (PyTorch's opmath type) and at their rate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """What the formulas of time ask of a device. Every field is one value, or one for every operation of a table.
+
+    Attributes
+    ----------
+    peak
+        dense FLOP/s of products in the operation's precision; nan for operations without products
+    matrix
+        whether that is the rate of a matrix engine
+    rate_factor
+        how much faster products are on this device than on most, where that was measured
+    vector_peak
+        FLOP/s of element-wise arithmetic; inf where unknown
+    bandwidth
+        bytes/s of the device's memory
+    units
+        independent units (streaming multiprocessors, compute units, cores) that blocks of a product are dealt to
+    power_w
+        power limit; inf where unknown
+    year
+        of release, as a decimal number
+    channels_last, inductor, graph
+        how the operation is executed
+    """
+
+    peak: Floats
+    matrix: Mask
+    rate_factor: Floats
+    vector_peak: Floats
+    bandwidth: Floats
+    units: Floats
+    power_w: Floats
+    year: Floats
+    channels_last: Mask
+    inductor: Mask
+    graph: Mask
+
+    def at(self, rows: NDArray[np.intp]) -> Machine:
+        """Return the machine of these operations."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Machine(**{name: value[rows] if value.ndim else value for name, value in fields.items()})
+
+
+def machine_of(table: OperationTable, device: Device, execution: str, memory_format: str) -> Machine:
+    """Read a device's figures for the operations of a table.
+
+    Raises
+    ------
+    UnknownPrecision
+        a matrix product runs in a precision for which the device publishes no peak
+    UsageError
+        the device publishes no memory bandwidth
+    """
+    if device.memory_bandwidth_bytes_per_s is None:
+        raise UsageError(f"no memory bandwidth of {device.id} is known")
+    peak, matrix = _peaks(table, device)
+    return Machine(
+        peak=peak,
+        matrix=matrix,
+        rate_factor=np.asarray(1.0),
+        vector_peak=table.precision.map({name: vector_peak(device, name) for name in table.precision.names}),
+        bandwidth=np.asarray(device.memory_bandwidth_bytes_per_s),
+        units=np.asarray(float(device.compute_units or 1)),
+        power_w=np.asarray(device.tdp_w or np.inf),
+        year=np.asarray(release_year(device)),
+        channels_last=np.asarray(memory_format == "channels_last"),
+        inductor=np.asarray(execution == "inductor"),
+        graph=np.asarray(execution in ("graph", "megatron")),
+    )
+
+
+def _peaks(table: OperationTable, device: Device) -> tuple[Floats, Mask]:
+    """Peak of every product, and whether a matrix engine has it; nan and False for other operations."""
+    peak, matrix = np.full(len(table), np.nan), np.zeros(len(table), dtype=np.bool_)
+    products = table.engine.mask("matrix")
+    convolution = table.family.mask("convolution")
+    for code in np.unique(table.precision.codes[products]):
+        for is_convolution in (False, True):
+            rows = products & (table.precision.codes == code) & (convolution == is_convolution)
+            if rows.any():
+                name = multiplied_in(device, table.precision.names[code], is_convolution)
+                peak[rows], matrix[rows] = device.peak_flops_per_s(name), name in device.matrix_peaks
+    return peak, matrix
+
+
+def multiplied_in(device: Device, precision: str, convolution: bool) -> str:
+    """Return the precision a product really runs in.
+
+    PyTorch lets cuDNN's float32 convolutions use TF32 by default, but not cuBLAS's float32 products ("TensorFloat-32 on
+    Ampere and later devices", docs.pytorch.org/docs/stable/notes/cuda.html). A device without TF32 runs float32.
+    """
+    if precision == "float32" and convolution and "tf32" in device.matrix_peaks and device.vendor == "NVIDIA":
+        return "tf32"
+    return "float32" if precision == "tf32" and not device.supports("tf32") else precision
+
+
+def vector_peak(device: Device, precision: str) -> float:
+    """Return the rate of element-wise arithmetic in FLOP/s; inf where none is published: bytes alone decide then."""
+    return device.vector_peaks.get(COMPUTED_IN.get(precision, precision)) or np.inf
+
+
+def release_year(device: Device) -> float:
+    """Return the year of release as a decimal number; the reference year where it is unknown."""
+    if device.release_date is None:
+        return REFERENCE_YEAR
+    return device.release_date.year + (device.release_date - date(device.release_date.year, 1, 1)).days / 365.25

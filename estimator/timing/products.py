@@ -1,0 +1,114 @@
+"""Time of matrix products and of convolutions, which are products with a layout.
+
+The device computes a product tile by tile. A tile of tm x tn elements does tm * tn / (tm + tn) multiply-adds for every
+element it reads, so small tiles are slower; large ones waste work at the edges and leave units idle when there are few
+of them (tile quantisation: NVIDIA, "Matrix Multiplication Background User's Guide"). Long dot products of few tiles are
+split and summed through memory (split-K). The library is assumed to know the best tile and split.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from estimator.timing.machine import Machine
+from estimator.timing.rates import Parameters, sustained_rate
+from estimator.timing.settings import Floats
+from estimator.timing.work import DATA, FORWARD, MATMUL, WEIGHT, Kernels, Products
+
+TILES: Final = np.array([(256, 128), (128, 128), (128, 64), (64, 128), (64, 64), (32, 64), (64, 32), (32, 32)], float)
+SPLITS: Final = np.array([1, 4, 16, 64], float)
+SHORTEST_SPLIT: Final = 64
+PARTIAL_SUM_BYTES: Final = 4
+REFERENCE_REACH: Final = 64.0
+"""Multiply-adds per element read of a tile of 128 x 128."""
+
+WINOGRAD_KERNEL: Final = 9
+WINOGRAD_CHANNELS: Final = 16
+ALIGNMENT: Final = 8
+"""Channels that tensor cores take at once; fewer are padded."""
+
+
+def product_seconds(work: Products, on: Machine, p: Parameters) -> tuple[Floats, Floats]:
+    """Return (seconds, seconds of their memory traffic alone) of each product; `on` is its machine, one value each."""
+    rate = sustained_rate(on, p) * _share_of_rate(work, on, p)
+    depth = np.where(on.matrix & (work.role == FORWARD), _padded_depth(work), work.k)
+    memory = work.moved / (on.bandwidth * p["product_bandwidth"])
+    seconds = _best_tiling(work, depth, rate, on, p)
+    layout = _layout_seconds(work, on, p)
+    depthwise = _depthwise_seconds(work, on, p)
+    return np.where(work.depthwise, depthwise, seconds + layout), np.where(work.depthwise, depthwise, memory + layout)
+
+
+def _padded_depth(work: Products) -> Floats:
+    channels = np.where(work.kernel > 0, work.k / np.maximum(work.kernel, 1.0), ALIGNMENT)
+    return work.k * np.ceil(channels / ALIGNMENT) * ALIGNMENT / np.maximum(channels, 1.0)
+
+
+def _best_tiling(work: Products, depth: Floats, rate: Floats, on: Machine, p: Parameters) -> Floats:
+    """Seconds with the best of `TILES` and `SPLITS`: compute and memory overlap in part."""
+    column = np.s_[:, None, None]
+    m, n, k, batch = work.m[column], work.n[column], depth[column], work.batch[column]
+    tile_m, tile_n, split = TILES[None, :, None, 0], TILES[None, :, None, 1], SPLITS[None, None, :]
+    tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
+    half_reach = np.where(on.matrix, p["matrix_reach"], p["vector_reach"])[column]
+    reach = tile_m * tile_n / (tile_m + tile_n)
+    share = reach / (reach + half_reach) * (1 + half_reach / REFERENCE_REACH)
+    units = _column(on.units, len(work.m))
+    waves = np.maximum(1.0, tiles / units)
+    compute = waves * 2 * tile_m * tile_n * (k / split + p["product_prologue"]) / (rate[column] / units * share)
+    sums = np.where(split > 1, 2 * PARTIAL_SUM_BYTES * split * batch * m * n, 0.0)
+    memory = (work.moved[column] + sums) / (_column(on.bandwidth, len(work.m)) * p["product_bandwidth"])
+    order = p["overlap_order"]
+    seconds = (compute**order + memory**order) ** (1 / order)
+    best: Floats = np.where((k / split < SHORTEST_SPLIT) & (split > 1), np.inf, seconds).min(axis=(1, 2))
+    return best
+
+
+def _column(values: Floats, rows: int) -> Floats:
+    return np.broadcast_to(values, (rows,))[:, None, None]
+
+
+def _share_of_rate(work: Products, on: Machine, p: Parameters) -> Floats:
+    """What each product reaches of the rate of a plain large one: by role, grouping, layout and algorithm."""
+    role = np.array([1.0, p["convolution_forward"], p["convolution_data"], p["convolution_weight"]])[work.role]
+    grouped = (work.role != MATMUL) & (work.batch > 1)
+    winograd = (~on.matrix & (work.kernel == WINOGRAD_KERNEL) & (work.stride < 2) & (work.batch == 1)) & (
+        work.channels_in >= WINOGRAD_CHANNELS
+    )
+    return role * np.where(grouped, _grouped_share(work, on, p), 1.0) * np.where(winograd, p["winograd"], 1.0)
+
+
+def _grouped_share(work: Products, on: Machine, p: Parameters) -> Floats:
+    forward = np.where(on.channels_last, p["grouped_forward_channels_last"], p["grouped_forward"])
+    backward = np.where(on.channels_last, p["grouped_backward_channels_last"], p["grouped_backward"])
+    return np.where(work.role == FORWARD, forward, backward)
+
+
+def _layout_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
+    """Tensor cores take channels last: other layouts are converted on the way in and out (cuDNN's nchwToNhwc)."""
+    converted = (work.role != MATMUL) & on.matrix & ~on.channels_last
+    passes = np.where(on.inductor | on.graph, p["compiled_layout_passes"], p["layout_passes"])
+    return np.where(converted, passes * work.moved / (on.bandwidth * p["copy_bandwidth"]), 0.0)
+
+
+def _depthwise_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
+    """Depthwise convolutions: no reuse across channels, so memory and element-wise arithmetic bound them."""
+    forward = work.role == FORWARD
+    bandwidth = on.bandwidth * np.where(forward, p["depthwise_bandwidth"], p["depthwise_backward_bandwidth"])
+    arithmetic = on.vector_peak * np.where(forward, p["depthwise_share"], p["depthwise_backward_share"])
+    seconds: Floats = work.moved / bandwidth + work.flops / arithmetic
+    return seconds
+
+
+def kernel_seconds(work: Kernels, on: Machine, p: Parameters) -> tuple[Floats, Floats]:
+    """Return (seconds, seconds of memory traffic alone) of fused attention and other kernels bound by their FLOPs."""
+    share = np.where(work.backward, p["attention_backward"], p["attention_forward"])
+    share = np.where(work.attention, share, p["other_kernels"])
+    idle = np.maximum(1.0, on.units / work.blocks)
+    memory = work.moved / (on.bandwidth * p["product_bandwidth"])
+    return work.flops * idle / (sustained_rate(on, p) * share) + memory, memory
+
+
+assert (MATMUL, FORWARD, DATA, WEIGHT) == (0, 1, 2, 3)

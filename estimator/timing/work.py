@@ -1,0 +1,230 @@
+"""What any device has to do for the operations of a table: matrix products, fused attention, memory traffic.
+
+A convolution is an implicit matrix product (Chetlur et al. 2014, arXiv:1410.0759): positions x channels out x (channels
+in x kernel). Its backward pass is two more, one by the input and one by the weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.timing.settings import Floats
+from estimator.timing.traffic_classes import TRAFFIC_CLASSES, traffic_class
+
+if TYPE_CHECKING:
+    from profiles.tables import Labels, OperationTable
+
+Rows = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+ROLES: Final = ("matmul", "forward", "data", "weight")
+MATMUL, FORWARD, DATA, WEIGHT = range(4)
+"""What a product is: a plain one, a convolution, its gradient by the input, its gradient by the weight."""
+
+ELEMENT_BYTES: Final = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "float8": 1, "int8": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """`batch` products (m x k) by (k x n) each; `row` is the operation they belong to.
+
+    `kernel` is the number of elements of a convolution's kernel (0 for a plain product), `stride` how many positions
+    of the larger map there are for one of the smaller; `moved` the bytes they read and write.
+    """
+
+    row: Rows
+    role: NDArray[np.intp]
+    m: Floats
+    n: Floats
+    k: Floats
+    batch: Floats
+    kernel: Floats
+    stride: Floats
+    moved: Floats
+
+    @property
+    def flops(self) -> Floats:
+        """FLOPs of each, 2 a multiply-add."""
+        return 2 * self.m * self.n * self.k * self.batch
+
+    @property
+    def channels_in(self) -> Floats:
+        """Input channels of a group of a convolution; nan for a plain product."""
+        kernel = np.where(self.kernel > 0, self.kernel, np.nan)
+        return np.where(self.role == DATA, self.n, np.where(self.role == WEIGHT, self.n, self.k) / kernel)
+
+    @property
+    def depthwise(self) -> Mask:
+        """Which are convolutions with one input channel a group."""
+        chosen: Mask = (self.role != MATMUL) & (self.batch > 1) & (self.channels_in <= 1)
+        return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Kernels:
+    """Fused kernels that are bound by their FLOPs and not one product: attention, recurrent layers, others.
+
+    `blocks` is how many independent blocks of 128 queries they have, inf where unknown.
+    """
+
+    row: Rows
+    attention: Mask
+    backward: Mask
+    flops: Floats
+    blocks: Floats
+    moved: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A table sorted by what bounds its operations; `n` rows in all.
+
+    Attributes
+    ----------
+    products, kernels
+        what multiplies
+    traffic
+        rows that only move data, their class (index into `TRAFFIC_CLASSES`) and bytes
+    calls
+        how often each row runs
+    backward, optimizer
+        rows of those phases
+    issued
+        rows that a host has to issue (views are free)
+    written
+        bytes that each row writes
+    """
+
+    n: int
+    products: Products
+    kernels: Kernels
+    traffic_row: Rows
+    traffic_class: NDArray[np.intp]
+    traffic_bytes: Floats
+    calls: Floats
+    backward: Mask
+    optimizer: Mask
+    issued: Mask
+    written: Floats
+
+
+@lru_cache(maxsize=4096)
+def work_of(table: OperationTable) -> Work:
+    """Sort the operations of a table by what bounds them."""
+    moved = _floats(table.bytes_read) + _floats(table.bytes_written)
+    multiplies = table.engine.mask("matrix") & (_floats(table.executed_flops) > 0)
+    product = multiplies & table.family.mask("matmul", "convolution") & (_dim(table, "m", 0.0) > 0)
+    issued = ~table.family.mask("view")
+    traffic = np.flatnonzero(issued & ~multiplies)
+    return Work(
+        n=len(table),
+        products=_products(table, product, moved),
+        kernels=_kernels(table, multiplies & ~product, moved),
+        traffic_row=traffic,
+        traffic_class=_classes(table)[traffic],
+        traffic_bytes=moved[traffic],
+        calls=_floats(table.count),
+        backward=table.phase.mask("backward"),
+        optimizer=table.phase.mask("optimizer"),
+        issued=issued,
+        written=_floats(table.bytes_written),
+    )
+
+
+def _floats(column: NDArray[np.generic]) -> Floats:
+    return column.astype(np.float64)
+
+
+def _dim(table: OperationTable, name: str, missing: float) -> Floats:
+    column = table.dims.get(name)
+    return np.full(len(table), missing) if column is None else np.nan_to_num(column, nan=missing)
+
+
+def _names_with(labels: Labels, part: str) -> Mask:
+    return np.array([part in name for name in labels.names], dtype=np.bool_)[labels.codes]
+
+
+def _classes(table: OperationTable) -> NDArray[np.intp]:
+    """Class of memory traffic of every row, by operator and family."""
+    pairs = table.operator.codes * len(table.family.names) + table.family.codes
+    unique, back = np.unique(pairs, return_inverse=True)
+    places = [divmod(int(pair), len(table.family.names)) for pair in unique]
+    names = [traffic_class(table.operator.names[op], table.family.names[family]) for op, family in places]
+    return np.array([TRAFFIC_CLASSES.index(name) for name in names], dtype=np.intp)[back]
+
+
+def _products(table: OperationTable, chosen: Mask, moved: Floats) -> Products:
+    convolution = table.family.mask("convolution")
+    backward = convolution & _names_with(table.operator, "backward")
+    both = _dim(table, "products", 1.0) >= 2
+    parts = [
+        _plain(table, np.flatnonzero(chosen & ~convolution), MATMUL, moved),
+        _plain(table, np.flatnonzero(chosen & convolution & ~backward), FORWARD, moved),
+        _data(table, np.flatnonzero(chosen & backward & both), moved),
+        _weight(table, np.flatnonzero(chosen & backward), moved, both),
+    ]
+    return Products(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+Part = tuple[Rows, NDArray[np.intp], Floats, Floats, Floats, Floats, Floats, Floats, Floats]
+
+
+def _sizes(table: OperationTable, rows: Rows) -> dict[str, Floats]:
+    names = {"m": 1.0, "n": 1.0, "k": 1.0, "batch": 1.0, "kernel": 0.0, "positions": 0.0, "products": 1.0}
+    return {name: _dim(table, name, missing)[rows] for name, missing in names.items()}
+
+
+def _stride(size: dict[str, Floats]) -> Floats:
+    wide, narrow = np.maximum(size["positions"], size["m"]), np.minimum(size["positions"], size["m"])
+    return np.where(narrow > 0, wide / np.maximum(narrow, 1.0), 1.0)
+
+
+def _plain(table: OperationTable, rows: Rows, role: int, moved: Floats) -> Part:
+    size = _sizes(table, rows)
+    batch = size["batch"] * (size["products"] if role == MATMUL else 1.0)
+    kind = np.full(len(rows), role)
+    return rows, kind, size["m"], size["n"], size["k"], batch, size["kernel"], _stride(size), moved[rows]
+
+
+def _half_traffic(table: OperationTable, rows: Rows, moved: Floats, both: Mask) -> Floats:
+    """Bytes of one of the two gradients: half of what is read and written once, and the output's gradient again."""
+    size = _sizes(table, rows)
+    element = np.nan_to_num(table.precision.map({k: float(v) for k, v in ELEMENT_BYTES.items()}), nan=4.0)[rows]
+    gradient = size["m"] * size["n"] * size["batch"] * element
+    return np.where(both[rows], (moved[rows] + gradient) / 2, moved[rows])
+
+
+def _data(table: OperationTable, rows: Rows, moved: Floats) -> Part:
+    size = _sizes(table, rows)
+    both = np.ones(len(table), dtype=np.bool_)
+    channels = size["k"] / np.maximum(size["kernel"], 1.0)
+    traffic = _half_traffic(table, rows, moved, both)
+    kind = np.full(len(rows), DATA)
+    reach = size["n"] * size["kernel"]
+    return rows, kind, size["m"], channels, reach, size["batch"], size["kernel"], _stride(size), traffic
+
+
+def _weight(table: OperationTable, rows: Rows, moved: Floats, both: Mask) -> Part:
+    size = _sizes(table, rows)
+    traffic = _half_traffic(table, rows, moved, both)
+    kind = np.full(len(rows), WEIGHT)
+    return rows, kind, size["n"], size["k"], size["m"], size["batch"], size["kernel"], _stride(size), traffic
+
+
+def _kernels(table: OperationTable, chosen: Mask, moved: Floats) -> Kernels:
+    rows = np.flatnonzero(chosen)
+    attention = table.family.mask("attention")[rows]
+    size = _sizes(table, rows)
+    return Kernels(
+        row=rows,
+        attention=attention,
+        backward=_names_with(table.operator, "backward")[rows],
+        flops=_floats(table.executed_flops)[rows],
+        blocks=np.where(attention, size["batch"] * np.ceil(size["m"] / 128), np.inf),
+        moved=moved[rows],
+    )

@@ -1,0 +1,67 @@
+"""What the text of a case says about the software that ran it, where that changes which kernels ran.
+
+Only statements are used: a version of PyTorch, the attention that was asked for, the optimizer of a library. What is
+not stated is taken to be current PyTorch with its defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from estimator.validation.cases import Case
+
+_PYTORCH: Final = re.compile(r"torch\W{0,3}(\d+)\.(\d+)", re.IGNORECASE)
+_TIMM_RESULTS: Final = re.compile(r"\bpt(\d)(\d{2})-c")
+"""timm names its result files after the versions: pt113-cu117 is PyTorch 1.13, pt240-cu124 is 2.4.0."""
+
+FUSED_ATTENTION: Final = (2, 0)
+"""First PyTorch with scaled_dot_product_attention (release notes of 2.0)."""
+
+# Frameworks other than PyTorch ("other": TensorFlow, MXNet) had no fused attention in the versions measured.
+_APEX: Final = ("FusedAdam", "FusedLAMB", "apex")
+"""NVIDIA apex: mixed precision of level O2 keeps the model itself in 16 bits (nvidia.github.io/apex/amp.html)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """How a case was run, as far as its text says.
+
+    eager_attention
+        attention as separate products and softmax
+    half_weights
+        mixed precision that casts the whole model, so that every operation runs in 16 bits
+    """
+
+    eager_attention: bool = False
+    half_weights: bool = False
+
+
+def software_of(case: Case) -> Software:
+    """Read the statements in a case's source and notes."""
+    text = f"{case.source} {case.notes}"
+    version = pytorch_version(text)
+    old = version is not None and version < FUSED_ATTENTION
+    old = old or case.compile == "other"
+    eager = "attn=eager" in text or (old and "attn=sdpa" not in text)
+    mixed = (case.precision or "").startswith("amp_")
+    return Software(eager, mixed and any(name in text for name in _APEX))
+
+
+def pytorch_version(text: str) -> tuple[int, int] | None:
+    """Return the first version of PyTorch named in a text.
+
+    Examples
+    --------
+    >>> pytorch_version("NGC torch 1.9.0a0"), pytorch_version("benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv")
+    ((1, 9), (2, 4))
+    """
+    named = _PYTORCH.search(text)
+    if named:
+        return int(named[1]), int(named[2])
+    packed = _TIMM_RESULTS.search(text)
+    if packed is None:
+        return None
+    major, rest = int(packed[1]), packed[2]
+    return major, int(rest if major == 1 else rest[0])
