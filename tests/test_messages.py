@@ -204,6 +204,11 @@ def test_missing_streamlit_names_the_extra(monkeypatch):
     assert message == "Error: flopcast dashboard needs streamlit and plotly: pip install 'flopcast[dashboard]'"
 
 
+def test_unknown_kind_of_device(folder):
+    message = error_of("profile", "train.py:Mismatch", "--device", "toaster")
+    assert "'toaster' is not one of 'cuda', 'cpu', 'tpu'" in message
+
+
 # the amount of work
 @pytest.mark.parametrize(
     ("arguments", "part"),

@@ -23,6 +23,7 @@ from hardware_db.errors import UsageError
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
 
+TARGETS = ("cuda", "cpu", "tpu")
 BREAKDOWNS = ("module", "operator", "family", "phase", "precision", "source")
 NO = 1
 
@@ -35,7 +36,7 @@ NO = 1
 @click.option("--precision", callback=read_as("precision"), help="float32 (default), bf16, fp16, amp, tf32 ...")
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
-@click.option("--device", help="Kind of device whose kernels are counted: cuda (default), cpu, tpu.")
+@click.option("--device", type=click.Choice(TARGETS), help="Kind whose kernels are counted; default: cuda.")
 @click.option("--input", "inputs", multiple=True, metavar="SHAPE", help="What to feed it: 8x3x224x224, int64:8x1024.")
 @click.option("--by", type=click.Choice(BREAKDOWNS), default="module", help="Rows of the table; default: module.")
 @click.option("--depth", **SIZE, help="Levels of the tree of modules.")
