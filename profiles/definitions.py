@@ -16,7 +16,7 @@ from profiles.request import ProfileRequest
 from profiles.sizes import more_sizes
 from profiles.trace.rungs import Climb, Ground, bytes_of, climb, trace_on
 from profiles.trace.settings import StepSettings
-from profiles.trace.step import Step, StepFailed, StepTrace
+from profiles.trace.step import Step, StepFailed
 from profiles.trace.twin import Twins
 from profiles.trace_record import OperationTrace, RawTrace, SizeDependent, fit_growth, fold
 
@@ -69,7 +69,7 @@ class _Tracer:
             trace = trace_on(first.rung, lambda ground: self._step(ground, sizes), self.settings)
         except StepFailed as failure:
             raise SizeDependent(f"the model fails at {sizes}: {failure}") from failure
-        return raw_of(trace, sizes)
+        return trace.raw(sizes.batch_size, sizes.sequence_length)
 
     def _step(self, ground: Ground, sizes: Sizes) -> Step:
         definition, weights = self.definition, self.settings.arithmetic.weights
@@ -84,14 +84,9 @@ class _Tracer:
         return Step(model, args, kwargs, definition.loss, definition.step)
 
 
-def raw_of(trace: StepTrace, sizes: Sizes) -> RawTrace:
-    """The part of a trace that grows with the size."""
-    return RawTrace(trace.operations, trace.timeline, sizes.batch_size, sizes.sequence_length)
-
-
 def _grow(tracer: _Tracer, first: Climb, sizes: Sizes) -> tuple[OperationTrace, str]:
     """Return the trace, for all sizes if possible, and why it is for one only if not."""
-    raw = raw_of(first.trace, sizes)
+    raw = first.trace.raw(sizes.batch_size, sizes.sequence_length)
     if first.rung == "cpu":
         return fold(raw), "holds for this size only: it was run for real"
     reason = ""

@@ -18,7 +18,7 @@ from profiles.trace.rungs import Climb, Ground, bytes_of, climb
 from profiles.trace.settings import Mode, OptimizerFactory, StepSettings
 from profiles.trace.step import Step
 from profiles.trace.twin import Twins, original
-from profiles.trace_record import OperationTrace, RawTrace, fold
+from profiles.trace_record import OperationTrace, fold
 
 
 def profile_model(
@@ -68,8 +68,7 @@ def profile_model(
     call = _Call(original(model), args if isinstance(args, tuple) else (args,), dict(kwargs or {}))
     settings = StepSettings(mode, parse_precision(precision), optimizer, device)
     result = climb(lambda ground: call.step(ground, settings), settings, bytes_of(model))
-    raw = RawTrace(result.trace.operations, result.trace.timeline, call.batch_size)
-    profile = profile_of(type(call.model).__name__, settings, result, fold(raw))
+    profile = profile_of(type(call.model).__name__, settings, result, fold(result.trace.raw(call.batch_size)))
     return replace(profile, notes=(call.loss_note, *profile.notes)) if call.loss_note else profile
 
 

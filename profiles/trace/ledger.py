@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -14,24 +15,30 @@ from profiles.trace_record import LiveBytes
 
 Holder = Literal["parameter", "buffer", "gradient", "optimizer_state", "input", "activation"]
 HOLDERS: tuple[Holder, ...] = ("parameter", "buffer", "gradient", "optimizer_state", "input", "activation")
+"""In the order of the fields of `LiveBytes`."""
 
 
 class Moment(NamedTuple):
-    """Live bytes right after an allocation, in the order of `HOLDERS`."""
+    """Live bytes right after an allocation.
 
+    `after` says how many operations had been recorded by then, `live` are the bytes in the order of `HOLDERS`.
+    """
+
+    after: int
     phase: Phase
     module: str
     live: tuple[int, ...]
 
 
 class Ledger:
-    """Knows every living storage of the traced device, its size and its holder."""
+    """Knows every living storage of the traced device, its size, its holder and the module that made it."""
 
     def __init__(self) -> None:
         self.moments: list[Moment] = []
         self._live = dict.fromkeys(HOLDERS, 0)
         self._entries: dict[int, tuple[Holder, int, weakref.ref[torch.UntypedStorage]]] = {}
-        self._grown = False
+        self._makers: dict[int, str] = {}
+        self._new: list[int] = []
 
     def hold(self, tensors: Iterable[torch.Tensor], holder: Holder) -> None:
         """Note these tensors; storages that are known already change their holder."""
@@ -44,17 +51,26 @@ class Ledger:
         for storage in _storages(tensors):
             if storage._cdata not in self._entries:
                 self._add(storage, "activation")
-                self._grown = True
+                self._new.append(storage._cdata)
 
-    def sample(self, place: Place) -> None:
+    def sample(self, place: Place, after: int) -> None:
         """Keep this moment if anything was allocated since the last one: live bytes can only peak there."""
-        if self._grown:
-            self._grown = False
-            self.moments.append(Moment(place.phase, place.module, tuple(self._live.values())))
+        if self._new:
+            self._makers.update(dict.fromkeys(self._new, place.module))
+            self._new.clear()
+            self.moments.append(Moment(after, place.phase, place.module, tuple(self._live.values())))
 
     def live_bytes(self, holder: Holder) -> int:
         """Bytes that this holder has now."""
         return self._live[holder]
+
+    def activations_by_module(self) -> dict[str, int]:
+        """Bytes of the activations that are alive now, by the module that made them."""
+        found: Counter[str] = Counter()
+        for key, (holder, size, _) in self._entries.items():
+            if holder == "activation":
+                found[self._makers.get(key, "")] += size
+        return dict(found)
 
     def _add(self, storage: torch.UntypedStorage, holder: Holder) -> None:
         key, size = storage._cdata, storage.nbytes()
@@ -64,6 +80,7 @@ class Ledger:
     def _forget(self, key: int) -> None:
         if (entry := self._entries.pop(key, None)) is not None:
             self._live[entry[0]] -= entry[1]
+            self._makers.pop(key, None)
 
 
 def _storages(tensors: Iterable[torch.Tensor]) -> Iterable[torch.UntypedStorage]:
@@ -74,12 +91,16 @@ def _storages(tensors: Iterable[torch.Tensor]) -> Iterable[torch.UntypedStorage]
             yield from _storages((tensor._indices(), tensor._values()))
 
 
-def timeline(moments: Iterable[Moment], optimizer_state_bytes: int) -> list[LiveBytes]:
+def with_states(moments: Iterable[Moment], optimizer_state_bytes: int) -> list[Moment]:
     """Moments of a later step: the optimizer's states, made in the first step, are alive all the time."""
-    return [_live_bytes(moment, optimizer_state_bytes) for moment in moments]
+    place = HOLDERS.index("optimizer_state")
+    return [moment._replace(live=_replaced(moment.live, place, optimizer_state_bytes)) for moment in moments]
 
 
-def _live_bytes(moment: Moment, optimizer_state_bytes: int) -> LiveBytes:
-    held = dict(zip((f"{holder}_bytes" for holder in HOLDERS), moment.live, strict=True))
-    held["optimizer_state_bytes"] = max(held["optimizer_state_bytes"], optimizer_state_bytes)
-    return LiveBytes(moment.phase, moment.module, **held)
+def _replaced(live: tuple[int, ...], place: int, value: int) -> tuple[int, ...]:
+    return (*live[:place], max(live[place], value), *live[place + 1 :])
+
+
+def timeline(moments: Iterable[Moment]) -> list[LiveBytes]:
+    """Moments as the record keeps them."""
+    return [LiveBytes(moment.phase, moment.module, *moment.live) for moment in moments]

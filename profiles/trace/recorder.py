@@ -148,7 +148,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._spend(known.cost.flops)
         place = self._places.now()
         self.operations.append(self._operation(known, place))
-        self._ledger.sample(place)
+        self._ledger.sample(place, len(self.operations))
 
     def _spend(self, flops: int) -> None:
         """Give up a real run that takes too long."""

@@ -19,13 +19,13 @@ from profiles.trace.autocast import Autocast
 from profiles.trace.calls import tensors_in
 from profiles.trace.factories import Factories
 from profiles.trace.kernels import kernels_of
-from profiles.trace.ledger import Ledger, timeline
+from profiles.trace.ledger import Ledger, Moment, timeline, with_states
 from profiles.trace.optimizers import make_optimizer
 from profiles.trace.places import Places
 from profiles.trace.recorder import Recorder, Sight
 from profiles.trace.settings import StepSettings
 from profiles.trace.values import Values
-from profiles.trace_record import LiveBytes
+from profiles.trace_record import RawTrace
 
 Loss = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], torch.Tensor]
 Procedure = Callable[..., Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]]
@@ -74,14 +74,22 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class StepTrace:
-    """What was seen: every call and every allocation in order, and what had to be assumed."""
+    """What was seen: every call and every allocation in order, and what had to be assumed.
+
+    `kept` are the activation bytes alive between forward and backward pass, by the module that made them.
+    """
 
     operations: list[Operation]
-    timeline: list[LiveBytes]
+    moments: list[Moment]
+    kept: dict[str, int]
     guesses: Counter[str]
     balanced_choices: int
     parameters: Parameters
     trained: bool
+
+    def raw(self, batch_size: int, sequence_length: int | None = None) -> RawTrace:
+        """The trace as the record takes it."""
+        return RawTrace(self.operations, timeline(self.moments), batch_size, sequence_length, self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,7 @@ class _Run:
         sight = Sight(tracing.device, tracing.symbolic)
         self.recorder = Recorder(self.places, self.ledger, self.values, settings, sight)
         self._state_bytes = 0
+        self._kept: dict[str, int] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
         trainable = any(t.requires_grad for t in (*step.model.parameters(), *_tensors(step)))
         self.trained = settings.mode == "train" and trainable
@@ -190,6 +199,7 @@ class _Run:
             loss, parameters = found[0], list(found[1])
             for parameter in parameters:
                 parameter.grad = None
+            self._kept = self.ledger.activations_by_module()
             self.places.phase = "backward"
             loss.backward()
             self._optimize(parameters)
@@ -204,7 +214,8 @@ class _Run:
     def trace(self) -> StepTrace:
         return StepTrace(
             self.recorder.operations,
-            timeline(self.ledger.moments, self._state_bytes),
+            with_states(self.ledger.moments, self._state_bytes),
+            self._kept,
             self.values.guesses,
             self.values.balanced_choices,
             Parameters.of(self.step.model),
