@@ -141,6 +141,7 @@ class _Sheet:
 
     def _forward(self, row: int, walk: LayerRoles | None) -> None:
         if self._product(row):
+            self._set(row, Role(int(self.role[row])), walk)
             return
         role = self._surrounding(row) if walk is None else walk.role[row]
         self._set(row, role, walk)
