@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hardware_db.errors import UsageError
-from profiles.models import declared, exported, files, huggingface, image_packages, onnx_file, user_models, zoo
+from profiles.models import (
+    declared,
+    exported,
+    files,
+    huggingface,
+    image_packages,
+    keras_file,
+    onnx_file,
+    user_models,
+    zoo,
+)
 from profiles.models.definition import ModelDefinition
 from profiles.models.input_text import InputSpec
 
@@ -21,6 +31,7 @@ _SUFFIXES: dict[str, Resolver] = {
     ".json": huggingface.resolve,
     ".pt2": exported.resolve,
     ".onnx": onnx_file.resolve,
+    ".keras": keras_file.resolve,
 }
 
 

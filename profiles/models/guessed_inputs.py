@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import UsageError
+from profiles.models import keras_file
 from profiles.models.input_text import InputSpec
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ def guess(module: torch.nn.Module, name: str) -> InputSpec:
 
     Raises UsageError where the forward needs several inputs or the first layer is of no known kind.
     """
+    written = _keras_input(module)
+    if written is not None:
+        return written
     required = [
         parameter.name
         for parameter in inspect.signature(module.forward).parameters.values()
@@ -35,6 +39,14 @@ def guess(module: torch.nn.Module, name: str) -> InputSpec:
         if spec is not None:
             return spec
     raise UsageError(f"Cannot tell what {name} takes. Give its input: --input 8x3x224x224 or --input int64:8x1024")
+
+
+def _keras_input(module: Any) -> InputSpec | None:
+    """Input of a Keras model that was built with one."""
+    tensors = getattr(getattr(module, "model", None), "inputs", None)
+    if not keras_file.is_keras(getattr(module, "model", None)) or not tensors or len(tensors) > 1:
+        return None
+    return keras_file.input_spec(tensors[0])
 
 
 def _first_input(layer: Any) -> InputSpec | None:

@@ -26,7 +26,8 @@ LONGEST_DEFAULT_SEQUENCE = 1024
 DEFAULT_SAMPLES = 160_000
 # Model types whose text is short, or of one length only: default number of tokens.
 _OWN_SEQUENCES = {
-    "clip": 77, "clip_text_model": 77, "clipseg": 77, "altclip": 77, "x-clip": 77, "xclip": 77, "groupvit": 77, "flava": 77,
+    "clip": 77, "clip_text_model": 77, "clipseg": 77, "altclip": 77, "x-clip": 77, "xclip": 77, "groupvit": 77,
+    "flava": 77,
     "chinese_clip": 52, "siglip": 64, "siglip2": 64, "align": 64, "owlvit": 16, "owlv2": 16, "vilt": 40,
     "perceiver": 2048, "reformer": 4096,
 }  # fmt: skip

@@ -13,6 +13,7 @@ from profiles.models.example_inputs import example
 from profiles.models.files import digest, first_line, need, unreadable
 from profiles.models.input_text import InputSpec, arguments
 from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
+from profiles.models.placement import settle
 
 if TYPE_CHECKING:
     import torch
@@ -93,4 +94,17 @@ def _convert(model: Any, text: str) -> torch.nn.Module:
     except Exception as error:
         hint = f" Its opset is {opset}; export with opset {NEWEST_OPSET} or lower" if opset > NEWEST_OPSET else ""
         raise ModelError(f"{text} cannot be turned into a torch module: {first_line(error)}.{hint}") from error
+    return settle(_trainable(module))
+
+
+def _trainable(module: torch.nn.Module) -> torch.nn.Module:
+    """Make parameters of the float weights that onnx2torch keeps as constants (of plain matrix products, for one)."""
+    import torch
+
+    for name, container in module.named_modules():
+        if name.rpartition(".")[2] == "initializers":
+            for key, value in list(container.named_buffers(recurse=False)):
+                if value.is_floating_point() and value.numel() > 1:
+                    delattr(container, key)
+                    container.register_parameter(key, torch.nn.Parameter(value))
     return module

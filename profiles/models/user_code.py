@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import FlopcastError, ModelError, UnknownModel
+from profiles.models import keras_file
 from profiles.models.definition import Arguments
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class UserModel:
 
 def load(spec: str, base: Path | None = None) -> Callable[[], Any]:
     """Import the file or module and return the factory. Raises UnknownModel or ModelError, with the line at fault."""
+    keras_file.choose_torch()
     place, _, name = spec.rpartition(":")
     module = _import_file(place, base) if place.endswith(".py") else _import_module(place)
     found = getattr(module, name, None)
@@ -136,6 +138,9 @@ def sort_out(returned: Any, name: str) -> UserModel:
     import torch
 
     parts = returned if isinstance(returned, tuple) else (returned,)
+    if parts and keras_file.is_keras(parts[0]):
+        keras_file.check_backend(name)
+        parts = (keras_file.wrapped(parts[0]), *parts[1:])
     if not 1 <= len(parts) <= 3 or not isinstance(parts[0], torch.nn.Module):
         kind = type(returned).__name__
         raise ModelError(
