@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from profiles.layers import layer_count
 from profiles.records import Operation
 from profiles.trace.autocast import Autocast
 from profiles.trace.calls import tensors_in
@@ -56,20 +57,34 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Numbers of parameters, tied ones once: all, those that are trained, and those that each module owns itself."""
+    """Numbers of parameters that modules own themselves, tied ones once: all, and those that are trained.
 
-    total: int
-    trainable: int
+    A path may stand for several equal layers; the number is that of one of them.
+    """
+
     by_module: dict[str, int]
+    trained_by_module: dict[str, int]
 
     @classmethod
     def of(cls, model: torch.nn.Module) -> Parameters:
         """Count those of a model."""
-        named = [(name.rpartition(".")[0], p) for name, p in model.named_parameters(remove_duplicate=True)]
         owned: Counter[str] = Counter()
-        for module, parameter in named:
+        trained: Counter[str] = Counter()
+        for name, parameter in model.named_parameters(remove_duplicate=True):
+            module = name.rpartition(".")[0]
             owned[module] += parameter.numel()
-        return cls(owned.total(), sum(p.numel() for _, p in named if p.requires_grad), dict(owned))
+            trained[module] += parameter.numel() if parameter.requires_grad else 0
+        return cls(dict(owned), dict(trained))
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return sum(layer_count(path) * number for path, number in self.by_module.items())
+
+    @property
+    def trainable(self) -> int:
+        """Those that are trained."""
+        return sum(layer_count(path) * number for path, number in self.trained_by_module.items())
 
 
 @dataclass(frozen=True, slots=True)
