@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from estimator.cli.group import CommandGroup
 from estimator.cli.output import Answer, Output, csv_text, output_options, plain, write_atomically
-from hardware_db.errors import UnknownDevice
+from hardware_db.errors import UnknownDevice, UsageError
 
 ANSWER = Answer(
     command="toy",
@@ -121,14 +121,14 @@ def test_output_file_holds_the_answer(tmp_path):
 def test_output_into_a_missing_folder_is_a_message():
     result = run("answer", "-o", "no/such/folder/x.json")
     assert result.exit_code == 2
-    assert result.stderr.endswith("Error: -o no/such/folder/x.json: there is no folder no/such/folder\n")
+    assert result.stderr.endswith("Error: -o no/such/folder/x.json cannot be written: No such file or directory\n")
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = tmp_path / "answer.json"
     path.write_text("old")
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UsageError, match=r"answer.json cannot be written: No space left on device"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.market_options import Market, market_options
-from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, profile_file
+from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as
 from estimator.cli.run_options import Work, work_options
@@ -35,6 +35,7 @@ NO = 1
 @click.option("--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: each its best.")
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
 @click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
+@input_option
 @market_options
 @click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")
 @click.option("--limit", **ROWS, help=f"Rows to show, 0 for all; default: {SHOWN}, all in --json.")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SIZE: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
 ROWS: dict[str, Any] = {"type": click.IntRange(min=0), "metavar": "N"}
+input_option = click.option(
+    "--input", "inputs", multiple=True, metavar="SHAPE", help="What to feed it: 8x3x224x224, int64:8x1024."
+)
 PROFILE_SUFFIXES = (".json", ".json.gz")
 
 

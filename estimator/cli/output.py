@@ -131,18 +131,23 @@ def _cell(value: object) -> object:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a reader never sees half of it, a failure leaves the old one."""
-    if not path.parent.is_dir():
-        raise UsageError(f"-o {path}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():  # /dev/stdout, a named pipe: nothing to replace
-        path.write_text(text, encoding="utf-8")
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file whole or not at all: a reader never sees half of it, a failure leaves the old one.
+
+    Raises
+    ------
+    UsageError
+        The folder is missing or cannot be written to, or the disk is full.
+    """
+    special = path.exists() and not path.is_file()  # /dev/stdout, a named pipe: nothing to replace
+    place = path if special else path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        place.write_text(text, encoding="utf-8")
+        if not special:
+            os.replace(place, path)
+    except OSError as error:
+        if not special:
+            place.unlink(missing_ok=True)
+        raise UsageError(f"-o {path} cannot be written: {error.strerror or error}") from error
 
 
 def output_options(command: Callable[..., int]) -> Callable[..., int]:

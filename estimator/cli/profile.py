@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, profile_file
+from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
 from estimator.cli.output import Output, output_options
 from estimator.cli.profile_answers import (
     View,
@@ -37,7 +37,7 @@ NO = 1
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
 @click.option("--device", type=click.Choice(TARGETS), help="Kind whose kernels are counted; default: cuda.")
-@click.option("--input", "inputs", multiple=True, metavar="SHAPE", help="What to feed it: 8x3x224x224, int64:8x1024.")
+@input_option
 @click.option("--by", type=click.Choice(BREAKDOWNS), default="module", help="Rows of the table; default: module.")
 @click.option("--depth", **SIZE, help="Levels of the tree of modules.")
 @click.option("--top", default=0, **ROWS, help="Rows to show; 0: all.")

@@ -33,7 +33,7 @@ def notes(lines: Iterable[tuple[str, str]]) -> Table:
 
     grid = Table.grid(padding=(0, 3, 0, 0))
     grid.add_column(no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")
     for label, text in lines:
         grid.add_row(Text(label, style="bold"), Text(text))
     return grid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,8 @@ def _first(sheet: Sheet, top: int) -> Sheet:
 
 
 def _next(profile: ModelProfile) -> list[str]:
+    model = shlex.quote(profile.model)
     if profile.mode != "train":
-        return [f"flopcast profile {profile.model}   (a training step)"]
+        return [f"flopcast profile {model}   (a training step)"]
     amount = "--tokens 10B" if profile.sequence_length else "--samples 100M"
-    return [f"flopcast estimate {profile.model} {amount}", "by operator: --by operator", "save: -o profile.json"]
+    return [f"flopcast estimate {model} {amount}", "by operator: --by operator", "save: -o profile.json"]
