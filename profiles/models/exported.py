@@ -59,8 +59,26 @@ def _module(program: Any) -> torch.nn.Module:
 
     if torch.get_default_device().type == "meta":
         program = move_to_device_pass(program, "meta")
-    module: torch.nn.Module = program.module()
-    return module
+    return _whole(program.module())
+
+
+def _whole(graph: torch.nn.Module) -> torch.nn.Module:
+    """Wrap a program that refuses to be asked for training or evaluation: what it does was decided at its export."""
+    import torch
+
+    class Program(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.graph = graph
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            return self.graph(*args, **kwargs)
+
+        def train(self, mode: bool = True) -> Program:
+            self.training = mode
+            return self
+
+    return Program()
 
 
 def _example(program: Any, name: str) -> tuple[Example, tuple[bool, bool]]:
