@@ -252,10 +252,13 @@ def test_repr_of_estimates_is_the_table(profile_path):
     assert repr(found) == estimates_text(found)
 
 
-def test_a_saved_profile_is_estimated_without_torch_and_fast(profile_path):
+@pytest.mark.parametrize("model", ["ten.json", "gpt2"])
+def test_a_recorded_profile_is_estimated_without_torch_and_fast(profile_path, model):
+    """A file of the user's, and a model whose profiles come with flopcast (one in each precision)."""
+    model = profile_path if model == "ten.json" else model
     code = (
         "import sys\nfrom estimator.cli import main\n"
-        f"try:\n    main(['estimate', {profile_path!r}, '--tokens', '1B', '-q'])\nexcept SystemExit as end:\n"
+        f"try:\n    main(['estimate', {model!r}, '--tokens', '1B', '-q'])\nexcept SystemExit as end:\n"
         "    assert not end.code\nprint('torch' in sys.modules, file=sys.stderr)"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
