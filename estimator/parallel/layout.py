@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class Layout:
         (operations,) share of its rows that an operation of experts computes where tokens go to their experts only
     weights
         module (with "[]" for layer indices) -> role of its weights
+    results
+        module (with "[]" for layer indices) -> role of what it computes in the forward pass
     vocabulary
         words of the embedding; 0 without one
     """
@@ -56,6 +58,7 @@ class Layout:
     experts: NDArray[np.intp]
     chosen: NDArray[np.float64]
     weights: dict[str, Role]
+    results: dict[str, Role]
     vocabulary: int
 
     def count(self, part: int, role: Role) -> int:
@@ -68,6 +71,16 @@ class Layout:
         """Features of a token between layers, of most layers."""
         widths = Counter(walk.width for walk in self.walks.values())
         return widths.most_common(1)[0][0] if widths else 0
+
+    @cached_property
+    def grouped(self) -> NDArray[np.float64]:
+        """Keys that a fused attention reads over those it uses: below 1 where several queries share keys."""
+        ratios = np.ones(len(self.role))
+        for row in np.flatnonzero(self.role == Role.HEADS).tolist():
+            operation, sizes = self.products.operations[row], self.products.sizes(row)
+            if operation.family == "attention" and operation.phase == "forward" and sizes and len(operation.inputs) > 1:
+                ratios[row] = operation.inputs[1].storage_elements / (sizes[1] * sizes[2] * sizes[3])
+        return ratios
 
     @cached_property
     def divisible(self) -> bool:
@@ -96,7 +109,7 @@ def _layout(recording: Recording, owners: frozenset[str]) -> Layout:
     return Layout(
         blocks, products, sheet.walks, sheet.role, sheet.axes, sheet.experts, sheet.chosen,
         {module: max(role for _, role in found) for module, found in sheet.linears.items()} | sheet.tables,
-        sheet.vocabulary,
+        _results(products, sheet.role), sheet.vocabulary,
     )  # fmt: skip
 
 
@@ -203,6 +216,26 @@ class _Sheet:
         if self.vocabulary and any(self.vocabulary in each.shape for each in (*operation.inputs, *operation.outputs)):
             return Role.INSIDE
         return Role.TOKENS if self.stream and largest_tensor(operation) >= self.stream else Role.REPLICATED
+
+
+RESULT_OF: Final = {
+    Role.HEADS: Role.INSIDE,
+    Role.COLUMN: Role.INSIDE,
+    Role.ROW: Role.TOKENS,
+    Role.EXPERT_COLUMN: Role.EXPERT,
+    Role.EXPERT_ROW: Role.EXPERT,
+}
+"""Role of an operation -> role of its result."""
+
+
+def _results(products: Products, roles: NDArray[np.intp]) -> dict[str, Role]:
+    """Role of the results of each module; the most divided one where they differ."""
+    found: dict[str, Role] = {}
+    for operation, pattern, number in zip(products.operations, products.patterns, roles.tolist(), strict=True):
+        if operation.phase == "forward" and operation.family != "view":
+            role = RESULT_OF.get(Role(number), Role(number))
+            found[pattern] = max(found.get(pattern, role), role)
+    return found
 
 
 def _walks(products: Products, blocks: Blocks) -> Walks:

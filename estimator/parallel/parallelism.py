@@ -44,6 +44,8 @@ class Parallelism:
     zero_stage
         what data-parallel replicas do not keep in full: 0 nothing (DDP), 1 optimizer state (distributed optimizer),
         2 also gradients, 3 also parameters (FSDP) (Rajbhandari et al., 2020)
+    sharding_group
+        devices over which ZeRO divides its state; the groups keep copies of each other (hybrid sharding, HSDP). 0: all
     schedule
         order of forward and backward passes of the pipeline
     sequence_parallel
@@ -69,6 +71,7 @@ class Parallelism:
     context_parallel: int = 1
     expert_parallel: int = 1
     zero_stage: int = 0
+    sharding_group: int = 0
     schedule: Schedule = "1f1b"
     sequence_parallel: bool = False
     activation_checkpointing: Checkpointing = "none"
@@ -80,6 +83,7 @@ class Parallelism:
         _check_choice("zero_stage", self.zero_stage, (0, 1, 2, 3))
         _check_pipeline(self)
         _check_experts(self)
+        _check_shards(self)
         if self.sequence_parallel and self.tensor_parallel == 1:
             raise UsageError("sequence_parallel divides tokens over tensor-parallel devices; tensor_parallel is 1")
 
@@ -107,6 +111,11 @@ class Parallelism:
     def sharers(self) -> int:
         """Devices that hold the same part of the layers outside experts and sum their gradients."""
         return self.data_parallel * self.context_parallel
+
+    @property
+    def shards(self) -> int:
+        """Devices among which ZeRO divides what it divides."""
+        return self.sharding_group or self.sharers
 
     @property
     def chunks(self) -> int:
@@ -161,6 +170,14 @@ def _check_pipeline(split: Parallelism) -> None:
         raise UsageError(
             f"virtual_pipeline {split.virtual_pipeline} needs pipeline_parallel above 1 and schedule interleaved; "
             f"given: pipeline_parallel {split.pipeline_parallel}, schedule {split.schedule}"
+        )
+
+
+def _check_shards(split: Parallelism) -> None:
+    group = split.sharding_group
+    if isinstance(group, bool) or not isinstance(group, int) or group < 0 or (group and split.sharers % group):
+        raise UsageError(
+            f"sharding_group {group} must divide data × context parallel = {split.sharers}, or be 0 for all"
         )
 
 

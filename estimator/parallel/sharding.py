@@ -69,7 +69,7 @@ def check_split(profile: ModelProfile, layout: Layout, split: Parallelism) -> No
         raise UsageError(f"{profile.model} has no experts; leave expert_parallel at 1")
     if split.context_parallel > 1:
         _check_context(profile, layout, split.context_parallel)
-    if split.pipeline_parallel > 1 and layout.blocks.count < split.chunks:
+    if split.pipeline_parallel > 1 and layout.blocks.count + 2 < split.chunks:
         raise UsageError(f"{profile.model} has {layout.blocks.count} layers; {split.chunks} pipeline chunks need more")
     _check_features(profile, layout, split)
 

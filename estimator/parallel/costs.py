@@ -1,0 +1,209 @@
+"""Seconds of one micro-batch on every part of a model, computing and communicating, for one split.
+
+    pass of a part = computing (roofline of the divided operations) + collectives that nothing hides
+
+Tensor parallel: every pair of linear layers ends in a sum over the group, forward and backward (Shoeybi et al., 2019);
+with sequence parallelism that sum is a reduce-scatter here and an all-gather before the next pair, which takes as long.
+Expert parallel: rows go to their experts and back, forward and backward (Lepikhin et al., 2021). Context parallel: keys
+and values pass around a ring while attention computes; what takes longer than the attention shows (Liu et al., 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from estimator.parallel.blocks import FIRST, LAST
+from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
+from estimator.parallel.layout import Layout, layout_of
+from estimator.parallel.ranks import Ranks
+from estimator.parallel.roles import Role
+from estimator.parallel.sharding import quadratic, sharded_table
+from estimator.timing import TimeSettings, predict
+
+if TYPE_CHECKING:
+    from estimator.parallel.blocks import Floats
+    from estimator.parallel.network import Network
+    from estimator.parallel.parallelism import Parallelism
+    from estimator.parallel.sharding import Mask
+    from estimator.parallel.stack import Stack
+    from estimator.timing import Basis, TimeBreakdown
+    from hardware_db import Device
+    from profiles.model_profile import ModelProfile
+    from profiles.tables import OperationTable
+
+ACTIVATION_BYTES: Final = {"float32": 4.0, "tf32": 4.0, "float64": 8.0}
+"""Bytes of an activation on the wire; 2 for all other precisions."""
+
+
+@dataclass(frozen=True, eq=False)
+class PartCosts:
+    """Seconds of one micro-batch on each part of a model, low, mid and high: (3, parts) arrays.
+
+    Attributes
+    ----------
+    forward, backward
+        computing
+    attention
+        the forward part of it that selective checkpointing computes again
+    host_forward, host_backward
+        the host's time to issue the operations
+    tensor_forward, tensor_backward, expert_forward, expert_backward, context_forward, context_backward
+        exposed collectives
+    optimizer
+        (3,) an optimizer step over all parameters on one device
+    buckets
+        (3, parts) middle seconds of forward and backward by what binds: compute, memory, launch
+    """
+
+    forward: Floats
+    backward: Floats
+    attention: Floats
+    host_forward: Floats
+    host_backward: Floats
+    tensor_forward: Floats
+    tensor_backward: Floats
+    expert_forward: Floats
+    expert_backward: Floats
+    context_forward: Floats
+    context_backward: Floats
+    optimizer: Floats
+    buckets: Floats
+    basis: Basis
+    notes: tuple[str, ...]
+
+    @property
+    def exposed_forward(self) -> Floats:
+        """Exposed collectives of the forward pass."""
+        exposed: Floats = self.tensor_forward + self.expert_forward + self.context_forward
+        return exposed
+
+    @property
+    def exposed_backward(self) -> Floats:
+        """Exposed collectives of the backward pass."""
+        exposed: Floats = self.tensor_backward + self.expert_backward + self.context_backward
+        return exposed
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where and how a step runs."""
+
+    device: Device
+    network: Network
+    stack: Stack
+
+
+def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> PartCosts:
+    """Return the seconds of one micro-batch (the profile's batch) on every part of the model.
+
+    Raises
+    ------
+    UsageError
+        the split does not divide the model, or a link is unknown
+    UnknownPrecision
+        the device has no peak for a precision of the profile
+    """
+    layout = layout_of(profile)
+    table = sharded_table(profile, split)
+    breakdown = predict(table, setting.device, TimeSettings(setting.stack.execution))
+    phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
+    blocks = layout.blocks
+    again = (layout.role == Role.HEADS) | ((layout.role == Role.INSIDE) & quadratic(profile.trace.current))
+
+    def seconds(values: Floats, rows: Mask) -> Floats:
+        return blocks.per_part(values * rows)
+
+    attention = seconds(breakdown.device_s, phases["forward"] & again)
+    wires = _wires(layout, table, split, setting)
+    hidden = {"forward": attention, "backward": seconds(breakdown.device_s, phases["backward"] & again)}
+    return PartCosts(
+        forward=seconds(breakdown.device_s, phases["forward"]),
+        backward=seconds(breakdown.device_s, phases["backward"]),
+        attention=attention,
+        host_forward=seconds(breakdown.host_s, phases["forward"]),
+        host_backward=seconds(breakdown.host_s, phases["backward"]),
+        tensor_forward=wires.tensor,
+        tensor_backward=wires.tensor,
+        expert_forward=wires.expert,
+        expert_backward=wires.expert,
+        context_forward=np.maximum(0.0, wires.context - hidden["forward"]),
+        context_backward=np.maximum(0.0, 2 * wires.context - hidden["backward"]),
+        optimizer=(breakdown.device_s * phases["optimizer"]).sum(axis=1),
+        buckets=_buckets(layout, table, breakdown),
+        basis=breakdown.basis,
+        notes=breakdown.notes,
+    )
+
+
+def _buckets(layout: Layout, table: OperationTable, breakdown: TimeBreakdown) -> Floats:
+    binds = np.arange(3)[:, None] == breakdown.bound[None, :]
+    return layout.blocks.per_part(breakdown.device_s[1] * binds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Wires:
+    """Seconds of the collectives of one pass over each part, (3, parts)."""
+
+    tensor: Floats
+    expert: Floats
+    context: Floats
+
+
+def _wires(layout: Layout, table: OperationTable, split: Parallelism, setting: Setting) -> _Wires:
+    ranks = Ranks(split, setting.network)
+    forward = table.phase.mask("forward")
+    sums = _payload(table, forward & (layout.role == Role.ROW)) + _edges(layout, table)
+    routed = _payload(table, forward & (layout.role == Role.EXPERT_ROW))
+    passed = _keys_and_values(layout, table, forward) / split.context_parallel
+    per_part = layout.blocks.per_part
+    calls = table.count.astype(np.float64)
+    return _Wires(
+        tensor=per_part(np.minimum(*(_seconds(line, sums) for line in all_reduce(ranks.tensor))) * calls),
+        expert=per_part(_routing_s(routed, split, ranks) * calls),
+        context=per_part((split.context_parallel - 1) * _seconds(message(ranks.context), passed) * calls),
+    )
+
+
+def _seconds(line: Line, payload: Floats) -> Floats:
+    """Seconds of a collective of each operation, (3, operations); none where nothing is sent."""
+    seconds: Floats = np.where(payload > 0, line.latency_s[:, None] + line.s_per_byte[:, None] * payload, 0.0)
+    return seconds
+
+
+def _payload(table: OperationTable, rows: Mask) -> Floats:
+    """Bytes of the outputs of products."""
+    elements = np.nan_to_num(table.m * table.n * table.batch)
+    return np.where(rows, elements * _activation_bytes(table), 0.0)
+
+
+def _activation_bytes(table: OperationTable) -> Floats:
+    return table.precision.map(dict.fromkeys(table.precision.names, 2.0) | ACTIVATION_BYTES)
+
+
+def _edges(layout: Layout, table: OperationTable) -> Floats:
+    """Bytes that embedding and head sum over the words that each device holds: one row of features a token each."""
+    looked_up = table.family.mask("embedding") & table.phase.mask("forward") & (layout.blocks.shares[FIRST] > 0)
+    head = (layout.role == Role.COLUMN) & (layout.blocks.shares[LAST] > 0) & table.phase.mask("forward")
+    rows = np.nan_to_num(table.m) * layout.width * _activation_bytes(table)
+    edges: Floats = np.where(looked_up & bool(layout.vocabulary), table.bytes_written, 0.0) + np.where(head, rows, 0.0)
+    return edges
+
+
+def _routing_s(payload: Floats, split: Parallelism, ranks: Ranks) -> Floats:
+    """Seconds to send rows to their experts and back; where experts are split, their devices gather the rows first."""
+    shared = split.expert_tensor_parallel
+    sent = _seconds(all_to_all(ranks.expert), payload / shared)
+    gathered = _seconds(all_gather(ranks.tensor), payload) if shared > 1 else 0.0
+    seconds: Floats = 2 * (sent + gathered)
+    return seconds
+
+
+def _keys_and_values(layout: Layout, table: OperationTable, forward: Mask) -> Floats:
+    """Bytes of the keys and values that an attention reads, those of grouped queries counted once."""
+    rows = forward & (layout.role == Role.HEADS)
+    value = np.where(table.family.mask("attention"), 2.0, 1.0)
+    elements = np.nan_to_num(table.n * table.k * table.batch) * value * layout.grouped
+    return np.where(rows, elements * _activation_bytes(table), 0.0)

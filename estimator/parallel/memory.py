@@ -1,0 +1,233 @@
+"""What each device must hold at the peak of a split step, stage by stage.
+
+    parameters + gradients + optimizer state (divided by ZeRO stage: Rajbhandari et al., 2020, table 1)
+    + activations of the micro-batches in flight + working memory + gathered layers + allocator and context
+
+What a layer keeps for the backward pass comes from the profile's own record of live bytes, divided as its modules are.
+Fused layers keep less: inputs of products, results of column-parallel ones, inputs of norms, a mask of one byte for
+each dropout (34 bytes a token and feature for GPT: Korthikanti et al., 2022, equation 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from estimator.memory import ACCELERATOR, OVERHEADS
+from estimator.parallel.blocks import FIRST, LAST, places_of
+from estimator.parallel.layout import Layout, layout_of
+from estimator.parallel.roles import Role
+from estimator.parallel.weights import weights_of
+from profiles.layers import split_path
+
+if TYPE_CHECKING:
+    from estimator.parallel.blocks import Floats
+    from estimator.parallel.costs import Setting
+    from estimator.parallel.parallelism import Parallelism
+    from profiles.model_profile import ModelProfile
+    from profiles.tables import OperationTable
+
+MASTER_BYTES: Final = 4
+HALF: Final = 2
+FEATURE_BYTES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StageMemory:
+    """Bytes that one device of a pipeline stage holds at the peak, by what holds them."""
+
+    parameter_bytes: int
+    gradient_bytes: int
+    optimizer_state_bytes: int
+    activation_bytes: int
+    working_bytes: int
+    gathered_bytes: int
+    overhead_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything together."""
+        return sum(getattr(self, each.name) for each in fields(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Activation bytes of one micro-batch on one device.
+
+    Attributes
+    ----------
+    whole
+        (parts,) what each part keeps from the forward for the backward pass
+    inputs
+        (parts,) what it keeps where its layers are computed again: the input of each
+    working
+        the most that is alive besides
+    """
+
+    whole: Floats
+    inputs: Floats
+    working: float
+
+
+@dataclass(frozen=True, slots=True)
+class BytesPerParameter:
+    """Bytes of a parameter in each role; `optimizer` includes the master copy of 16-bit weights."""
+
+    weight: float
+    gradient: float
+    optimizer: float
+
+    @classmethod
+    def of(cls, profile: ModelProfile, kept_gradient_bytes: int) -> BytesPerParameter:
+        """Read them from a profile; 16-bit weights get a float32 master copy, float32 states and gradients."""
+        weight = profile.memory.parameter_bytes / max(profile.parameters, 1)
+        state = profile.memory.optimizer_state_bytes / max(profile.trainable_parameters, 1)
+        if weight > HALF:
+            return cls(weight, weight, state)
+        return cls(weight, kept_gradient_bytes, state * MASTER_BYTES / weight + MASTER_BYTES)
+
+
+def kept_of(profile: ModelProfile, table: OperationTable, split: Parallelism, setting: Setting) -> Kept:
+    """Return what a micro-batch (the profile's batch) leaves on one device; `table` is its sharded table."""
+    layout = layout_of(profile)
+    recorded = _recorded(profile, layout, split)
+    whole = recorded
+    if setting.stack.fused_layers:
+        whole = np.where(layers_of(layout), _fused(layout, table, split), recorded)
+    return Kept(whole, np.where(layers_of(layout), _inputs(layout, table, split), recorded), _working(profile, split))
+
+
+def layers_of(layout: Layout) -> Floats:
+    """Return 1 for parts that are layers whose products are known, 0 for others."""
+    known = [part in layout.walks and bool(layout.walks[part].linears) for part in range(layout.blocks.count + 2)]
+    return np.array(known, dtype=np.float64)
+
+
+def _recorded(profile: ModelProfile, layout: Layout, split: Parallelism) -> Floats:
+    """Bytes that the profile saw each part keep, divided as its modules are and over the parts of the sequence."""
+    kept = np.zeros(layout.blocks.count + 2)
+    parts = {places_of(name)[0]: part for part, name in enumerate(layout.blocks.names, start=1)}
+    outside = outside_of(layout)
+    share = _role_shares(split)
+    for path, size in profile.trace.activation_bytes.items():
+        pattern = split_path(path)[0]
+        own = size * share[layout.results.get(pattern, Role.REPLICATED)] / split.context_parallel
+        found = places_of(path)
+        for place in found:
+            kept[parts.get(place, FIRST)] += own / len(found)
+        if not found:
+            kept[outside.get(path, LAST)] += own
+    return kept
+
+
+def _role_shares(split: Parallelism) -> Floats:
+    shares = np.ones(len(Role))
+    shares[[Role.INSIDE, Role.HEADS, Role.EXPERT]] = 1 / split.tensor_parallel
+    shares[Role.TOKENS] = 1 / split.tensor_parallel if split.sequence_parallel else 1.0
+    return shares
+
+
+@lru_cache(maxsize=64)
+def outside_of(layout: Layout) -> dict[str, int]:
+    """Return the part (before or after the layers) of every module outside of layers."""
+    shares = layout.blocks.shares
+    modules = {pattern: row for row, pattern in enumerate(layout.products.patterns) if shares[FIRST, row] > 0}
+    return dict.fromkeys(modules, FIRST)
+
+
+def _fused(layout: Layout, table: OperationTable, split: Parallelism) -> Floats:
+    """Bytes that fused layers keep: around each pair the input of its norm and of its product, and a dropout mask."""
+    elements = np.nan_to_num(table.batch * table.m)
+    forward = table.phase.mask("forward")
+    opened = np.isin(layout.role, (Role.COLUMN, Role.EXPERT_COLUMN)) & forward
+    closed = np.isin(layout.role, (Role.ROW, Role.EXPERT_ROW)) & forward
+    inside = np.where(opened, np.nan_to_num(table.n), 0.0) + np.where(closed, np.nan_to_num(table.k), 0.0)
+    dropped = _has_dropout(table)
+    around = np.where(closed & (layout.role == Role.ROW), np.nan_to_num(table.n), 0.0)
+    spread = split.tensor_parallel if split.sequence_parallel else 1
+    bytes_kept = elements * (inside * FEATURE_BYTES + around * (2 * FEATURE_BYTES + dropped) / spread)
+    routed = np.where(closed & (layout.role == Role.EXPERT_ROW), elements * np.nan_to_num(table.n) * FEATURE_BYTES, 0.0)
+    return layout.blocks.per_part((bytes_kept + routed) * table.count.astype(np.float64))
+
+
+def _has_dropout(table: OperationTable) -> float:
+    return float((table.family.mask("random") & table.phase.mask("forward")).any())
+
+
+def _inputs(layout: Layout, table: OperationTable, split: Parallelism) -> Floats:
+    """Bytes of the input of each layer: rows of its widest pair times its width."""
+    rows = np.where((layout.role == Role.ROW) & table.phase.mask("forward"), np.nan_to_num(table.m), 0.0)
+    tokens = np.array(
+        [rows[layout.blocks.shares[part] > 0].max(initial=0.0) for part in range(layout.blocks.count + 2)]
+    )
+    spread = split.tensor_parallel if split.sequence_parallel else 1
+    inputs: Floats = tokens * layout.width * FEATURE_BYTES / spread
+    return inputs
+
+
+def _working(profile: ModelProfile, split: Parallelism) -> float:
+    """Bytes alive at the peak of forward and backward pass beyond what the forward pass keeps."""
+    kept = sum(profile.trace.activation_bytes.values())
+    peak = max((m.activation_bytes for m in profile.trace.timeline if m.phase != "optimizer"), default=0)
+    return max(0.0, peak - kept) / (split.tensor_parallel * split.context_parallel)
+
+
+def stage_memory(profile: ModelProfile, split: Parallelism, setting: Setting, use: StageUse) -> StageMemory:
+    """Return what one device of a stage holds; `use` says which parts it has and how many micro-batches are alive."""
+    each = BytesPerParameter.of(profile, setting.stack.kept_gradient_bytes)
+    weights = weights_of(profile)
+    dense, experts = float(use.parts @ weights.dense_of(split)), float(use.parts @ weights.experts_of(split))
+    over = {name: _divided((dense, experts), split, name) for name in ("weight", "gradient", "optimizer")}
+    activations = use.alive * float(use.parts @ use.kept)
+    gathered = use.gathered * each.weight if split.zero_stage == 3 else 0.0
+    held = (
+        over["weight"] * each.weight,
+        over["gradient"] * each.gradient * weights.trained,
+        over["optimizer"] * each.optimizer * weights.trained,
+        activations,
+        use.working,
+        gathered,
+    )
+    overhead = OVERHEADS.get(setting.device.kind, ACCELERATOR)
+    besides = overhead.context_bytes + overhead.allocator_share * sum(held)
+    return StageMemory(*(round(size) for size in (*held, besides)))
+
+
+@dataclass(frozen=True, eq=False)
+class StageUse:
+    """What a stage holds of a model.
+
+    Attributes
+    ----------
+    parts
+        (parts,) 1 for the parts of the stage
+    kept
+        (parts,) activation bytes of each part and micro-batch
+    alive
+        micro-batches whose activations are alive at once
+    working
+        bytes alive besides
+    gathered
+        parameters gathered at once with ZeRO 3
+    """
+
+    parts: Floats
+    kept: Floats
+    alive: float
+    working: float
+    gathered: float
+
+
+STAGE_OF: Final = {"optimizer": 1, "gradient": 2, "weight": 3}
+"""What is divided -> ZeRO stage from which on it is."""
+
+
+def _divided(parameters: tuple[float, float], split: Parallelism, what: str) -> float:
+    """Parameters whose state of this kind one device keeps."""
+    dense, experts = parameters
+    if split.zero_stage < STAGE_OF[what]:
+        return dense + experts
+    return dense / split.shards + experts / min(split.expert_replicas, split.shards)

@@ -1,0 +1,130 @@
+"""What joins the devices of a job: fast links inside a machine, rack or slice, a network between them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from hardware_db import Database, Device
+    from hardware_db.records import System
+
+Shape = Literal["switch", "mesh", "pcie", "torus2d", "torus3d"]
+AXES: Final = {"torus2d": 2, "torus3d": 3}
+PCIE_LINKS: Final = ("PCIe",)
+
+WRAPPED_AXIS: Final = 16
+"""Chips of a torus axis from which on it closes to a ring; v5e and v6e slices have wraparound on axes of 16 only, those
+of v4 and v5p on multiples of 4 (Google Cloud, TPU architecture pages; Austin et al., How to Scale Your Model, 2025)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The links of a job's devices; bandwidths of one device in one direction.
+
+    Attributes
+    ----------
+    name
+        of the machine, for messages
+    joined
+        devices that the fast link joins
+    inner_bytes_per_s, outer_bytes_per_s
+        fast link, all links of a device together; its share of the network to other machines. None where unknown
+    shape
+        how the fast links are laid out
+    nodes_of
+        devices of one host: what can be late together
+    """
+
+    name: str
+    joined: int
+    inner_bytes_per_s: float | None
+    outer_bytes_per_s: float | None
+    shape: Shape
+    nodes_of: int
+
+    def group(self, size: int, stride: int) -> Group:
+        """Return the group of `size` devices that are `stride` apart in the order of ranks.
+
+        Raises
+        ------
+        UsageError
+            the group needs a link whose bandwidth nobody publishes
+        """
+        inside = max((d for d in range(1, size + 1) if size % d == 0 and d * stride <= self.joined), default=1)
+        if inside > 1 and self.inner_bytes_per_s is None:
+            raise UsageError(f"no bandwidth between the devices of {self.name} is known")
+        if size > inside and self.outer_bytes_per_s is None:
+            raise UsageError(f"no network between machines of {self.name} is known")
+        return Group(size, inside, self._inner(inside), self.outer_bytes_per_s or math.inf, self.shape)
+
+    def _inner(self, inside: int) -> float:
+        """Bandwidth that a group inside has: of a torus only the axes that it spans, and both ways only in rings."""
+        bandwidth = self.inner_bytes_per_s or math.inf
+        axes = AXES.get(self.shape)
+        if axes is None:
+            return bandwidth
+        length = max(2, round(self.joined ** (1 / axes)))
+        spanned = min(axes, max(1, math.ceil(math.log(max(inside, 2), length) - 1e-9)))
+        side = inside ** (1 / spanned)
+        wrapped = side >= WRAPPED_AXIS - 1e-9 if axes == 2 else round(side) % 4 == 0
+        return bandwidth * spanned / axes * (1.0 if wrapped else 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Devices that take part in one collective: `inside` of them in each machine, bandwidths of one device."""
+
+    size: int
+    inside: int
+    inner_bytes_per_s: float
+    outer_bytes_per_s: float
+    shape: Shape = "switch"
+
+    @property
+    def machines(self) -> int:
+        """Machines that the group spans."""
+        return self.size // self.inside
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Bandwidth of a ring through the whole group: every device of a machine brings its share of the network."""
+        if self.machines == 1:
+            return self.inner_bytes_per_s
+        outer = self.inside * self.outer_bytes_per_s
+        return min(self.inner_bytes_per_s, outer) if self.inside > 1 else outer
+
+
+def network_of(device: Device, system: System | None = None, devices_per_node: int | None = None) -> Network:
+    """Return the network of devices in a known system, or with the device's own published links.
+
+    `devices_per_node`, where given, is how many of them the fast link joins at most.
+    """
+    host = device.devices_per_host or 1
+    joined = system.scale_up_devices if system else host
+    if devices_per_node is not None:
+        joined = min(joined, devices_per_node) if system else devices_per_node
+    return Network(
+        name=system.name if system else f"{host} × {device.id}",
+        joined=joined * device.logical_devices,
+        inner_bytes_per_s=(system.scale_up_bytes_per_s if system else None) or device.link_bandwidth_bytes_per_s,
+        outer_bytes_per_s=system.scale_out_bytes_per_s if system else device.internode_bandwidth_bytes_per_s,
+        shape=_shape(device, system),
+        nodes_of=(system.devices_per_host if system else host) * device.logical_devices,
+    )
+
+
+def _shape(device: Device, system: System | None) -> Shape:
+    known: dict[str, Shape] = {name: name for name in ("switch", "mesh", "pcie", "torus2d", "torus3d")}
+    if system is not None and system.topology in known:
+        return known[system.topology]
+    return "pcie" if device.link_name.startswith(PCIE_LINKS) else "switch"
+
+
+def usual_system(database: Database, device: Device) -> System | None:
+    """Return the vendor's own machine of a device, or the only kind of machine there is; None where none is known."""
+    systems = [system for system in database.systems if system.device == device.id]
+    return next((system for system in systems if not system.instances), systems[0] if systems else None)
