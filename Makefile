@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(BIN)/flopcast estimate gpt2 --tokens 10B
 
 test: $(VENV)/.tools lint types
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .

@@ -1,0 +1,60 @@
+"""The profiles that ship with flopcast: complete, and equal to what a fresh trace says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from profiles import library
+from profiles.model_profile import ModelProfile
+from profiles.recording import MODELS, questions
+
+FRESHLY_TRACED = ("mnist-cnn", "cifar10-resnet20", "gpt2")
+
+
+def test_every_question_has_its_shipped_profile():
+    assert set(library.shipped_questions()) == set(questions())
+
+
+def test_shipped_profiles_answer_any_batch():
+    for question in questions():
+        profile = library.find(question, batch_size=6)
+        assert profile is not None and profile.batch_size == 6, question
+
+
+def undated(profile: ModelProfile) -> ModelProfile:
+    """Versions say what made it, not what is in it."""
+    return dataclasses.replace(profile, versions=())
+
+
+def traced(model: str, precision: str) -> ModelProfile:
+    pytest.importorskip("torch")
+    from profiles.definitions import profile_definition
+    from profiles.models import resolve
+    from profiles.request import ProfileRequest
+
+    return profile_definition(resolve(model), ProfileRequest(precision=precision))
+
+
+def held(model: str, precision: str) -> ModelProfile:
+    asked = next(each for each in questions() if (each.model, each.precision) == (model, precision))
+    found = library.find(asked)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("model", FRESHLY_TRACED)
+def test_shipped_profile_equals_a_fresh_trace(model):
+    assert undated(held(model, "amp_bfloat16")) == undated(traced(model, "amp_bfloat16"))
+
+
+def test_mixed_float16_makes_the_same_calls_as_mixed_bfloat16():
+    assert undated(held("mnist-cnn", "amp_float16")) == undated(traced("mnist-cnn", "amp_float16"))
+    assert undated(held("imdb-lstm", "amp_float16")) == undated(traced("imdb-lstm", "amp_float16"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_all_shipped_profiles_equal_a_fresh_trace(model):
+    assert undated(held(model, "float32")) == undated(traced(model, "float32"))
