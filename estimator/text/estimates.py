@@ -171,7 +171,8 @@ def _told(row: Estimate) -> str:
 
 def _left_out(estimates: Estimates, shown: Sequence[Estimate]) -> str:
     """Name what has no row here: devices without a price, and those without an answer below the limit."""
-    hidden = [row for row in estimates.unanswered if row not in shown]
+    printed = {id(row) for row in shown}
+    hidden = [row for row in estimates.unanswered if id(row) not in printed]
     kinds = sorted((row.why_not_kind or "", row.device.id) for row in hidden)
     groups = [(KINDS.get(kind, kind), [name for _, name in found]) for kind, found in groupby(kinds, lambda k: k[0])]
     reasons = sorted((reason, name) for name, reason in estimates.left_out.items())
