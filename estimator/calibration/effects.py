@@ -22,14 +22,14 @@ from estimator.timing.settings import Floats
 Quantity = str
 QUANTITIES: Final = ("matrix_rate", "vector_rate", "bandwidth")
 SPREAD: Final = {
-    ("architecture", "matrix_rate"): 0.15,
-    ("architecture", "vector_rate"): 0.15,
+    ("architecture", "matrix_rate"): 0.20,
+    ("architecture", "vector_rate"): 0.20,
     ("architecture", "bandwidth"): 0.10,
-    ("device", "matrix_rate"): 0.12,
-    ("device", "vector_rate"): 0.12,
-    ("device", "bandwidth"): 0.08,
-    ("source", "host"): 0.70,
-    ("source", "step"): 0.08,
+    ("device", "matrix_rate"): 0.15,
+    ("device", "vector_rate"): 0.15,
+    ("device", "bandwidth"): 0.10,
+    ("source", "host"): 1.00,
+    ("source", "step"): 0.10,
 }
 """Standard deviation of the logarithm of each kind of factor, before anything was measured."""
 

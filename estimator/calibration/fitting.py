@@ -21,6 +21,8 @@ NOISE: Final = 0.08
 FIXED_SPREAD: Final = 0.05
 """Parameters whose expectation is narrower than this are not fitted."""
 
+MOST_PER_GROUP: Final = 50
+
 OPERATOR_WEIGHT: Final = 0.15
 """Weight of a single operator beside a whole step."""
 
@@ -63,7 +65,12 @@ class Fit:
 def fit(
     observations: Sequence[Observation], table: Sequence[Parameter], steps: int, start: dict[str, float] | None = None
 ) -> Fit:
-    """Fit the parameters of `table` (of one kind of device) in at most `steps` steps, from `start` if given."""
+    """Fit the parameters of `table` (of one kind of device) in at most `steps` steps, from `start` if given.
+
+    Large groups are thinned to `MOST_PER_GROUP` cases: they are weighted down anyway.
+    """
+    counts = _counts(observations)
+    observations = thinned(observations)
     design = join([each.sample for each in observations])
     free = [each for each in table if each.spread > FIXED_SPREAD]
     fixed = {each.name: each.expected for each in table if each.spread <= FIXED_SPREAD}
@@ -74,7 +81,20 @@ def fit(
     if start is not None:
         first[: len(free)] = np.log([start[each.name] for each in free])
     unknowns = solve(_problem(design, layout, observations), expected, first, steps)
-    return Fit(layout, unknowns, _counts(observations))
+    return Fit(layout, unknowns, counts)
+
+
+def thinned(observations: Sequence[Observation]) -> list[Observation]:
+    """Keep at most `MOST_PER_GROUP` cases of each group, evenly spread over it."""
+    sizes = Counter(each.group for each in observations)
+    seen: Counter[str] = Counter()
+    kept = []
+    for each in observations:
+        step = max(1.0, sizes[each.group] / MOST_PER_GROUP)
+        if seen[each.group] % step < 1.0:
+            kept.append(each)
+        seen[each.group] += 1
+    return kept
 
 
 def _expected(free: Sequence[Parameter], layout: Layout) -> Expected:

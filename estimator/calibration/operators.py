@@ -26,7 +26,7 @@ SHORTEST_S: Final = 5e-4
 """Below this the host's share of a single timed call is not negligible (a call takes 15 to 60 us to issue)."""
 
 LONGEST_SIDE: Final = 20_000
-PER_GROUP: Final = 40
+PER_GROUP: Final = 15
 SEED: Final = 0
 
 

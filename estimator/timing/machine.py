@@ -79,7 +79,7 @@ def machine_of(table: OperationTable, device: Device, execution: str, memory_for
     """
     if device.memory_bandwidth_bytes_per_s is None:
         raise UsageError(f"no memory bandwidth of {device.id} is known")
-    peak, matrix = _peaks(table, device)
+    peak, matrix = product_peaks(table, device)
     return Machine(
         peak=peak,
         matrix=matrix,
@@ -95,8 +95,14 @@ def machine_of(table: OperationTable, device: Device, execution: str, memory_for
     )
 
 
-def _peaks(table: OperationTable, device: Device) -> tuple[Floats, Mask]:
-    """Peak of every product, and whether a matrix engine has it; nan and False for other operations."""
+def product_peaks(table: OperationTable, device: Device) -> tuple[Floats, Mask]:
+    """Return the peak of every product, and whether a matrix engine has it; nan and False for other operations.
+
+    Raises
+    ------
+    UnknownPrecision
+        the device publishes no peak for the precision of a product
+    """
     peak, matrix = np.full(len(table), np.nan), np.zeros(len(table), dtype=np.bool_)
     products = table.engine.mask("matrix")
     convolution = table.family.mask("convolution")

@@ -26,6 +26,10 @@ REFERENCE_REACH: Final = 64.0
 
 WINOGRAD_KERNEL: Final = 9
 WINOGRAD_CHANNELS: Final = 16
+NARROW_GROUP: Final = 8
+SPECIALISED_KERNELS: Final = (1, 9, 25)
+"""Depthwise kernels that PyTorch compiles specially: 1, 3 and 5 wide (aten/src/ATen/native/cuda/DepthwiseConv2d.cu)."""
+
 ALIGNMENT: Final = 8
 """Channels that tensor cores take at once; fewer are padded."""
 
@@ -81,9 +85,12 @@ def _share_of_rate(work: Products, on: Machine, p: Parameters) -> Floats:
 
 
 def _grouped_share(work: Products, on: Machine, p: Parameters) -> Floats:
+    """Grouped convolutions in channels last have fast kernels for narrow groups only."""
+    width = np.nan_to_num(work.channels_in, nan=1.0) / NARROW_GROUP
+    narrow = np.where(on.channels_last, np.maximum(1.0, width) ** -p["grouped_width_exponent"], 1.0)
     forward = np.where(on.channels_last, p["grouped_forward_channels_last"], p["grouped_forward"])
     backward = np.where(on.channels_last, p["grouped_backward_channels_last"], p["grouped_backward"])
-    return np.where(work.role == FORWARD, forward, backward)
+    return narrow * np.where(work.role == FORWARD, forward, backward)
 
 
 def _layout_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
@@ -98,14 +105,16 @@ def _depthwise_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
     forward = work.role == FORWARD
     bandwidth = on.bandwidth * np.where(forward, p["depthwise_bandwidth"], p["depthwise_backward_bandwidth"])
     arithmetic = on.vector_peak * np.where(forward, p["depthwise_share"], p["depthwise_backward_share"])
-    seconds: Floats = work.moved / bandwidth + work.flops / arithmetic
+    general = np.where(np.isin(work.kernel, SPECIALISED_KERNELS), 1.0, p["depthwise_general_kernel"])
+    layout = np.where(on.channels_last, p["depthwise_channels_last"], 1.0)
+    seconds: Floats = work.moved / (bandwidth * layout) + work.flops / (arithmetic * layout * general)
     return seconds
 
 
 def kernel_seconds(work: Kernels, on: Machine, p: Parameters) -> tuple[Floats, Floats]:
     """Return (seconds, seconds of memory traffic alone) of fused attention and other kernels bound by their FLOPs."""
     share = np.where(work.backward, p["attention_backward"], p["attention_forward"])
-    share = np.where(work.attention, share, p["other_kernels"])
+    share = np.where(work.attention, share, np.where(work.plain, 1.0, p["other_kernels"]))
     idle = np.maximum(1.0, on.units / work.blocks)
     memory = work.moved / (on.bandwidth * p["product_bandwidth"])
     return work.flops * idle / (sustained_rate(on, p) * share) + memory, memory

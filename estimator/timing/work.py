@@ -67,13 +67,15 @@ class Products:
 
 @dataclass(frozen=True, eq=False)
 class Kernels:
-    """Fused kernels that are bound by their FLOPs and not one product: attention, recurrent layers, others.
+    """Kernels that are bound by their FLOPs and not one product: attention, recurrent layers, others.
 
-    `blocks` is how many independent blocks of 128 queries they have, inf where unknown.
+    `plain` are products whose sizes are unknown (of models declared by their FLOPs); `blocks` is how many independent
+    blocks of 128 queries attention has, inf where unknown.
     """
 
     row: Rows
     attention: Mask
+    plain: Mask
     backward: Mask
     flops: Floats
     blocks: Floats
@@ -127,7 +129,7 @@ def work_of(table: OperationTable) -> Work:
         kernels=_kernels(table, multiplies & ~product, moved),
         traffic_row=traffic,
         traffic_class=_classes(table)[traffic],
-        traffic_bytes=moved[traffic],
+        traffic_bytes=(moved * _passes(table))[traffic],
         calls=_floats(table.count),
         backward=table.phase.mask("backward"),
         optimizer=table.phase.mask("optimizer"),
@@ -156,6 +158,18 @@ def _classes(table: OperationTable) -> NDArray[np.intp]:
     places = [divmod(int(pair), len(table.family.names)) for pair in unique]
     names = [traffic_class(table.operator.names[op], table.family.names[family]) for op, family in places]
     return np.array([TRAFFIC_CLASSES.index(name) for name in names], dtype=np.intp)[back]
+
+
+def _passes(table: OperationTable) -> Floats:
+    """How often normalisations move what they must move at least once (PyTorch's native kernels).
+
+    Batch normalisation in training reads its input twice, for the statistics and to apply them: 3 passes for 2. The
+    backward pass of any reads gradient and input twice: 5 for 3.
+    """
+    backward = table.phase.mask("backward")
+    norm = table.family.mask("normalisation")
+    batch_norm = norm & _names_with(table.operator, "batch_norm") & bool(backward.any())
+    return np.where(norm & backward, 5 / 3, np.where(batch_norm, 3 / 2, 1.0))
 
 
 def _products(table: OperationTable, chosen: Mask, moved: Floats) -> Products:
@@ -223,6 +237,7 @@ def _kernels(table: OperationTable, chosen: Mask, moved: Floats) -> Kernels:
     return Kernels(
         row=rows,
         attention=attention,
+        plain=table.family.mask("matmul", "convolution")[rows],
         backward=_names_with(table.operator, "backward")[rows],
         flops=_floats(table.executed_flops)[rows],
         blocks=np.where(attention, size["batch"] * np.ceil(size["m"] / 128), np.inf),
