@@ -24,7 +24,9 @@ WORK = ("--tokens", "1B", "--batch-size", "64")
 
 
 @pytest.fixture
-def profile_path(tmp_path):
+def profile_path(tmp_path, monkeypatch):
+    """A saved profile, and an empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = tmp_path / "ten.json"
     hand_made.profile().save(path)
     return str(path)
