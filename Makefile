@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(BIN)/flopcast estimate gpt2 --tokens 10B
 
 test: $(VENV)/.tools lint types
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .

@@ -19,8 +19,8 @@ from profiles.model_profile import ModelProfile
 AUTO: Final = "auto"
 AUTO_ORDER: Final = ("amp_bfloat16", "amp_float16", "float32")
 PRECISIONS: Final = (AUTO, "amp_bfloat16", "amp_float16", "bfloat16", "float32", "tf32")
-AMOUNTS: Final = {"tokens": "Tokens", "samples": "Samples", "steps": "Steps"}
-PRICINGS: Final = {"on_demand": "On demand", "spot": "Spot", "reserved_1y": "Reserved 1 year"}
+AMOUNTS: Final = ("tokens", "samples", "steps")
+PRICINGS: Final = ("on_demand", "spot")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,7 @@ def _model() -> str:
 
 
 def _amount() -> tuple[str, str]:
-    kind = st.selectbox(
-        "Amount of work", list(AMOUNTS), format_func=AMOUNTS.__getitem__, key="work", bind="query-params"
-    )
+    kind = st.selectbox("Amount of work, in", AMOUNTS, key="work", bind="query-params")
     amount = st.text_input("How much", "10B", key="amount", bind="query-params", help="10B, 1.5T, 300k")
     return kind or "tokens", amount or "10B"
 
@@ -83,6 +81,6 @@ def _warn_of_ignored() -> None:
     if "link_checked" in st.session_state:
         return
     st.session_state["link_checked"] = True
-    allowed = {"model": model_names(), "work": tuple(AMOUNTS), "precision": PRECISIONS}
+    allowed = {"model": model_names(), "work": AMOUNTS, "precision": PRECISIONS}
     for message in ignored_parameters(st.query_params.to_dict(), allowed):
         st.warning(message)

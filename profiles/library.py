@@ -119,8 +119,11 @@ def find(question: Question, batch_size: int | None = None, sequence_length: int
 def _candidates(question: Question, batch_size: int | None, sequence_length: int | None) -> Iterator[ModelProfile]:
     """Yield what may answer: kept for all sizes, kept for this size, shipped."""
     sizes = (None,) if batch_size is None else (None, (batch_size, sequence_length))
-    found = (*(_kept(_path(question, size)) for size in sizes), _shipped(question))
-    yield from (profile for profile in found if profile is not None)
+    for size in sizes:
+        if (kept := _kept(_path(question, size))) is not None:
+            yield kept
+    if (shipped := _shipped(question)) is not None:
+        yield shipped
 
 
 def keep(question: Question, profile: ModelProfile) -> Path | None:

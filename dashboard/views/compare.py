@@ -35,9 +35,7 @@ def page() -> None:
 
 def _controls() -> tuple[str, tuple[float | None, float | None]]:
     left, middle, right = st.columns(3)
-    pricing = left.selectbox(
-        "Pricing", list(PRICINGS), format_func=PRICINGS.__getitem__, key="pricing", bind="query-params"
-    )
+    pricing = left.selectbox("Pricing", PRICINGS, key="pricing", bind="query-params")
     budget = middle.text_input("Budget", key="budget", bind="query-params", placeholder="$500")
     deadline = right.text_input("Deadline", key="deadline", bind="query-params", placeholder="3d")
     return pricing or "on_demand", (_read(budget, "usd"), _read(deadline, "duration"))

@@ -21,9 +21,7 @@ def page() -> None:
     """Draw the page for the run in the sidebar."""
     choice = cast(RunChoice, st.session_state["run_choice"])
     st.title("What will it take, and what will it cost?")
-    pricing = st.selectbox(
-        "Pricing", list(PRICINGS), format_func=PRICINGS.__getitem__, key="pricing", bind="query-params", width=260
-    )
+    pricing = st.selectbox("Pricing", PRICINGS, key="pricing", bind="query-params", width=260)
     try:
         found = estimates(choice, uploaded_profile(), pricing or "on_demand")
     except FlopcastError as error:

@@ -1,0 +1,24 @@
+"""Tests see neither the user's caches and files nor the width of the terminal they are started from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FOLDERS = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
+SETTINGS = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "FLOPCAST_DB", "FLOPCAST_PRICES_URL")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FOLDERS:
+            patch.setenv(name, str(home / name.lower()))
+        for name in SETTINGS:
+            patch.delenv(name, raising=False)
+        assert "COLUMNS" not in os.environ
+        yield home
