@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from estimator.communication import Fabric, Link, Unlinked, ring_link
-from estimator.memory import MemoryNeed, Replica, remedies, shortage
+from estimator.memory import MemoryNeed, Replica, overhead_of, remedies, shortage
 from estimator.ranges import Range
 from estimator.step import StepTime, step_time
 from estimator.workload import Workload
@@ -78,8 +78,9 @@ def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
         device.peak_flops_per_s(work.run.precision)
     except UnknownPrecision as error:
         return replace(found, why_not=WhyNot("precision", str(error)))
-    replica = work.replica(count * device.logical_devices, part.kind, found.capacity_bytes)
-    need = work.need(replica, part.kind)
+    overhead = overhead_of(part)
+    replica = work.replica(count * device.logical_devices, overhead, found.capacity_bytes)
+    need = work.need(replica, overhead).on(found.capacity_bytes)
     found = replace(found, replica=replica, accumulation=work.accumulation(replica), need=need)
     if found.fits is False and found.capacity_bytes is not None:
         rentable = work.rentable(database)

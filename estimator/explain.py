@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from estimator.answer import Answer
 from estimator.communication import HOP_LATENCY_S, LINK_EFFICIENCY
 from estimator.energy import POWER_SHARE
-from estimator.memory import ACCELERATOR, OVERHEADS
+from estimator.memory import parameter
 from estimator.operation_time import EXECUTION
 from estimator.priors import PRIORS, Prior, kernel_prior, matrix_prior
 from estimator.ranges import Range
@@ -20,6 +20,7 @@ from hardware_db.units import format_bytes, format_count, format_duration, forma
 if TYPE_CHECKING:
     from estimator.result import Estimate
     from estimator.step import StepTime
+    from hardware_db import Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,16 @@ def _memory(answer: Answer) -> Iterator[Term]:
     held = " + ".join(f"{format_bytes(size)} {name}" for name, size in answer.need.parts.items() if size)
     yield Term(
         "memory of a device",
-        "live bytes of one micro-batch + gradients kept + all-reduce buckets + context and allocator",
+        "live bytes of one micro-batch + gradients kept + all-reduce buckets + workspaces, allocator and context",
         f"{held} (micro-batch {answer.replica.micro_batch_size}, {answer.accumulation} accumulated)",
         f"{format_bytes(answer.need.total_bytes)} of {format_bytes(answer.capacity_bytes)}",
-        "live bytes: exact, from the recorded step; " + OVERHEADS.get(answer.device.kind, ACCELERATOR).source,
+        f"live bytes: exact, from the recorded step; {_besides(answer.device)}",
     )
+
+
+def _besides(device: Device) -> str:
+    scopes = (device.architecture, device.vendor, device.kind)
+    return "; ".join(parameter(name, scopes).source for name in ("workspace", "reserve", "context"))
 
 
 def _step(row: Estimate, step: StepTime) -> Iterator[Term]:

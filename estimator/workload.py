@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from estimator.memory import MemoryNeed, Replica, need, peak_of
+from estimator.memory import Held, MemoryNeed, Overhead, Replica, held_at_peak, need_of, settings_of
 from estimator.run import batch_multiple
 from hardware_db.errors import UsageError
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from estimator.run import TrainingRun
     from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
-    from profiles.records import MemoryFootprint
     from profiles.tables import OperationTable
-    from profiles.timeline import LiveBytes
 
 
 class Workload:
@@ -28,10 +27,10 @@ class Workload:
         self.run = run
         self._profiles: dict[int, ModelProfile] = {}
         self._tables: dict[int, OperationTable] = {}
-        self._needs: dict[tuple[Replica, str], MemoryNeed] = {}
+        self._needs: dict[tuple[Replica, Overhead], MemoryNeed] = {}
         self._rentable: tuple[Device, ...] | None = None
         self._answers: dict[Hashable, Answer] = {}
-        self._peaks: dict[tuple[int, bool], MemoryFootprint | LiveBytes] = {}
+        self._held: dict[Replica, Held] = {}
         self._flops: dict[tuple[str, int], int] = {}
 
     def at(self, micro_batch_size: int) -> ModelProfile:
@@ -49,19 +48,19 @@ class Workload:
             self._tables[micro_batch_size] = self.run.profile.table(micro_batch_size, self.run.sequence_length)
         return self._tables[micro_batch_size]
 
-    def need(self, replica: Replica, kind: str) -> MemoryNeed:
-        """Return what a device of this kind must hold."""
-        key = (replica, kind)
+    def need(self, replica: Replica, overhead: Overhead) -> MemoryNeed:
+        """Return what a device with this overhead must hold."""
+        key = (replica, overhead)
         if key not in self._needs:
-            profile = self.at(replica.micro_batch_size)
-            self._needs[key] = need(profile, self._peak(profile, replica.accumulates), replica, kind)
+            self._needs[key] = need_of(self._held_by(replica), overhead)
         return self._needs[key]
 
-    def _peak(self, profile: ModelProfile, accumulates: bool) -> MemoryFootprint | LiveBytes:
-        key = (profile.batch_size, accumulates)
-        if key not in self._peaks:
-            self._peaks[key] = peak_of(profile, accumulates=accumulates)
-        return self._peaks[key]
+    def _held_by(self, replica: Replica) -> Held:
+        # How many replicas there are changes nothing but whether there are others.
+        key = replace(replica, replicas=min(replica.replicas, 2))
+        if key not in self._held:
+            self._held[key] = held_at_peak(self.at(key.micro_batch_size), settings_of(key))
+        return self._held[key]
 
     def remembered(self, key: Hashable, compute: Callable[[], Answer]) -> Answer:
         """Return the answer under this key, working it out the first time."""
@@ -90,7 +89,7 @@ class Workload:
         """Return the forward and backward passes of one step."""
         return self.run.global_batch_size // (replica.replicas * replica.micro_batch_size)
 
-    def replica(self, replicas: int, kind: str, capacity_bytes: int | None) -> Replica:
+    def replica(self, replicas: int, overhead: Overhead, capacity_bytes: int | None) -> Replica:
         """Return how one of `replicas` runs: with the micro-batch asked for, or the largest that fits.
 
         Where nothing fits, the smallest comes back; where the capacity is unknown, the largest up to the profile's.
@@ -107,7 +106,7 @@ class Workload:
         if capacity_bytes is None:
             recorded = self.run.profile.batch_size
             return next((c for c in choices if c.micro_batch_size <= recorded), choices[-1])
-        first = bisect_left(choices, True, key=lambda c: self.need(c, kind).total_bytes <= capacity_bytes)
+        first = bisect_left(choices, True, key=lambda c: self.need(c, overhead).total_bytes <= capacity_bytes)
         return choices[min(first, len(choices) - 1)]
 
     @staticmethod

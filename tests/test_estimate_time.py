@@ -7,6 +7,7 @@ from hand_made import LAYERS, PARAMETERS, WIDTH, device, operation, profile
 from estimator import TrainingRun
 from estimator.communication import Link
 from estimator.memory import Replica
+from estimator.memory.overheads import GENERAL
 from estimator.operation_time import BOUNDS, TimeSettings, predict
 from estimator.priors import PRIORS
 from estimator.step import step_time
@@ -146,7 +147,7 @@ def test_divisors():
 def test_micro_batches_keep_to_what_the_profile_holds_for():
     even = profile(points=((2, 16), (4, 16), (8, 16), (2, 32), (2, 48), (4, 48)))
     work = Workload(TrainingRun(even, steps=1, global_batch_size=12))
-    assert work.replica(1, "gpu", 10**12).micro_batch_size == 12
-    assert Workload(TrainingRun(even, steps=1, global_batch_size=6)).replica(1, "gpu", 1).micro_batch_size == 2
+    assert work.replica(1, GENERAL, 10**12).micro_batch_size == 12
+    assert Workload(TrainingRun(even, steps=1, global_batch_size=6)).replica(1, GENERAL, 1).micro_batch_size == 2
     with pytest.raises(UsageError, match="holds for multiples of batch 2 only"):
-        Workload(TrainingRun(even, steps=1, global_batch_size=3)).replica(1, "gpu", 10**12)
+        Workload(TrainingRun(even, steps=1, global_batch_size=3)).replica(1, GENERAL, 10**12)

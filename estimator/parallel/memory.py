@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from estimator.memory import ACCELERATOR, OVERHEADS
+from estimator.memory import overhead_of
 from estimator.parallel.blocks import FIRST, LAST, places_of
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.roles import Role
@@ -191,8 +191,8 @@ def stage_memory(profile: ModelProfile, split: Parallelism, setting: Setting, us
         use.working,
         gathered,
     )
-    overhead = OVERHEADS.get(setting.device.kind, ACCELERATOR)
-    besides = overhead.context_bytes + overhead.allocator_share * sum(held)
+    overhead = overhead_of(setting.device)
+    besides = overhead.context_bytes.mid + overhead.communicator_bytes.mid + overhead.reserve_share.mid * sum(held)
     return StageMemory(*(round(size) for size in (*held, besides)))
 
 

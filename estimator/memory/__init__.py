@@ -1,0 +1,38 @@
+"""What one device must hold at the peak of a step, whether it can, and what changes it.
+
+    memory_of(profile, micro_batch, sequence_length, device, settings) -> MemoryNeed
+
+The tensors come from the recorded moments of the step, exact for any size; workspaces, the allocator's excess and the
+context from a table of constants (`parameters.csv`), each with a range and a source.
+"""
+
+from estimator.memory.advice import remedies, shortage
+from estimator.memory.holding import Held, held_at_peak
+from estimator.memory.need import MemoryNeed, memory_of, need_of
+from estimator.memory.overheads import Overhead, overhead_of
+from estimator.memory.parameters import Parameter, parameter, parameter_table
+from estimator.memory.replica import Replica, gradient_bytes, settings_of
+from estimator.memory.settings import MemorySettings
+from estimator.memory.states import Optimizer, optimizer, optimizers
+
+__all__ = [
+    "Held",
+    "MemoryNeed",
+    "MemorySettings",
+    "Optimizer",
+    "Overhead",
+    "Parameter",
+    "Replica",
+    "gradient_bytes",
+    "held_at_peak",
+    "memory_of",
+    "need_of",
+    "optimizer",
+    "optimizers",
+    "overhead_of",
+    "parameter",
+    "parameter_table",
+    "remedies",
+    "settings_of",
+    "shortage",
+]

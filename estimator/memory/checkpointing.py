@@ -1,0 +1,90 @@
+"""What activation checkpointing frees at every moment of a step, and which operations it computes again.
+
+At a moment between a block's forward and backward pass, checkpointing has freed what the block keeps, except for its
+input. While a block is computed again in the backward pass, all it keeps is alive, as without checkpointing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.memory.blocks import Blocks, all_blocks, bytes_of
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from estimator.memory.settings import MemorySettings
+    from profiles.model_profile import ModelProfile
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Freed:
+    """What is freed.
+
+    Attributes
+    ----------
+    activations
+        (moments,) bytes less than without checkpointing
+    again
+        (operations,) how often each operation runs once more
+    blocks
+        names of the blocks that are checkpointed
+    """
+
+    activations: Floats
+    again: Floats
+    blocks: tuple[str, ...]
+
+
+def freed_by(profile: ModelProfile, settings: MemorySettings, live: Floats) -> Freed:
+    """Return what checkpointing (and offloading of activations) frees; of several ways to cut, the one that frees most.
+
+    Parameters
+    ----------
+    profile
+        at the size wanted
+    settings
+        how much is checkpointed
+    live
+        (moments,) bytes alive without it
+
+    Raises
+    ------
+    UsageError
+        The model has no repeated layers, or the profile does not say what its modules keep.
+    """
+    ways = [_freed(profile, blocks, settings, len(live)) for blocks in all_blocks(profile.trace.current)]
+    if not ways:
+        raise UsageError(f"{profile.model} has no repeated layers that are recorded: nothing to checkpoint or offload")
+    return min(ways, key=lambda way: float((live - way.activations).max()))
+
+
+def _freed(profile: ModelProfile, blocks: Blocks, settings: MemorySettings, moments: int) -> Freed:
+    each = bytes_of(blocks, profile)
+    selective = settings.checkpointing == "selective"
+    saved = each.cheap if selective else each.kept
+    offloaded = "activations" in settings.offloaded
+    saved = each.kept if offloaded else np.maximum(saved - each.inputs, 0.0)
+    chosen = saved > 0
+    if settings.checkpointed_layers is not None:
+        first = np.argsort(-saved, kind="stable")[: settings.checkpointed_layers]
+        chosen &= np.isin(np.arange(len(saved)), first)
+    again = blocks.members[chosen].sum(axis=0)
+    if settings.checkpointing == "none":
+        again = np.zeros_like(again)
+    elif selective:
+        again = again * ~profile.table().engine.mask("matrix")
+    return Freed(_alive_between(blocks, saved * chosen, moments), again, tuple(np.array(blocks.names)[chosen].tolist()))
+
+
+def _alive_between(blocks: Blocks, saved: Floats, moments: int) -> Floats:
+    """Sum what blocks save over the moments after their forward and before their backward pass."""
+    change = np.zeros(moments + 1)
+    np.add.at(change, blocks.done + 1, saved)
+    np.add.at(change, blocks.back, -saved)
+    return np.cumsum(change)[:moments]

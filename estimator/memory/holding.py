@@ -1,0 +1,191 @@
+"""What tensors one device holds at the peak of a step: the recorded moments, changed by how the step is run.
+
+    at each moment: parameters + gradients + optimizer states + inputs and buffers + activations
+    peak = the moment with the most
+
+Parameters, gradients and states are divided over devices by ZeRO stage (Rajbhandari et al., 2020, arXiv:1910.02054);
+activations are those that were recorded, less what checkpointing frees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.memory.blocks import block_names
+from estimator.memory.checkpointing import freed_by
+from estimator.memory.moments import (
+    ACTIVATION,
+    BUFFER,
+    FORWARD,
+    GRADIENT,
+    INPUT,
+    OPTIMIZER,
+    Moments,
+    moments_of,
+)
+from estimator.memory.settings import MemorySettings
+from estimator.memory.states import State, state_of
+from profiles.records import PHASES
+
+if TYPE_CHECKING:
+    from profiles.model_profile import ModelProfile
+    from profiles.operation_trace import Recording
+
+Floats = NDArray[np.float64]
+
+GATHERED_LAYERS: Final = 2
+"""Layers whose parameters are whole at once: the one that runs and the next (torch.distributed.fsdp, prefetching)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes of tensors on one device at the peak, by what holds them, and what else follows from the step.
+
+    Attributes
+    ----------
+    gathered_bytes
+        parameters of other devices that are whole at the time (ZeRO 3)
+    bucket_bytes
+        copies of gradients on their way to other devices
+    host_bytes
+        states that lie in host memory
+    phase, module
+        when the peak is
+    tensors
+        tensors above 1 MiB that live through the step
+    multiplying_threads
+        threads that call the library of matrix products: the backward pass has its own
+    convolves, communicates
+        whether there are convolutions, and other devices
+    """
+
+    parameter_bytes: int
+    gradient_bytes: int
+    optimizer_state_bytes: int
+    activation_bytes: int
+    input_and_buffer_bytes: int
+    gathered_bytes: int
+    bucket_bytes: int
+    host_bytes: int
+    phase: str
+    module: str
+    tensors: int
+    multiplying_threads: int
+    convolves: bool
+    communicates: bool
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes of tensors on the device."""
+        state = self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
+        return state + self.activation_bytes + self.input_and_buffer_bytes + self.gathered_bytes + self.bucket_bytes
+
+
+def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
+    """Return what one device holds at the peak of a step of the profile's size.
+
+    Raises
+    ------
+    DataError
+        The profile has no record of memory.
+    UsageError
+        The settings do not fit the model: checkpointing or adapters without repeated layers, an unknown optimizer.
+    """
+    moments, state = _with_last(moments_of(profile)), state_of(profile, settings)
+    live = moments.live.astype(np.float64)
+    gradients = _gradients(live[:, GRADIENT], state, settings)
+    activations = _activations(profile, moments, live, gradients, state, settings)
+    peak = int((gradients + activations).argmax())
+    training = moments.outline.phases.any()
+    unit, rest = largest_unit(profile.module_parameters)
+    share = state.parameters / max(profile.parameters, 1)
+    sharded, hosted = settings.zero_stage == 3, _on_host(state, settings)
+    states = state.optimizer / settings.shards
+    own, threads = _work(profile.trace.current)
+    return Held(
+        parameter_bytes=round(state.parameters / (settings.shards if sharded else 1)),
+        gradient_bytes=round(gradients[peak] + (unit * share if settings.zero_stage >= 2 else 0)),
+        optimizer_state_bytes=0 if hosted else round(states),
+        activation_bytes=round(activations[peak]),
+        input_and_buffer_bytes=round(live[peak, INPUT] + live[peak, BUFFER]),
+        gathered_bytes=round((GATHERED_LAYERS * unit + rest) * share) if sharded and settings.shards > 1 else 0,
+        bucket_bytes=state.gradients if settings.replicas > 1 and settings.zero_stage < 2 and training else 0,
+        host_bytes=round(states) if hosted else 0,
+        phase=PHASES[moments.outline.phases[peak]],
+        module=moments.outline.modules[peak],
+        tensors=round(state.tensors / (settings.shards if sharded else 1)),
+        multiplying_threads=threads,
+        convolves="convolution" in own,
+        communicates=settings.replicas > 1,
+    )
+
+
+def _with_last(moments: Moments) -> Moments:
+    """Add the moment of the optimizer's step, which is not recorded where the step allocates nothing."""
+    outline = moments.outline
+    if not outline.phases.any() or outline.phases[-1] == OPTIMIZER:
+        return moments
+    last = type(outline)(outline.rows, np.append(outline.phases, OPTIMIZER), (*outline.modules, ""))
+    numbers = np.append(np.arange(len(moments.live)), len(moments.live) - 1)
+    live = moments.live[numbers]
+    live[-1, ACTIVATION] = moments.live[outline.phases > FORWARD, ACTIVATION].min()
+    return Moments(last, live)
+
+
+def _gradients(recorded: Floats, state: State, settings: MemorySettings) -> Floats:
+    """Bytes of gradients at each moment on one device."""
+    if settings.optimizer_in_backward:
+        return np.zeros_like(recorded)
+    highest = recorded.max()
+    now = recorded * (state.gradients / highest) if highest else recorded
+    if settings.accumulates:
+        now = np.full_like(recorded, float(state.gradients))
+    return now / settings.shards if settings.zero_stage >= 2 else now
+
+
+def _activations(
+    profile: ModelProfile, moments: Moments, live: Floats, gradients: Floats, state: State, settings: MemorySettings
+) -> Floats:
+    """Bytes of activations and temporaries at each moment, after checkpointing and with the optimizer asked for."""
+    found = live[:, ACTIVATION].copy()
+    stepping = moments.outline.phases == OPTIMIZER
+    if stepping.any():
+        between = found[moments.outline.phases > FORWARD].min()
+        own = settings.optimizer in (None, profile.optimizer) and settings.lora_rank is None
+        temporaries = found[stepping] - between if own else np.full(stepping.sum(), float(state.temporaries))
+        kept = 0.0 if _on_host(state, settings) or settings.optimizer_in_backward else 1 / settings.shards
+        found[stepping] = between + temporaries * kept
+    if settings.checkpointing == "none" and "activations" not in settings.offloaded:
+        return found
+    freed: Floats = found - freed_by(profile, settings, found + gradients).activations
+    return freed
+
+
+def _on_host(state: State, settings: MemorySettings) -> bool:
+    return state.optimizer_on_host or "optimizer" in settings.offloaded
+
+
+@lru_cache(maxsize=64)
+def largest_unit(module_parameters: tuple[tuple[str, int], ...]) -> tuple[int, int]:
+    """Return the parameters of the largest repeated layer, and of all that is outside of layers."""
+    units: dict[str, float] = {}
+    outside = 0
+    for path, size in module_parameters:
+        names = list(block_names(path, 1))
+        for name in names:
+            units[name] = units.get(name, 0.0) + size / len(names)
+        outside += 0 if names else size
+    return round(max(units.values(), default=0.0)), outside
+
+
+@lru_cache(maxsize=64)
+def _work(recording: Recording) -> tuple[frozenset[str], int]:
+    """Return the families of operations, and the number of threads that multiply matrices."""
+    families = frozenset(operation.family for operation in recording.operations)
+    phases = {op.phase for op in recording.operations if op.family in ("matmul", "rnn")}
+    return families, len(phases - {"optimizer"})

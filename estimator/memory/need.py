@@ -1,0 +1,206 @@
+"""What one device must hold at the peak of a step, and whether it can: tensors and everything besides them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final, Literal
+
+from estimator.memory.holding import Held, held_at_peak
+from estimator.memory.overheads import GENERAL, Overhead, overhead_of
+from estimator.memory.parameters import parameter
+from estimator.memory.settings import MemorySettings
+from estimator.ranges import Range
+
+if TYPE_CHECKING:
+    from hardware_db import Device
+    from profiles.model_profile import ModelProfile
+
+Verdict = Literal["fits", "tight", "out_of_memory"]
+Basis = Literal["allocated", "reserved", "nvidia_smi"]
+
+_TAIL: Final = NormalDist().inv_cdf(0.9)
+"""A range is taken to hold 80 % of the cases: its ends are so many standard deviations away."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """Bytes one device must hold at the peak, by what holds them, and how sure that is.
+
+    Attributes
+    ----------
+    workspace_bytes
+        of the libraries of matrix products and convolutions
+    slack_bytes
+        unused ends of the allocator's blocks
+    reserve_bytes
+        what the allocator holds and no tensor uses
+    context_bytes
+        driver, kernels, runtime and buffers of collectives
+    host_bytes
+        states that lie in host memory instead
+    total
+        range of everything together on the device: 80 % of cases
+    capacity_bytes
+        what the device has; None where unknown
+    phase, module
+        when the peak is
+    """
+
+    parameter_bytes: int
+    gradient_bytes: int
+    optimizer_state_bytes: int
+    activation_bytes: int
+    input_and_buffer_bytes: int
+    gathered_bytes: int
+    bucket_bytes: int
+    workspace_bytes: int
+    slack_bytes: int
+    reserve_bytes: int
+    context_bytes: int
+    host_bytes: int
+    total: Range
+    capacity_bytes: int | None
+    phase: str
+    module: str
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes of tensors."""
+        state = self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
+        return state + self.activation_bytes + self.input_and_buffer_bytes + self.gathered_bytes + self.bucket_bytes
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes that the framework's allocator has given out (torch.cuda.max_memory_allocated)."""
+        return self.live_bytes + self.workspace_bytes + self.slack_bytes
+
+    @property
+    def reserved_bytes(self) -> int:
+        """Bytes that the framework's allocator holds (torch.cuda.max_memory_reserved)."""
+        return self.allocated_bytes + self.reserve_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything: what the allocator holds and the context."""
+        return self.reserved_bytes + self.context_bytes
+
+    def measured(self, basis: Basis) -> int:
+        """Return the bytes that a measurement shows: "allocated", "reserved" or "nvidia_smi" (all of the process)."""
+        return {
+            "allocated": self.allocated_bytes,
+            "reserved": self.reserved_bytes,
+            "nvidia_smi": self.total_bytes,
+        }[basis]
+
+    @property
+    def probability_out_of_memory(self) -> float | None:
+        """Probability that it does not fit: the need is taken as log-normal on either side of its middle."""
+        if self.capacity_bytes is None:
+            return None
+        if self.capacity_bytes <= 0:
+            return 1.0
+        total, room = self.total, math.log(self.capacity_bytes / self.total.mid)
+        spread = math.log(total.high / total.mid) if room > 0 else math.log(total.mid / total.low)
+        return float(room < 0) if not spread else 1 - NormalDist().cdf(room / (spread / _TAIL))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether it fits in at least 9 of 10 cases, fails in as many, or lies between; None: capacity unknown."""
+        if self.capacity_bytes is None:
+            return None
+        if self.capacity_bytes >= self.total.high:
+            return "fits"
+        return "out_of_memory" if self.capacity_bytes < self.total.low else "tight"
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Name of each part -> its bytes, largest first; they sum to `total_bytes`."""
+        named = {
+            "parameters": self.parameter_bytes,
+            "gradients": self.gradient_bytes,
+            "optimizer": self.optimizer_state_bytes,
+            "activations": self.activation_bytes,
+            "inputs and buffers": self.input_and_buffer_bytes,
+            "gathered parameters": self.gathered_bytes,
+            "all-reduce buckets": self.bucket_bytes,
+            "workspaces": self.workspace_bytes,
+            "allocator": self.slack_bytes + self.reserve_bytes,
+            "context": self.context_bytes,
+        }
+        return dict(sorted(named.items(), key=lambda part: -part[1]))
+
+    def on(self, capacity_bytes: int | None) -> MemoryNeed:
+        """Return the same need on a device with another capacity."""
+        return replace(self, capacity_bytes=capacity_bytes)
+
+
+def memory_of(
+    profile: ModelProfile,
+    micro_batch: int | None = None,
+    sequence_length: int | None = None,
+    device: Device | None = None,
+    settings: MemorySettings | None = None,
+) -> MemoryNeed:
+    """Return what one device must hold at the peak of a step.
+
+    Parameters
+    ----------
+    profile
+        one step of the model; exact at any size it covers
+    micro_batch, sequence_length
+        samples that the device runs at once, tokens of each; default the profile's
+    device
+        one device as the framework counts it; default a GPU with nothing known of it and no capacity
+    settings
+        how the step is run; default as recorded, alone on one device
+
+    Raises
+    ------
+    DataError
+        The profile has no record of memory.
+    UsageError
+        The profile does not cover the size, or the settings do not suit the model.
+
+    Examples
+    --------
+    >>> found = memory_of(profile, 8, 1024, database.device("l4"), MemorySettings(checkpointing="full"))
+    >>> found.verdict, format_bytes(found.total.mid)
+    ('fits', '5.53 GB')
+    """
+    held = held_at_peak(profile.at(micro_batch, sequence_length), settings or MemorySettings())
+    if device is None:
+        return need_of(held, GENERAL)
+    return need_of(held, overhead_of(device), device.usable_memory_bytes)
+
+
+def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -> MemoryNeed:
+    """Add to tensors what a device holds besides them."""
+    workspace = overhead.workspace_bytes * held.multiplying_threads
+    if held.convolves:
+        workspace = workspace + overhead.convolution_bytes
+    slack = overhead.slack_bytes * held.tensors
+    context = overhead.context_bytes
+    if held.communicates:
+        context = context + overhead.communicator_bytes
+    allocated = parameter("live_bytes", ()).value * held.live_bytes + workspace + slack
+    reserve = allocated.times(overhead.reserve_share)
+    return MemoryNeed(
+        held.parameter_bytes,
+        held.gradient_bytes,
+        held.optimizer_state_bytes,
+        held.activation_bytes,
+        held.input_and_buffer_bytes,
+        held.gathered_bytes,
+        held.bucket_bytes,
+        workspace_bytes=round(workspace.mid),
+        slack_bytes=round(slack.mid),
+        reserve_bytes=round(reserve.mid),
+        context_bytes=round(context.mid),
+        host_bytes=held.host_bytes,
+        total=allocated + reserve + context,
+        capacity_bytes=capacity_bytes,
+        phase=held.phase,
+        module=held.module,
+    )

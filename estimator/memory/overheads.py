@@ -1,0 +1,57 @@
+"""What a device holds besides tensors: workspaces of libraries, the allocator's excess, context and communicators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from estimator.memory.parameters import parameter
+from estimator.ranges import Range
+
+if TYPE_CHECKING:
+    from hardware_db import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """The constants of one kind of device; ranges.
+
+    Attributes
+    ----------
+    workspace_bytes
+        of the library of matrix products, for each thread that calls it
+    convolution_bytes
+        workspace of the library of convolutions
+    slack_bytes
+        unused end of a large block
+    reserve_share
+        bytes held by the allocator and used by no tensor, over the bytes of tensors and workspaces
+    context_bytes
+        driver, kernels, runtime
+    communicator_bytes
+        buffers of the library of collectives, where devices communicate
+    """
+
+    workspace_bytes: Range
+    convolution_bytes: Range
+    slack_bytes: Range
+    reserve_share: Range
+    context_bytes: Range
+    communicator_bytes: Range
+
+
+def overhead_of(device: Device) -> Overhead:
+    """Return what a device holds besides tensors, by its architecture, vendor and kind."""
+    return overhead_by((device.architecture, device.vendor, device.kind))
+
+
+@cache
+def overhead_by(scopes: tuple[str, ...]) -> Overhead:
+    """Return the constants for the first of the scopes (architecture, vendor, kind) that has each."""
+    names = ("workspace", "convolution_workspace", "block_slack", "reserve", "context", "communicator")
+    return Overhead(*(parameter(name, scopes).value for name in names))
+
+
+GENERAL = overhead_by(("gpu",))
+"""Where nothing is known of the device."""

@@ -1,0 +1,78 @@
+"""What a step is to be run with, where that differs from how the profile was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from hardware_db.errors import UsageError
+
+Checkpointing = Literal["none", "selective", "full"]
+CHECKPOINTINGS: Final[tuple[Checkpointing, ...]] = ("none", "selective", "full")
+Offloaded = Literal["optimizer", "activations"]
+ZERO_STAGES: Final = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """How a step is run on one of `replicas` devices.
+
+    Attributes
+    ----------
+    optimizer
+        name of an optimizer (`estimator.memory.states.OPTIMIZERS`); None: the profile's
+    checkpointing
+        "none": all that the backward pass needs is kept. "full": of every repeated layer the input is kept and the rest
+        computed again (Chen et al., 2016, arXiv:1604.06174). "selective": results of matrix products are kept too, what
+        is cheap is computed again (Korthikanti et al., 2022, arXiv:2205.05198)
+    checkpointed_layers
+        only so many of the layers are checkpointed; None: all
+    accumulates
+        gradients of several micro-batches are added up, so that all of them live through the whole step
+    replicas
+        devices that each run their own samples
+    zero_stage
+        what is divided over the replicas: 1 the optimizer's states, 2 also gradients, 3 also parameters (Rajbhandari et
+        al., 2020, arXiv:1910.02054; FSDP's FULL_SHARD is 3, its SHARD_GRAD_OP 2)
+    offloaded
+        what lies in host memory: "optimizer" states, "activations" kept for the backward pass
+    optimizer_in_backward
+        each gradient is used and freed as soon as it is there (not with accumulation)
+    lora_rank
+        all weights are frozen and linear layers get trained matrices of this rank (Hu et al., 2021, arXiv:2106.09685)
+    weight_bits
+        bits of a frozen weight in the layers, scales included (QLoRA: 4.127; Dettmers et al., 2023, arXiv:2305.14314)
+    """
+
+    optimizer: str | None = None
+    checkpointing: Checkpointing = "none"
+    checkpointed_layers: int | None = None
+    accumulates: bool = False
+    replicas: int = 1
+    zero_stage: int = 0
+    offloaded: tuple[Offloaded, ...] = ()
+    optimizer_in_backward: bool = False
+    lora_rank: int | None = None
+    weight_bits: float | None = None
+
+    def __post_init__(self) -> None:
+        _require("checkpointing", self.checkpointing, CHECKPOINTINGS)
+        _require("zero_stage", self.zero_stage, ZERO_STAGES)
+        for name in ("replicas", "lora_rank"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be 1 or more; given: {value}")
+        if self.weight_bits is not None and self.lora_rank is None:
+            raise UsageError("weight_bits is for frozen weights: give lora_rank too")
+        if self.optimizer_in_backward and self.accumulates:
+            raise UsageError("An optimizer that steps inside the backward pass cannot add up gradients first")
+
+    @property
+    def shards(self) -> int:
+        """Devices over which states are divided."""
+        return self.replicas if self.zero_stage else 1
+
+
+def _require(name: str, given: object, allowed: tuple[object, ...]) -> None:
+    if given not in allowed:
+        raise UsageError(f"{name} is {given!r}; it must be one of {', '.join(map(str, allowed))}")
