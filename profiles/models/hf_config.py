@@ -48,10 +48,10 @@ def configuration(spec: HuggingFaceSpec) -> Any:
 
 def _check_names(spec: HuggingFaceSpec, kind: Any) -> None:
     """Refuse an option typed by hand that neither the configuration nor the code of its model ever mentions."""
-    default = kind()
+    default = kind() if spec.typed else None
     for key in (name.partition(".")[0] for name in spec.typed):
         if not hasattr(default, key) and not _mentions(kind, key):
-            public = [name for name in default.to_dict() if not name.startswith("_")]
+            public = [name for name in vars(default) if not name.startswith("_")]
             raise UsageError(f"{spec.model_type} has no option {key!r}.{did_you_mean(key, public)}")
 
 

@@ -14,11 +14,8 @@ from profiles.models.hf_audio import audio_inputs
 from profiles.models.hf_images import image_inputs
 from profiles.models.hf_labels import RULES
 from profiles.models.hf_request import Request
-from profiles.models.hf_tasks import task_kind
+from profiles.models.hf_tasks import T5_FAMILY, T5_TARGET_TOKENS, task_kind
 
-# Targets of pre-training in Raffel et al. 2020, arXiv 1910.10683, section 3.1.4: 512 tokens in, 114 out.
-T5_TARGET_TOKENS = 114
-T5_FAMILY = ("t5", "mt5", "umt5")
 _SEEN = ("pixel_values", "pixel_values_videos", "flattened_patches", "grid_thw", "visual_feats", "visual_embeds")
 _HEARD = ("input_features", "input_values", "input_audio")
 # Counts the features of an image ("image") or a sound ("audio") that enter the text, over the whole batch.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+# Targets of pre-training in Raffel et al. 2020, arXiv 1910.10683, section 3.1.4: 512 tokens in, 114 out.
+T5_TARGET_TOKENS = 114
+T5_FAMILY = ("t5", "mt5", "umt5")
 Reads = Literal["text", "image", "audio", "text and image", "series"]
 
 
