@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -114,8 +115,9 @@ def running_postgres(folder: Path) -> Iterator[str]:
         _wait_for(port)
         yield f"postgresql://flopcast@127.0.0.1:{port}/postgres"
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait until every client has left.
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
 
 
 def _free_port() -> int:

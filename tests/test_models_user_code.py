@@ -111,7 +111,7 @@ def test_user_modules_do_not_shadow_each_other():
             "with_loss_function, convolution, two_inputs, reads_values, returns_dict, needs_config, fails",
         ),
         ("nothing.py:build", UnknownModel, "There is no file nothing.py. Expected path/to/file.py:function"),
-        ("mine.py", UsageError, "mine.py names a file but no function in it. Expected mine.py:function"),
+        ("mine.py", ModelError, "mine.py names a file but no function in it. Expected mine.py:function"),
         ("no_such_package.net:build", UnknownModel, "There is no module 'no_such_package.net' here. Expected package"),
         ("mine.py:returns_dict", ModelError, "mine.py:returns_dict() returned a dict; expected torch.nn.Module"),
         (

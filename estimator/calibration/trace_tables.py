@@ -35,7 +35,7 @@ def missing_questions(cases: Iterable[Case], folder: Path) -> list[ProfileQuesti
 @click.option("--part", type=(int, int), default=(0, 1), help="Which part of how many; for several processes.")
 def main(cases: Path, folder: Path, part: tuple[int, int]) -> None:
     """Trace every model of CASES that is not in --tables yet."""
-    from estimator.validation.tracing import trace
+    from profiles.case_trace import trace
 
     found = missing_questions(read_cases(cases), folder)[part[0] :: part[1]]
     for at, question in enumerate(found, start=1):

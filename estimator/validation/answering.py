@@ -61,7 +61,7 @@ def _traced_in_parallel(questions: Iterable[ProfileQuestion], base: Path, jobs: 
 
 def answer(question: ProfileQuestion, base: Path) -> tuple[ModelProfile | None, str]:
     """Trace a question and keep its profile; the reason where it cannot be traced."""
-    from estimator.validation.tracing import trace
+    from profiles.case_trace import trace
 
     try:
         profile = trace(question, base)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from typing import Final
 
 from estimator.validation.cases import Case
 from estimator.validation.software import software_of
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
+from profiles.case_trace import ProfileQuestion
 
 OPTIMIZERS: Final = {
     "sgd_momentum": "sgd-momentum",
@@ -26,32 +25,6 @@ LEFT_OUT_OPTIMIZER: Final = "sgd"
 
 TRACED_AS: Final = {"cpu": "cpu", "tpu": "tpu"}
 """Kind of device -> device type whose kernels are traced; all others are traced as CUDA."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileQuestion:
-    """What decides the profile of a case.
-
-    model             in the product's grammar, with `attn_implementation=eager` where Hugging Face takes it
-    optimizer         None in forward mode
-    eager_attention   attention as separate products, also for models that have no option for it
-    device            kind of device whose kernels are traced
-    """
-
-    model: str
-    mode: Literal["train", "forward"]
-    precision: str
-    optimizer: str | None
-    batch_size: int
-    sequence_length: int | None
-    image_size: int | None
-    eager_attention: bool
-    device: str
-
-    @property
-    def text(self) -> str:
-        """Return one text a question, for keys and messages."""
-        return json.dumps(asdict(self), sort_keys=True)
 
 
 def question_of(case: Case, kind: str) -> ProfileQuestion:

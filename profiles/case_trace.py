@@ -1,17 +1,44 @@
-"""From a question to a profile: build the model and trace it. This is the only part of validation that needs torch."""
+"""From a measured case to the profile of the step that was measured: build the model and trace it at that size."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from hardware_db.errors import FlopcastError, ModelError
+from hardware_db.errors import ModelError
 
 if TYPE_CHECKING:
-    from estimator.validation.questions import ProfileQuestion
     from profiles.model_profile import ModelProfile
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileQuestion:
+    """What decides the profile of a case.
+
+    model             in the product's grammar, with `attn_implementation=eager` where Hugging Face takes it
+    optimizer         None in forward mode
+    eager_attention   attention as separate products, also for models that have no option for it
+    device            kind of device whose kernels are traced
+    """
+
+    model: str
+    mode: Literal["train", "forward"]
+    precision: str
+    optimizer: str | None
+    batch_size: int
+    sequence_length: int | None
+    image_size: int | None
+    eager_attention: bool
+    device: str
+
+    @property
+    def text(self) -> str:
+        """Return one text a question, for keys and messages."""
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 def trace(question: ProfileQuestion, base: Path) -> ModelProfile:
@@ -78,6 +105,3 @@ def _attention(eager: bool) -> Iterator[None]:
         return
     with sdpa_kernel(SDPBackend.MATH):
         yield
-
-
-__all__ = ["FlopcastError", "trace"]
