@@ -18,8 +18,8 @@ from hardware_db.errors import FlopcastError
 
 if TYPE_CHECKING:
     from estimator.validation.cases import Case
-    from estimator.validation.questions import ProfileQuestion
     from hardware_db import Database, Device
+    from profiles.case_trace import ProfileQuestion
     from profiles.tables import OperationTable
 
 SHORTEST_S = 1e-5

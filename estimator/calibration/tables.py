@@ -11,7 +11,7 @@ import numpy as np
 from profiles.tables import Labels, OperationTable
 
 if TYPE_CHECKING:
-    from estimator.validation.questions import ProfileQuestion
+    from profiles.case_trace import ProfileQuestion
 
 NUMBERS: Final = ("flops", "executed_flops", "bytes_read", "bytes_written", "count")
 DIMS: Final = ("m", "n", "k", "batch", "kernel", "positions", "products")

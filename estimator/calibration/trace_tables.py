@@ -14,9 +14,9 @@ import click
 from estimator.calibration import tables
 from estimator.calibration.samples import questions
 from estimator.validation.cases import Case, read_cases
-from estimator.validation.questions import ProfileQuestion
 from hardware_db import load
 from hardware_db.errors import FlopcastError
+from profiles.case_trace import ProfileQuestion
 
 SEED = 0
 

@@ -12,7 +12,7 @@ from hardware_db.errors import FlopcastError
 from profiles.library import Question, find, keep
 
 if TYPE_CHECKING:
-    from estimator.validation.questions import ProfileQuestion
+    from profiles.case_trace import ProfileQuestion
     from profiles.model_profile import ModelProfile
 
 Answer = tuple["ProfileQuestion", "ModelProfile | None", str]

@@ -9,10 +9,11 @@ from pathlib import Path
 from estimator.validation.answering import answers
 from estimator.validation.cases import Case, read_cases
 from estimator.validation.prediction import Prediction, predict_case
-from estimator.validation.questions import ProfileQuestion, question_of
+from estimator.validation.questions import question_of
 from estimator.validation.report import Report, Row, report_of, row_of
 from hardware_db import Database, Device, load
 from hardware_db.errors import FlopcastError
+from profiles.case_trace import ProfileQuestion
 from profiles.model_profile import ModelProfile
 
 Progress = Callable[[int, int], None]
