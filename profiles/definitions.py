@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
-from profiles.depth import NotPeriodic
 from profiles.model_profile import ModelProfile
 from profiles.models import ModelDefinition, Sizes
 from profiles.profiling import profile_of
@@ -67,5 +66,5 @@ def _raw(tracer: Tracer, first: Climb, sizes: Sizes) -> RawTrace:
     """Trace another size on the rung of the first."""
     try:
         return tracer.trace(sizes, first.rung).raw(sizes.batch_size, sizes.sequence_length)
-    except (StepFailed, NotPeriodic) as failure:
+    except StepFailed as failure:
         raise SizeDependent(f"the model cannot be traced at {sizes}: {failure}") from failure

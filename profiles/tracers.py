@@ -17,10 +17,11 @@ from profiles.trace.twin import Twins
 
 @dataclass(frozen=True, slots=True)
 class Tracer:
-    """Traces a definition; where `growth` is set, that of a shorter model, whose traces it extends to all layers."""
+    """Traces a definition; where `short` is set, a model of fewer layers, whose traces it extends to all of them."""
 
     definition: ModelDefinition
     settings: StepSettings
+    short: ModelDefinition | None = None
     growth: Growth | None = None
 
     def climb(self, sizes: Sizes) -> Climb:
@@ -30,17 +31,20 @@ class Tracer:
         return climb(lambda ground: self._step(ground, sizes), self.settings, weight)
 
     def trace(self, sizes: Sizes, rung: RungName = "meta") -> StepTrace:
-        """Trace one size on a rung.
+        """Trace one size on a rung; all layers are traced where they are not equal at this size.
 
         Raises
         ------
         StepFailed
             If the model cannot be run there.
-        NotPeriodic
-            If its layers are not equal at this size.
         """
-        trace = trace_on(rung, lambda ground: self._step(ground, sizes), self.settings)
-        return trace if self.growth is None else extend(trace, self.growth, self.growth.layers.copies)
+        if self.short is not None and self.growth is not None:
+            few = Tracer(self.short, self.settings)
+            try:
+                return extend(few.trace(sizes, rung), self.growth, self.growth.layers.copies)
+            except NotPeriodic:
+                pass
+        return trace_on(rung, lambda ground: self._step(ground, sizes), self.settings)
 
     def _step(self, ground: Ground, sizes: Sizes) -> Step:
         definition, weights = self.definition, self.settings.arithmetic.weights
@@ -77,7 +81,7 @@ def _start_short(
     if seen.guesses:
         raise NotPeriodic("values decide what is computed")
     growth = learn(seen, longer.trace(sizes), layers)
-    return Tracer(short.definition, settings, growth), Climb(extend(seen, growth, layers.copies), "meta")
+    return Tracer(definition, settings, short.definition, growth), Climb(extend(seen, growth, layers.copies), "meta")
 
 
 def _layers(definition: ModelDefinition) -> Layers | None:
