@@ -77,12 +77,22 @@ def estimates_text(estimates: Estimates, page: Page | None = None, limit: int = 
 
 
 def _shown(estimates: Estimates, limit: int) -> Sequence[Estimate]:
-    """Return the rows to print; where there are too many, only a few of those without an answer."""
+    """Return the rows to print; of too many the first, the best of every other kind, a few without an answer."""
     if not limit or len(estimates) <= limit:
         return estimates.rows
     answered = estimates.answered.rows[:limit]
     few = WITHOUT_ANSWER if answered else limit
-    return (*answered, *estimates.unanswered.rows[: min(few, limit - len(answered))])
+    unanswered = estimates.unanswered.rows[: min(few, limit - len(answered))]
+    return (*answered, *_best_of_other_kinds(estimates.answered, limit), *unanswered)
+
+
+def _best_of_other_kinds(answered: Estimates, limit: int) -> Iterator[Estimate]:
+    """Yield the best CPU, GPU or TPU that comes after the limit, so that every kind can be compared at a glance."""
+    seen = {row.device.kind for row in answered.rows[:limit]}
+    for row in answered.rows[limit:]:
+        if row.device.kind not in seen:
+            seen.add(row.device.kind)
+            yield row
 
 
 def _columns(estimates: Estimates) -> Sequence[Column]:
