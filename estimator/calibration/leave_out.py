@@ -70,4 +70,3 @@ def model_family(model: str) -> str:
     name = re.split(r"[,#/]", _PREFIXES.sub("", name.removeprefix("configs/neusight_")))[0]
     letters = re.match(r"[a-zA-Z]+", name)
     return letters[0].lower() if letters else name
-
