@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEEPEST: Final = 3
 """How many indices of a path may name a block: "layers.1.blocks.3" has two."""
 
+_CAST: Final = "aten._to_copy"
 _BYTES: Final = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "complex64": 8, "int64": 8, "int32": 4}
 
 
@@ -45,6 +46,8 @@ class Blocks:
         those that multiply no matrices
     inputs
         row of the sizes, and bytes of an element, of what goes into each block first
+    copied
+        whether that is cast at once, so that the block itself does not keep it
     members
         (blocks, operations) share of the calls of each operation that falls to the block, forward pass only
     """
@@ -55,6 +58,7 @@ class Blocks:
     keeping: NDArray[np.float64]
     cheap: NDArray[np.float64]
     inputs: NDArray[np.intp]
+    copied: NDArray[np.bool_]
     members: NDArray[np.float64]
 
 
@@ -99,7 +103,8 @@ def blocks_at(recording: Recording, depth: int) -> Blocks:
         np.array([spans[name][1] for name in names], dtype=np.intp),
         keeping,
         cheap,
-        np.array([entries[name] for name in names], dtype=np.intp).reshape(-1, 2),
+        np.array([entries[name][:2] for name in names], dtype=np.intp).reshape(-1, 2),
+        np.array([entries[name][2] for name in names], dtype=np.bool_),
         _shares(forward, names, depth),
     )
 
@@ -139,15 +144,15 @@ def _spans(recording: Recording, depth: int) -> dict[str, tuple[int, int]]:
     return {name: (done[name], back[name]) for name in done if name in back and done[name] < back[name]}
 
 
-def _entries(recording: Recording, depth: int) -> dict[str, tuple[int, int]]:
-    """Return for each block the row of the size of its input, and the bytes of an element of it."""
-    found: dict[str, tuple[int, int]] = {}
+def _entries(recording: Recording, depth: int) -> dict[str, tuple[int, int, bool]]:
+    """Return for each block the row of the size of its input, the bytes of an element of it, and whether it is cast."""
+    found: dict[str, tuple[int, int, bool]] = {}
     for operation, slots in zip(recording.operations, recording.slots, strict=True):
         if operation.phase != "forward":
             continue
         missing = [name for name in block_names(operation.module, depth) if name not in found]
         if missing and (entry := _first_activation(operation, slots, recording.sizes)) is not None:
-            found.update(dict.fromkeys(missing, entry))
+            found.update(dict.fromkeys(missing, (*entry, operation.operator == _CAST)))
     return found
 
 

@@ -79,7 +79,17 @@ def _freed(profile: ModelProfile, blocks: Blocks, settings: MemorySettings, mome
         again = np.zeros_like(again)
     elif selective:
         again = again * ~profile.table().engine.mask("matrix")
-    return Freed(_alive_between(blocks, saved * chosen, moments), again, tuple(np.array(blocks.names)[chosen].tolist()))
+    freed = _alive_between(blocks, saved * chosen, moments)
+    if settings.checkpointing != "none":
+        freed -= _while_again(blocks, each.inputs * (chosen & blocks.copied), moments)
+    return Freed(freed, again, tuple(np.array(blocks.names)[chosen].tolist()))
+
+
+def _while_again(blocks: Blocks, inputs: Floats, moments: int) -> Floats:
+    """Bytes of inputs that no block keeps by itself, and of the result as large, while a block is computed again."""
+    found = np.zeros(moments)
+    np.maximum.at(found, blocks.back, 2 * inputs)
+    return found
 
 
 def _alive_between(blocks: Blocks, saved: Floats, moments: int) -> Floats:

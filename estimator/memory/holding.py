@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from estimator.memory.blocks import block_names
 from estimator.memory.checkpointing import freed_by
+from estimator.memory.loss import freed_by_chunks
 from estimator.memory.moments import (
     ACTIVATION,
     BUFFER,
@@ -160,6 +161,8 @@ def _activations(
         temporaries = found[stepping] - between if own else np.full(stepping.sum(), float(state.temporaries))
         kept = 0.0 if _on_host(state, settings) or settings.optimizer_in_backward else 1 / settings.shards
         found[stepping] = between + temporaries * kept
+    if settings.chunked_loss:
+        found = found - freed_by_chunks(profile, moments.outline, found)
     if settings.checkpointing == "none" and "activations" not in settings.offloaded:
         return found
     freed: Floats = found - freed_by(profile, settings, found + gradients).activations

@@ -36,6 +36,8 @@ class MemorySettings:
         al., 2020, arXiv:1910.02054; FSDP's FULL_SHARD is 3, its SHARD_GRAD_OP 2)
     offloaded
         what lies in host memory: "optimizer" states, "activations" kept for the backward pass
+    chunked_loss
+        the loss and its gradient are computed for a part of the tokens at a time (`estimator.memory.loss.CHUNKS` parts)
     optimizer_in_backward
         each gradient is used and freed as soon as it is there (not with accumulation)
     lora_rank
@@ -51,6 +53,7 @@ class MemorySettings:
     replicas: int = 1
     zero_stage: int = 0
     offloaded: tuple[Offloaded, ...] = ()
+    chunked_loss: bool = False
     optimizer_in_backward: bool = False
     lora_rank: int | None = None
     weight_bits: float | None = None
