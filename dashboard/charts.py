@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -16,6 +17,8 @@ from hardware_db.units import format_duration, format_usd
 
 SECONDS_PER_HOUR: Final = 3600.0
 FADED: Final = 0.3
+LABEL_WIDTH, LABEL_HEIGHT = 0.6, 0.12
+"""Room that a label takes on the logarithmic axes, in decades."""
 Limits = tuple[float | None, float | None]
 """Budget in USD and deadline in seconds; None where there is none."""
 _HOVER: Final = "<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]}<extra></extra>"
@@ -41,6 +44,9 @@ def cost_time_scatter(rows: pd.DataFrame, frontier: pd.DataFrame, limits: Limits
     figure.add_trace(_frontier_line(frontier))
     figure.add_trace(_frontier_labels(frontier))
     _log_axes(figure)
+    if not rows.empty:
+        hours = np.log10(rows["run_time_s"] / SECONDS_PER_HOUR)
+        figure.update_xaxes(range=[hours.min() - LABEL_WIDTH, hours.max() + 0.2])
     for line in _limit_lines(rows, limits):
         figure.add_trace(line)
     return figure
@@ -98,18 +104,32 @@ def _frontier_line(frontier: pd.DataFrame) -> go.Scatter:
 
 
 def _frontier_labels(frontier: pd.DataFrame) -> go.Scatter:
-    ordered = frontier.sort_values("run_time_s")
-    places = ("top center", "bottom center")
+    """Name the frontier's points to their lower left, where no other point can be."""
+    named = _apart(frontier.sort_values("run_time_s"))
     return go.Scatter(
-        x=ordered["run_time_s"] / SECONDS_PER_HOUR,
-        y=ordered["cost_usd"],
+        x=named["run_time_s"] / SECONDS_PER_HOUR,
+        y=named["cost_usd"],
         mode="text",
-        text=[f"{row.count_}× {row.device}" for row in ordered.rename(columns={"count": "count_"}).itertuples()],
-        textposition=[places[i % 2] for i in range(len(ordered))],
+        text=[f"{count}× {device} " for count, device in zip(named["count"], named["device"], strict=True)],
+        textposition="bottom left",
         textfont={"color": GREY, "size": 12},
         showlegend=False,
         hoverinfo="skip",
     )
+
+
+def _apart(ordered: pd.DataFrame) -> pd.DataFrame:
+    """Keep the points whose labels do not run into the one before; the cheapest, the last, always stays."""
+    kept: list[int] = []
+    places = list(zip(np.log10(ordered["run_time_s"]), np.log10(ordered["cost_usd"]), strict=True))
+    for index in reversed(range(len(places))):
+        if all(_clear(places[index], places[other]) for other in kept):
+            kept.append(index)
+    return ordered.iloc[sorted(kept)]
+
+
+def _clear(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return abs(one[0] - other[0]) > LABEL_WIDTH or abs(one[1] - other[1]) > LABEL_HEIGHT
 
 
 def _log_axes(figure: go.Figure) -> None:
