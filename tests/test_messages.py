@@ -117,7 +117,6 @@ def test_debug_shows_the_traceback_of_the_users_file(folder):
 
 
 # 5 the forward fails on a shape
-@pytest.mark.xfail(reason="the tracer does not say yet in which module the forward failed")
 def test_shape_mismatch_names_the_module_and_both_shapes(folder):
     message = error_of("profile", "train.py:Mismatch", "--input", "8x512")
     assert "512" in message and "768" in message

@@ -73,5 +73,6 @@ def _direction(problem: Problem, expected: Expected, unknowns: Floats) -> Floats
     precision = np.diag(expected.spread**-2)
     normal = jacobian.T @ (jacobian * weights[:, None]) + precision
     gradient = jacobian.T @ (weights * residuals) + precision @ (unknowns - expected.mean)
-    direction: Floats = np.asarray(-np.linalg.solve(normal, gradient), dtype=np.float64)
-    return direction * min(1.0, LONGEST_STEP / np.abs(direction).max())
+    direction = -np.linalg.solve(normal, gradient)
+    longest = float(np.abs(direction).max())
+    return np.asarray(direction * min(1.0, LONGEST_STEP / longest), dtype=np.float64)

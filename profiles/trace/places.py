@@ -45,6 +45,11 @@ class Places:
         self._stack = [""]
         self._numbers = [0]
         self._modules = [""]
+        self._failure: tuple[str, BaseException] | None = None
+
+    def failed_in(self, error: BaseException) -> str:
+        """Path of the innermost module that raised this error; "" where it was raised outside of modules."""
+        return self._failure[0] if self._failure is not None and self._failure[1] is error else ""
 
     @contextmanager
     def follow(self) -> Iterator[None]:
@@ -82,7 +87,10 @@ class Places:
             self._mark(name)
 
     def _leave(self, module: torch.nn.Module, args: Any, output: Any) -> None:
-        if id(module) in self._names:
+        if (name := self._names.get(id(module))) is not None:
+            error = sys.exc_info()[1]
+            if error is not None and not self.failed_in(error):
+                self._failure = (name, error)
             self._stack.pop()
             self._mark(self._stack[-1])
 

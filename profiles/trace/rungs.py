@@ -70,7 +70,7 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
     try:
         best = Climb(trace_on("meta", make_step, settings), "meta")
     except StepFailed as failure:  # whatever a model raises is a reason to try the next rung
-        return _descend(make_step, settings, parameter_bytes, failure.error)
+        return _descend(make_step, settings, parameter_bytes, failure)
     if not best.trace.guesses:
         return best
     return _for_real(make_step, settings, best, parameter_bytes)
@@ -100,7 +100,8 @@ def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, param
         )
 
 
-def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, first: Exception) -> Climb:
+def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, failed: StepFailed) -> Climb:
+    first = failed.error
     if isinstance(first, FlopcastError):
         raise first
     reason = _first_line(first)
@@ -112,7 +113,8 @@ def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, 
             return Climb(trace_on(rung, make_step, settings, strict), rung, reason)
         except StepFailed as failure:  # the first reason is the one that is reported
             first.add_note(f"{rung}: {_first_line(failure.error)}")
-    raise ModelError(f"The model cannot be run: {reason}") from first
+    place = f"The model failed in '{failed.module}'" if failed.module else "The model cannot be run"
+    raise ModelError(f"{place}: {reason}") from first
 
 
 def _first_line(error: BaseException) -> str:

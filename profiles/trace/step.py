@@ -161,7 +161,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
         try:
             run.run()
         except Exception as error:
-            raise StepFailed(error) from error
+            raise StepFailed(error, run.places.failed_in(error)) from error
     return run.trace()
 
 
@@ -173,11 +173,12 @@ def _warm_up() -> None:
 
 
 class StepFailed(Exception):
-    """The model, its loss or its optimizer raised; `error` is what."""
+    """The model, its loss or its optimizer raised; `error` is what, `module` where ("" outside of modules)."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, module: str = "") -> None:
         super().__init__(str(error))
         self.error = error
+        self.module = module
 
 
 class _Run:
