@@ -21,7 +21,7 @@ from estimator.timing.parameters import Parameter, parameter_table
 from estimator.validation.cases import read_cases
 from hardware_db import Database, load
 
-STEPS = 20
+STEPS = 14
 
 
 @dataclass(frozen=True, eq=False)

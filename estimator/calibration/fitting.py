@@ -21,7 +21,7 @@ NOISE: Final = 0.08
 FIXED_SPREAD: Final = 0.05
 """Parameters whose expectation is narrower than this are not fitted."""
 
-MOST_PER_GROUP: Final = 80
+MOST_PER_GROUP: Final = 50
 
 OPERATOR_WEIGHT: Final = 0.15
 """Weight of a single operator beside a whole step."""
@@ -117,15 +117,11 @@ def _problem(design: Design, layout: Layout, observations: Sequence[Observation]
 
 
 def weights(observations: Sequence[Observation]) -> Floats:
-    """Weigh n cases of a group like sqrt(n), and the G groups of a source like sqrt(G): no table decides by its length.
-
-    Cases of one group share their mistakes (host, library versions), groups of one source some of them.
-    """
+    """Weigh a group of n cases like sqrt(n) cases, and their mean like 1: no table decides by its length."""
     sizes = Counter(each.group for each in observations)
-    groups = Counter(source for source, _ in {(each.source, each.group) for each in observations})
-    shares = np.array([(sizes[each.group] * groups[each.source]) ** -0.5 for each in observations])
+    each_weight = np.array([sizes[each.group] ** -0.5 for each in observations])
     single = np.array([OPERATOR_WEIGHT if each.operator else 1.0 for each in observations])
-    scaled: Floats = shares / shares.mean() * single
+    scaled: Floats = each_weight / each_weight.mean() * single
     return scaled
 
 

@@ -12,9 +12,8 @@ from estimator.timing.settings import Floats
 from estimator.timing.traffic_classes import TRAFFIC_CLASSES
 from estimator.timing.work import Work
 
-ROW_WISE: Final = ("layer_norm", "batch_norm_training", "softmax", "reduction")
-FUSIBLE: Final = ("elementwise", "copy", "batch_norm", "pooling", *ROW_WISE)
-LAYOUT_SENSITIVE: Final = "batch_norm_training"
+ROW_WISE: Final = ("layer_norm", "batch_norm", "softmax", "reduction")
+FUSIBLE: Final = ("elementwise", "copy", "pooling", *ROW_WISE)
 
 
 def traffic_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
@@ -25,10 +24,7 @@ def traffic_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
     share = np.array([p[f"{name}_bandwidth"] for name in TRAFFIC_CLASSES])[work.traffic_class]
     left = np.where(on.inductor, *(_left(work, p, style) for style in ("inductor", "eager")))
     left = np.where(on.graph, _left(work, p, "graph"), left)
-    sensitive = work.traffic_class == TRAFFIC_CLASSES.index(LAYOUT_SENSITIVE)
-    layout = np.where(sensitive & on.channels_last, p["batch_norm_channels_last"], 1.0)
-    half = np.where(work.traffic_half, p["half_traffic"], 1.0)
-    seconds: Floats = work.traffic_bytes * left / (on.bandwidth * share * layout * half)
+    seconds: Floats = work.traffic_bytes * left / (on.bandwidth * share)
     return seconds
 
 

@@ -91,7 +91,7 @@ class Work:
     products, kernels
         what multiplies
     traffic
-        rows that only move data, their class (index into `TRAFFIC_CLASSES`), bytes, and whether elements are 16 bits
+        rows that only move data, their class (index into `TRAFFIC_CLASSES`) and bytes
     calls
         how often each row runs
     backward, optimizer
@@ -108,7 +108,6 @@ class Work:
     traffic_row: Rows
     traffic_class: NDArray[np.intp]
     traffic_bytes: Floats
-    traffic_half: Mask
     calls: Floats
     backward: Mask
     optimizer: Mask
@@ -131,7 +130,6 @@ def work_of(table: OperationTable) -> Work:
         traffic_row=traffic,
         traffic_class=_classes(table)[traffic],
         traffic_bytes=(moved * _passes(table))[traffic],
-        traffic_half=table.precision.mask("float16", "bfloat16")[traffic],
         calls=_floats(table.count),
         backward=table.phase.mask("backward"),
         optimizer=table.phase.mask("optimizer"),
@@ -158,8 +156,7 @@ def _classes(table: OperationTable) -> NDArray[np.intp]:
     pairs = table.operator.codes * len(table.family.names) + table.family.codes
     unique, back = np.unique(pairs, return_inverse=True)
     places = [divmod(int(pair), len(table.family.names)) for pair in unique]
-    training = bool(table.phase.mask("backward").any())
-    names = [traffic_class(table.operator.names[op], table.family.names[family], training) for op, family in places]
+    names = [traffic_class(table.operator.names[op], table.family.names[family]) for op, family in places]
     return np.array([TRAFFIC_CLASSES.index(name) for name in names], dtype=np.intp)[back]
 
 
