@@ -1,0 +1,1 @@
+"""Timing the machine at hand. Importing this needs no torch; measuring does."""

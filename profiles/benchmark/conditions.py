@@ -1,0 +1,65 @@
+"""What disturbed a measurement, in sentences with the remedy: other load, falling clocks, unsteady figures."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from profiles.benchmark.sampling import SLOW_START, Sample
+from profiles.machine_profile import Timing
+
+TAKEN = 0.1
+"""Share of the wall clock that other programs may take before it is said."""
+
+DRIFT = 0.05
+UNSTEADY = 0.05
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The same product at the beginning and at the end of a run [s]."""
+
+    first_s: float
+    last_s: float
+
+    def remarks(self) -> list[str]:
+        """Say that the device became slower."""
+        slower = self.last_s / self.first_s - 1
+        if slower <= DRIFT:
+            return []
+        return [
+            f"the same product took {slower:.0%} longer at the end than at the beginning (heat, or a shared host): "
+            "let the machine cool, or measure again later"
+        ]
+
+
+def load_remarks(samples: Sequence[Sample]) -> list[str]:
+    """Say how much of the time other programs took, by processor time against the wall clock."""
+    own = sum(sum(each.seconds) for each in samples)
+    wall = sum(sum(each.wall_seconds) for each in samples)
+    taken = 1 - own / wall if wall else 0.0
+    if taken <= TAKEN:
+        return []
+    return [
+        f"other programs took {taken:.0%} of the time; it is left out of the figures, but they share caches and "
+        "memory: stop them and measure again"
+    ]
+
+
+def steadiness_remarks(timings: Sequence[Timing]) -> list[str]:
+    """Name the timings that did not settle."""
+    loose = [each.name for each in timings if not each.stable and each.spread > UNSTEADY]
+    if not loose:
+        return []
+    named = ", ".join(loose[:MOST_NAMED]) + (f" and {len(loose) - MOST_NAMED} more" if len(loose) > MOST_NAMED else "")
+    return [f"{len(loose)} of {len(timings)} figures did not settle within 2 % ({named}): --full repeats more often"]
+
+
+def start_remarks(samples: Sequence[Sample]) -> list[str]:
+    """Say that the device needed a while to clock up."""
+    slow = statistics.median(each.slow_start for each in samples) if samples else 0.0
+    if slow <= SLOW_START:
+        return []
+    return [f"the first runs were {slow:.0%} slower than the rest (clock ramping up); they are left out"]

@@ -1,0 +1,172 @@
+"""One benchmark of one device: all cases within a time, and what disturbed them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from profiles.benchmark.cases import Case
+from profiles.benchmark.catalogue import PRECISIONS, cases
+from profiles.benchmark.conditions import Drift, load_remarks, start_remarks, steadiness_remarks
+from profiles.benchmark.gpu_state import look, remarks
+from profiles.benchmark.precisions import tf32, usable_precisions
+from profiles.benchmark.sampling import Effort, Sample, sample
+from profiles.machine_profile import MachineProfile, Timing
+
+if TYPE_CHECKING:
+    from profiles.benchmark.target import Target
+
+BUDGET_S = {"quick": 45.0, "full": 240.0}
+_SETTLE_BYTES = 31 << 20
+LEAST_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is wanted: how thorough, in which precisions (empty: all that the device has), within how many seconds."""
+
+    mode: Literal["quick", "full"] = "quick"
+    precisions: tuple[str, ...] = ()
+    budget_s: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The time for all cases."""
+        return BUDGET_S[self.mode] if self.budget_s is None else self.budget_s
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a benchmark is: case `done` of `total` is next; `latest` is the last finished timing."""
+
+    done: int
+    total: int
+    name: str
+    seconds_left: float
+    latest: Timing | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass
+class _Journal:
+    timings: list[Timing] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progress: None) -> MachineProfile:
+    """Time a device. Interrupted by Ctrl-C, what is there is returned, and a note says so.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If nothing was measured yet.
+    """
+    journal = _Journal()
+    _settle(target)
+    precisions, left_out = usable_precisions(target, plan.precisions, PRECISIONS[target.lab.kind])
+    journal.notes += left_out
+    chosen = cases(target.lab.kind, plan.mode == "full", precisions)
+    try:
+        _run(target, chosen, plan, journal, on_progress)
+    except KeyboardInterrupt:
+        if not journal.timings:
+            raise
+        journal.notes.append(f"interrupted after {len(journal.timings)} of {len(chosen)} cases")
+    return MachineProfile(
+        machine=target.machine,
+        recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        mode=plan.mode,
+        timings=tuple(journal.timings),
+        notes=(*((target.note,) if target.note else ()), *journal.notes, *_disturbances(journal)),
+    )
+
+
+def _run(target: Target, chosen: Sequence[Case], plan: Plan, journal: _Journal, on_progress: OnProgress) -> None:
+    deadline = time.monotonic() + plan.seconds
+    for place, case in enumerate(chosen):
+        left = deadline - time.monotonic()
+        if left <= 0 and place:
+            journal.notes.append(f"time was up: {len(chosen) - place} of {len(chosen)} cases were left out")
+            break
+        latest = journal.timings[-1] if journal.timings else None
+        on_progress(Progress(place, len(chosen), case.name, max(left, 0.0), latest))
+        effort = _effort(target, max(LEAST_S, left / (len(chosen) - place)), first=place == 0)
+        _record(target, case, effort, journal)
+    else:
+        _look_again(target, chosen[0], journal)
+
+
+def _effort(target: Target, seconds: float, first: bool) -> Effort:
+    if target.lab.kind == "cpu":
+        return Effort(seconds=seconds, warm_up_s=0.1 if first else 0.0)
+    return Effort(seconds=seconds, repeat_s=5e-3, warm_up_s=1.0 if first else 0.02)
+
+
+def _record(target: Target, case: Case, effort: Effort, journal: _Journal) -> None:
+    """Time a case; one that this device cannot do, or has no memory for, is named instead."""
+    try:
+        timing, taken = time_case(target, case, effort)
+    except (RuntimeError, NotImplementedError, MemoryError) as error:  # torch's ways to say no
+        journal.notes.append(f"{case.name} was left out: {str(error).splitlines()[0][:160]}")
+        return
+    journal.timings.append(timing)
+    journal.samples.append(taken)
+
+
+def time_case(target: Target, case: Case, effort: Effort) -> tuple[Timing, Sample]:
+    """Time one case and describe what ran."""
+    from profiles.benchmark.observed import operations_of
+
+    lab = target.lab
+    with tf32(lab.torch, case.precision == "tf32"):
+        calls = [case.make(lab) for _ in range(case.variants(lab))]
+        taken = sample(calls, target.clock(case.timer), effort)
+        operations = operations_of(calls[0], case.precision, optimizing=case.family == "optimizer")
+    inside = case.calls_inside
+    timing = Timing(
+        name=case.name,
+        family=case.family,
+        precision=case.precision,
+        seconds=tuple(each / inside for each in taken.seconds),
+        wall_seconds=tuple(each / inside for each in taken.wall_seconds),
+        flops=case.flops or sum(op.executed_flops * op.count for op in operations) // inside,
+        moved_bytes=case.moved_bytes or sum(op.bytes_moved * op.count for op in operations) // inside,
+        operations=operations,
+        stable=taken.stable,
+    )
+    return (replace(timing, flops=0, moved_bytes=0) if case.family == "launch" else timing), taken
+
+
+def _settle(target: Target) -> None:
+    """Bring the C library's allocator into the state of a program that trains: it keeps blocks up to 32 MiB."""
+    if target.lab.kind == "cpu":
+        block = target.lab.torch.ones(_SETTLE_BYTES // 4)
+        del block
+
+
+def _look_again(target: Target, case: Case, journal: _Journal) -> None:
+    """Time the first case once more, and look at the card while it is warm."""
+    first = next((each for each in journal.timings if each.name == case.name), None)
+    if first is None:
+        return
+    again, _ = time_case(target, case, Effort(0.5))
+    journal.notes += Drift(min(first.seconds), min(again.seconds)).remarks()
+    if target.lab.kind == "gpu":
+        number = int(target.lab.device.partition(":")[2] or 0)
+        journal.notes += remarks(look(number, os.getpid()))
+
+
+def _disturbances(journal: _Journal) -> list[str]:
+    timed = [taken for taken, timing in zip(journal.samples, journal.timings, strict=True) if timing.family != "launch"]
+    products = [
+        taken for taken, timing in zip(journal.samples, journal.timings, strict=True) if timing.family == "matmul"
+    ]
+    return [*load_remarks(timed), *start_remarks(products[:1]), *steadiness_remarks(journal.timings)]
