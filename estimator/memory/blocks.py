@@ -73,7 +73,11 @@ class BlockBytes:
 
 def bytes_of(blocks: Blocks, profile: ModelProfile) -> BlockBytes:
     """Return what each block keeps at the size of a profile."""
-    recording, size = profile.trace.current, (profile.batch_size, profile.sequence_length)
+    return _bytes_at(blocks, profile.trace.current, (profile.batch_size, profile.sequence_length))
+
+
+@lru_cache(maxsize=64)
+def _bytes_at(blocks: Blocks, recording: Recording, size: tuple[int, int | None]) -> BlockBytes:
     keepers = recording.timeline.kept.at(*size).astype(np.float64)
     rows, width = blocks.inputs.T
     inputs = recording.sizes.at(*size)[rows].astype(np.float64) * width
@@ -96,7 +100,7 @@ def blocks_at(recording: Recording, depth: int) -> Blocks:
     matrix = {split_path(op.module)[0] for op in recording.operations if op.engine == "matrix"}
     keeping = _shares([(path, 1) for path in timeline.keepers], names, depth)
     cheap = keeping * np.array([split_path(path)[0] not in matrix for path in timeline.keepers], dtype=np.float64)
-    forward = [(op.module, op.count if op.phase == "forward" else 0) for op in recording.operations]
+    forward = [(op.module, int(op.phase == "forward")) for op in recording.operations]
     return Blocks(
         names,
         np.array([spans[name][0] for name in names], dtype=np.intp),

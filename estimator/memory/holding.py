@@ -110,7 +110,9 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
     own, threads = _work(profile.trace.current)
     return Held(
         parameter_bytes=round(state.parameters / (settings.shards if sharded else 1)),
-        gradient_bytes=round(gradients[peak] + (unit * share if settings.zero_stage >= 2 else 0)),
+        gradient_bytes=round(
+            gradients[peak] + (unit * share if settings.zero_stage >= 2 and settings.shards > 1 else 0)
+        ),
         optimizer_state_bytes=0 if hosted else round(states),
         activation_bytes=round(activations[peak]),
         input_and_buffer_bytes=round(live[peak, INPUT] + live[peak, BUFFER]),

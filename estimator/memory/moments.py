@@ -67,9 +67,14 @@ def moments_of(profile: ModelProfile) -> Moments:
     DataError
         If the profile was made without a timeline of live bytes.
     """
-    recording = profile.trace.current
-    outline = outline_of(recording)
-    if not len(outline.rows):
+    found = _moments_at(profile.trace.current, profile.batch_size, profile.sequence_length)
+    if not len(found.live):
         raise DataError(f"The profile of {profile.model} has no record of memory; profile the model again")
-    sizes = recording.timeline.sizes.at(profile.batch_size, profile.sequence_length)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _moments_at(recording: Recording, batch_size: int, sequence_length: int | None) -> Moments:
+    outline = outline_of(recording)
+    sizes = recording.timeline.sizes.at(batch_size, sequence_length)
     return Moments(outline, sizes[outline.rows])

@@ -145,10 +145,14 @@ def _rows_and_columns(profile: ModelProfile) -> float:
 def large_tensors(profile: ModelProfile, states: float) -> int:
     """Return how many tensors above 1 MiB parameters and states are; a module's weights count as one tensor."""
     each = profile.memory.parameter_bytes / max(profile.parameters, 1)
-    large = sum(
-        layer_count(path) for path, size in profile.module_parameters if size * each > LARGE_BLOCK * layer_count(path)
-    )
-    return round(large * (1 + states))
+    return round(_large(profile.module_parameters, LARGE_BLOCK / each) * (1 + states)) if each else 0
+
+
+@lru_cache(maxsize=64)
+def _large(module_parameters: tuple[tuple[str, int], ...], above: float) -> int:
+    """Return how many modules own more than so many parameters."""
+    counts = ((layer_count(path), size) for path, size in module_parameters)
+    return sum(count for count, size in counts if size > above * count)
 
 
 def _adapted(profile: ModelProfile, settings: MemorySettings, whole: int) -> State:

@@ -1,0 +1,127 @@
+"""How much longer a step takes with changes that save memory, over the step as it is.
+
+recomputation   the forward pass of what is computed again
+optimizer       its time by the bytes it moves: parameters and gradients read, parameters written, states both
+ZeRO 3          half of the traffic of plain data parallelism on top (Rajbhandari et al., 2020, section 7.2)
+host            bytes over the link to the host, and the host's memory for the optimizer's step
+few bits        weights unpacked to 16 bits in every pass, at the rate of the memory
+adapters        of the products of the backward pass those that make gradients of weights fall away: half
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from estimator.communication import LINK_EFFICIENCY
+from estimator.memory.checkpointing import freed_by
+from estimator.memory.moments import moments_of
+from estimator.memory.settings import MemorySettings
+from estimator.memory.states import state_of
+from estimator.ranges import ZERO, Range
+from estimator.timing import TimeBreakdown, TimeSettings, predict, side_by_side
+from estimator.timing.parameters import parameters_of
+
+if TYPE_CHECKING:
+    from hardware_db import Device
+    from profiles.model_profile import ModelProfile
+
+HOST_MEMORY_BYTES_PER_S: Final = Range(50e9, 100e9, 200e9)
+"""What a host's optimizer step reaches: an estimate between two and eight channels of DDR4 or DDR5."""
+
+UNPACKED_BYTES: Final = 2
+"""Bytes of a weight of few bits when it is multiplied (bitsandbytes, bnb_4bit_compute_dtype of 16 bits)."""
+
+WEIGHT_GRADIENTS: Final = 0.5
+"""Of the products of a backward pass, those that make gradients of weights; the others make gradients of inputs."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of a step of one recording on one device; `settings` say how it is run."""
+
+    profile: ModelProfile
+    device: Device
+
+    def seconds(self, settings: MemorySettings) -> Range | None:
+        """Return the time of a step; None where a bandwidth that it needs is not published."""
+        weights = self._weights(settings)
+        order = parameters_of(self.device.kind)["side_by_side_order"]
+        steps = side_by_side(self._each.device_s @ weights, self._each.host_s @ weights, order)
+        busy = Range(*map(float, steps))
+        besides = [self._sharding(settings), self._host(settings), self._unpacking(settings)]
+        if any(each is None for each in besides):
+            return None
+        return sum((each for each in besides if each is not None), busy)
+
+    @cached_property
+    def _each(self) -> TimeBreakdown:
+        """Time of each operation."""
+        return predict(self.profile.table(), self.device, TimeSettings())
+
+    def _weights(self, settings: MemorySettings) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """How often each operation runs, recomputation included; the optimizer's by the bytes it moves."""
+        table = self.profile.table()
+        weights = np.ones(len(table))
+        if settings.checkpointing != "none":
+            live = moments_of(self.profile).live.sum(axis=1).astype(np.float64)
+            weights += freed_by(self.profile, settings, live).again
+        weights[table.phase.mask("optimizer")] = self._optimizer(settings)
+        if settings.lora_rank is not None:
+            weights[table.phase.mask("backward") & table.family.mask("matmul")] *= 1 - WEIGHT_GRADIENTS
+        return weights
+
+    def _optimizer(self, settings: MemorySettings) -> float:
+        """Time of the optimizer's step over that of the recorded one."""
+        if "optimizer" in settings.offloaded:
+            return 0.0
+        moved = [self._moved(each) for each in (settings, MemorySettings())]
+        return moved[0] / moved[1] / settings.shards if moved[1] else 1.0
+
+    def _moved(self, settings: MemorySettings) -> float:
+        state = state_of(self.profile, settings)
+        return 3 * state.gradients + 2 * state.optimizer + 4 * state.temporaries
+
+    def _unpacking(self, settings: MemorySettings) -> Range | None:
+        """Frozen weights of few bits, written and read in 16 bits once for each pass."""
+        if settings.weight_bits is None:
+            return ZERO
+        if self.device.memory_bandwidth_bytes_per_s is None:
+            return None
+        passes = 2 + (settings.checkpointing == "full")
+        moved = passes * 2 * UNPACKED_BYTES * self.profile.parameters
+        return Range.exactly(moved / self.device.memory_bandwidth_bytes_per_s)
+
+    def _sharding(self, settings: MemorySettings) -> Range | None:
+        """Parameters gathered once more than plain data parallelism sends gradients; low: hidden, high: not."""
+        if settings.zero_stage < 3 or settings.replicas == 1:
+            return ZERO
+        if self.device.link_bandwidth_bytes_per_s is None:
+            return None
+        sent = state_of(self.profile, settings).parameters * (settings.replicas - 1) / settings.replicas
+        seconds = sent / self.device.link_bandwidth_bytes_per_s
+        return Range(0.0, seconds / LINK_EFFICIENCY.mid / 2, seconds / LINK_EFFICIENCY.low)
+
+    def _host(self, settings: MemorySettings) -> Range | None:
+        """Bytes over the link to the host; the optimizer's wait for them, activations may overlap."""
+        if not settings.offloaded:
+            return ZERO
+        link = self.device.host_link_bandwidth_bytes_per_s
+        if link is None:
+            return None
+        state, total = state_of(self.profile, settings), ZERO
+        if "optimizer" in settings.offloaded:
+            sent = 2 * state.gradients / link / settings.shards
+            worked = (3 * state.gradients + 2 * state.optimizer) / settings.shards
+            total += Range(
+                sent + worked / HOST_MEMORY_BYTES_PER_S.high,
+                sent + worked / HOST_MEMORY_BYTES_PER_S.mid,
+                sent + worked / HOST_MEMORY_BYTES_PER_S.low,
+            )
+        if "activations" in settings.offloaded:
+            sent = 2 * sum(self.profile.trace.activation_bytes.values()) / link
+            total += Range(0.0, sent / 2, sent)
+        return total

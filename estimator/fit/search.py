@@ -1,0 +1,202 @@
+"""Finds the ways to make a step fit: single changes, and the smallest combinations that fit where none alone does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+import hardware_db
+from estimator.fit.changes import Change, changes_for, combined, go_together
+from estimator.fit.costs import Costs
+from estimator.fit.result import Fit, Way
+from estimator.fit.sizes import Room
+from estimator.memory import MemoryNeed, MemorySettings
+from estimator.ranges import Range
+from estimator.run import batch_multiple
+from hardware_db.errors import UnknownPrecision, UsageError
+
+if TYPE_CHECKING:
+    from hardware_db import Database, Device
+    from profiles.model_profile import ModelProfile
+
+MOST_CHANGES: Final = 4
+MOST_WAYS: Final = 8
+"""Combinations shown; single changes are all shown."""
+
+_LONG: Final = 1e9
+
+
+def fit(
+    profile: ModelProfile | Sequence[ModelProfile],
+    device: Device | str,
+    count: int = 1,
+    *,
+    micro_batch_size: int | None = None,
+    sequence_length: int | None = None,
+    settings: MemorySettings | None = None,
+    database: Database | None = None,
+) -> Fit:
+    """Say whether a step fits a device, how large it can be, and what would make it fit.
+
+    Parameters
+    ----------
+    profile
+        one step of the model; of several recordings the first is how it runs now, the others (another precision,
+        optimizer or attention) are ways to change that
+    device
+        exact id, name or alias of a device in the database, or a device of your own
+    count
+        devices; each runs its own samples
+    micro_batch_size
+        samples of a device at a time; default the smallest that the profile covers
+    sequence_length
+        tokens of a sample; default the profile's
+    settings
+        how the step is run now; default as recorded
+    database
+        the hardware database; default the published one
+
+    Raises
+    ------
+    UnknownDevice
+        no device, or several, have this name
+    UsageError
+        the capacity of the device is unknown, or the profile does not cover the size
+
+    Examples
+    --------
+    >>> found = fit(profile, "l4")
+    >>> found.as_it_is, found.fits, found.ways[0].changes
+    (False, True, ('full checkpointing', '8-bit AdamW'))
+    """
+    if count < 1:
+        raise UsageError(f"count must be 1 or more; given: {count}")
+    room = _room(device, database)
+    profiles = [profile] if not isinstance(profile, Sequence) else list(profile)
+    sized = [_sized(each, micro_batch_size, sequence_length) for each in profiles]
+    replicas = count * (room.device.logical_devices if isinstance(device, str) else 1)
+    now = settings or MemorySettings(replicas=replicas)
+    question = _Question(room, sized, now)
+    return Fit(
+        profile=sized[0],
+        device=room.device,
+        count=count,
+        need=question.now,
+        largest_micro_batch=room.largest_batch(sized[0], now),
+        longest_sequence=room.longest_sequence(sized[0], now),
+        ways=tuple(question.ways()),
+        notes=tuple(_notes(sized[0], room.device)),
+    )
+
+
+def _notes(profile: ModelProfile, device: Device) -> Iterator[str]:
+    if not device.supports(profile.precision):
+        yield f"no {profile.precision} peak of {device.id} is published: memory is counted, time is not known"
+
+
+def _room(device: Device | str, database: Database | None) -> Room:
+    found = (database or hardware_db.load()).device(device) if isinstance(device, str) else device
+    part = found.logical_device()
+    if part.usable_memory_bytes is None:
+        raise UsageError(
+            f"The memory of {found.id} is unknown: whether something fits cannot be told. "
+            "A CPU's comes with its machine; give a device with memory_bytes"
+        )
+    return Room(part, part.usable_memory_bytes)
+
+
+def _sized(profile: ModelProfile, micro_batch_size: int | None, sequence_length: int | None) -> ModelProfile:
+    if micro_batch_size is None:
+        micro_batch_size = 1 if profile.trace.single is not None else batch_multiple(profile)
+    return profile.at(micro_batch_size, sequence_length)
+
+
+@dataclass(frozen=True)
+class _Question:
+    room: Room
+    profiles: Sequence[ModelProfile]
+    settings: MemorySettings
+
+    @cached_property
+    def now(self) -> MemoryNeed:
+        """What a device must hold as it is."""
+        return self.room.need(self.profiles[0], self.settings)
+
+    @cached_property
+    def _costs(self) -> list[Costs]:
+        """Times of the recordings."""
+        return [Costs(profile, self.room.device) for profile in self.profiles]
+
+    def ways(self) -> list[Way]:
+        """Single changes that save, then combinations, the best first."""
+        sizes = {change: self._size((change,)) for change in changes_for(self.profiles, self.settings.replicas)}
+        known = {change: size for change, size in sizes.items() if size is not None}
+        found = [self._way((change,)) for change, size in known.items() if size < self.now.total_bytes]
+        found += [self._way(changes) for changes in list(self._combined(list(known)))[:MOST_WAYS]]
+        return sorted(found, key=lambda way: (not way.fits, way.time.mid if way.time else _LONG, len(way.changes)))
+
+    def _size(self, changes: Sequence[Change]) -> int | None:
+        """Bytes that a device must hold with the changes made; None where the model cannot be run so."""
+        try:
+            return self.room.need(self._profile(changes), combined(changes, self.settings)).total_bytes
+        except UsageError:
+            return None
+
+    def _profile(self, changes: Sequence[Change]) -> ModelProfile:
+        return self.profiles[self._recording(changes)]
+
+    def _recording(self, changes: Sequence[Change]) -> int:
+        return next((change.profile for change in changes if change.profile is not None), 0)
+
+    def _combined(self, changes: Sequence[Change]) -> Iterator[tuple[Change, ...]]:
+        """Yield combinations that fit although no part of them does, fewest changes first, and fastest of as many."""
+        if self._fits(()):
+            return
+        fitting = [frozenset({change.label}) for change in changes if self._fits((change,))]
+        for number in range(2, MOST_CHANGES + 1):
+            level = []
+            for chosen in combinations(changes, number):
+                labels = frozenset(change.label for change in chosen)
+                if not any(part <= labels for part in fitting) and go_together(chosen) and self._fits(chosen):
+                    level.append(chosen)
+            fitting += [frozenset(change.label for change in chosen) for chosen in level]
+            yield from sorted(level, key=self._slowness)
+            if len(fitting) >= MOST_WAYS:
+                return
+
+    def _fits(self, changes: Sequence[Change]) -> bool:
+        size = self._size(changes)
+        return size is not None and size <= self.room.capacity_bytes
+
+    def _slowness(self, changes: Sequence[Change]) -> float:
+        time = self._time(changes)
+        return time.mid if time else _LONG
+
+    def _time(self, changes: Sequence[Change]) -> Range | None:
+        """Time of the step with the changes over that of the step as it is, end by end."""
+        try:
+            before = self._costs[0].seconds(self.settings)
+            after = self._costs[self._recording(changes)].seconds(combined(changes, self.settings))
+        except (UnknownPrecision, UsageError):
+            return None
+        if before is None or after is None:
+            return None
+        low, mid, high = (after.low / before.low, after.mid / before.mid, after.high / before.high)
+        return Range(min(low, mid, high), mid, max(low, mid, high))
+
+    def _way(self, changes: Sequence[Change]) -> Way:
+        profile, settings = self._profile(changes), combined(changes, self.settings)
+        need = self.room.need(profile, settings)
+        return Way(
+            changes=tuple(change.label for change in changes),
+            settings=settings,
+            profile=profile,
+            need=need,
+            saved_bytes=self.now.total_bytes - need.total_bytes,
+            time=self._time(changes),
+            largest_micro_batch=self.room.largest_batch(profile, settings),
+            notes=tuple(change.note for change in changes if change.note),
+        )

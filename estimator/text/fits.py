@@ -1,0 +1,114 @@
+"""Whether a step fits, as text: what is needed and by what, how large it can be, and a table of ways to make it fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from estimator.text.figures import figure
+from estimator.text.notes import flow, notes
+from estimator.text.page import Page
+from estimator.text.table import MISSING, Column, Row, table
+from hardware_db.units import format_bytes
+
+if TYPE_CHECKING:
+    from estimator.fit.result import Fit, Way
+    from estimator.ranges import Range
+
+COLUMNS = (
+    Column("", align="left", gap=1),
+    Column("CHANGE", align="left"),
+    Column("MEMORY", unit="GB"),
+    Column("RANGE", unit="80 %", drop=2),
+    Column("SAVED", unit="GB"),
+    Column("TIME", unit="×"),
+    Column("RANGE", drop=1),
+    Column("MICRO-BATCH", unit="largest"),
+)
+WORDS = {"fits": "fits", "tight": "tight", "out_of_memory": "does not fit"}
+PARTS = 5
+
+
+def fit_text(found: Fit, page: Page | None = None, limit: int = 0) -> str:
+    """Return what is needed and a table of the ways, those that fit first and marked.
+
+    Parameters
+    ----------
+    found
+        the answer
+    page
+        default a plain one of 120 columns
+    limit
+        ways to show, 0 for all
+    """
+    page = page or Page()
+    ways = found.ways[:limit] if limit else found.ways
+    lines = table(COLUMNS, [_now(found), *map(_row, ways)], page.width)
+    return page.render(_head(found, page.width), "", *lines, "", notes(_footer(found, ways)))
+
+
+def _head(found: Fit, width: int) -> str:
+    profile, need = found.profile, found.need
+    sequence = "" if profile.sequence_length is None else f" × {profile.sequence_length:,} tokens"
+    devices = f"{found.count} × {found.device.id}" if found.count > 1 else found.device.id
+    optimizer = [] if profile.optimizer is None else [profile.optimizer]
+    parts = [
+        profile.model,
+        profile.precision,
+        *optimizer,
+        f"micro-batch {profile.batch_size:,}{sequence}",
+        f"{devices} {format_bytes(need.capacity_bytes)}",
+        _verdict(found),
+    ]
+    return flow(parts, width)
+
+
+def _verdict(found: Fit) -> str:
+    word, risk = WORDS[found.need.verdict or "tight"], found.need.probability_out_of_memory
+    return f"{word} ({risk:.0%} out of memory)" if risk is not None and 0.005 < risk < 0.995 else word
+
+
+def _now(found: Fit) -> Row:
+    need = found.need
+    cells = ["✓" if found.as_it_is else "", "as it is", _gb(need.total_bytes), _span(need.total), MISSING, "1", "1-1"]
+    return Row([*cells, _size(found.largest_micro_batch)])
+
+
+def _row(way: Way) -> Row:
+    cells = [
+        "✓" if way.fits else "",
+        " + ".join(way.changes),
+        _gb(way.need.total_bytes),
+        _span(way.need.total),
+        _gb(way.saved_bytes),
+        f"{way.time.mid:.2f}" if way.time else MISSING,
+        f"{way.time.low:.2f}-{way.time.high:.2f}" if way.time else MISSING,
+        _size(way.largest_micro_batch),
+    ]
+    return Row(cells, style="" if way.fits else "dim")
+
+
+def _size(size: int | None) -> str:
+    return MISSING if size is None else f"{size:,}"
+
+
+def _gb(size: float) -> str:
+    return figure(size, 1e9)
+
+
+def _span(total: Range) -> str:
+    return f"{_gb(total.low)}-{_gb(total.high)}"
+
+
+def _footer(found: Fit, ways: Sequence[Way]) -> list[tuple[str, str]]:
+    need = found.need
+    held = [f"{format_bytes(size)} {name}" for name, size in list(need.parts.items())[:PARTS] if size]
+    lines = [("As it is", " · ".join(held)), ("Peak", f"{need.phase} pass, {need.module or 'outside of all modules'}")]
+    if found.longest_sequence is not None:
+        lines.append(("Longest", f"{found.longest_sequence:,} tokens at micro-batch {found.profile.batch_size:,}"))
+    lines.append(("Range", "80 % of cases; tensors are counted, workspaces, allocator and context have ranges"))
+    said = dict.fromkeys(note for way in ways for note in way.notes)
+    lines += [("" if number else "Notes", note) for number, note in enumerate([*found.notes, *said])]
+    if not found.fits:
+        lines.append(("No way", f"nothing listed fits {found.device.id}; a larger device or more devices are needed"))
+    return lines

@@ -1,0 +1,43 @@
+"""The bytes that a profile counts against those of a real training step on this machine, tensor by tensor."""
+
+import pytest
+import torch
+from live_storages import real_peak
+
+from profiles import profile_model
+
+
+def perceptron():
+    layers = [torch.nn.Linear(64, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.GELU()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(256, 10)), (torch.randn(512, 64),)
+
+
+def normalised():
+    block = [torch.nn.Linear(128, 128), torch.nn.LayerNorm(128), torch.nn.SiLU()]
+    return torch.nn.Sequential(*block, *block, torch.nn.Linear(128, 8)), (torch.randn(256, 128),)
+
+
+def embedded():
+    return torch.nn.Sequential(torch.nn.Embedding(1000, 64), torch.nn.Linear(64, 1000)), (
+        torch.randint(0, 1000, (8, 32)),
+    )
+
+
+def frozen():
+    model, inputs = perceptron()
+    for parameter in model[0].parameters():
+        parameter.requires_grad_(False)
+    return model, inputs
+
+
+OPTIMIZERS = {"sgd": {"lr": 0.01}, "adamw": {}}
+CLASSES = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("make", [perceptron, normalised, embedded, frozen])
+def test_the_peak_of_a_real_step_is_met_to_the_byte(make, optimizer):
+    model, inputs = make()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    real = real_peak(model, inputs, CLASSES[optimizer](trained, foreach=False, **OPTIMIZERS[optimizer]))
+    assert profile_model(model, inputs, optimizer=optimizer, device="cpu").peak_memory_bytes == real
