@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
+from profiles.depth import NotPeriodic
 from profiles.model_profile import ModelProfile
 from profiles.models import ModelDefinition, Sizes
 from profiles.profiling import profile_of
@@ -15,7 +16,7 @@ from profiles.trace.rungs import Climb
 from profiles.trace.settings import StepSettings
 from profiles.trace.step import StepFailed
 from profiles.trace_record import OperationTrace, RawTrace, SizeDependent, fit_growth, fold
-from profiles.tracers import Tracer, start
+from profiles.tracers import Tracer, start, start_whole
 
 
 def profile_definition(definition: ModelDefinition, request: ProfileRequest | None = None) -> ModelProfile:
@@ -37,8 +38,7 @@ def profile_definition(definition: ModelDefinition, request: ProfileRequest | No
         raise UsageError(f"{definition.name} is known by its sizes only: there is nothing to trace")
     sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
     settings = StepSettings(request.mode, parse_precision(request.precision), request.optimizer, request.device)
-    tracer, first = start(definition, settings, sizes)
-    trace, note = _grow(tracer, first, sizes, definition.sequence_limit)
+    first, trace, note = _traced(definition, settings, sizes)
     profile = profile_of(definition.name, settings, first, trace)
     return replace(
         profile,
@@ -46,6 +46,16 @@ def profile_definition(definition: ModelDefinition, request: ProfileRequest | No
         sequence_limit=definition.sequence_limit,
         notes=(*definition.notes, *profile.notes, *((note,) if note else ())),
     )
+
+
+def _traced(definition: ModelDefinition, settings: StepSettings, sizes: Sizes) -> tuple[Climb, OperationTrace, str]:
+    """Return the first trace, that for all sizes, and a note on what it does not cover."""
+    tracer, first = start(definition, settings, sizes)
+    try:
+        return first, *_grow(tracer, first, sizes, definition.sequence_limit)
+    except NotPeriodic:  # layers that are equal at the first size are not at another
+        tracer, first = start_whole(definition, settings, sizes)
+        return first, *_grow(tracer, first, sizes, definition.sequence_limit)
 
 
 def _grow(tracer: Tracer, first: Climb, sizes: Sizes, limit: int | None) -> tuple[OperationTrace, str]:
@@ -63,7 +73,7 @@ def _grow(tracer: Tracer, first: Climb, sizes: Sizes, limit: int | None) -> tupl
 
 
 def _raw(tracer: Tracer, first: Climb, sizes: Sizes) -> RawTrace:
-    """Trace another size on the rung of the first."""
+    """Trace another size on the rung of the first; NotPeriodic as in `Tracer.trace`."""
     try:
         return tracer.trace(sizes, first.rung).raw(sizes.batch_size, sizes.sequence_length)
     except StepFailed as failure:

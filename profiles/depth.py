@@ -83,9 +83,12 @@ def _split(path: str, stacks: tuple[str, ...]) -> tuple[str, int, str] | None:
     return None
 
 
-def plan(depth: Depth, stacks: Sequence[str]) -> Layers | None:
-    """Choose how many layers to trace; None where fewer than all would not help."""
-    head = max(depth.fewest - depth.period, 1)
+def plan(depth: Depth, stacks: Sequence[str], more_head: int = 0) -> Layers | None:
+    """Choose how many layers to trace, with `more_head` layers at the start that may differ from the others.
+
+    None where fewer than all layers would not help.
+    """
+    head = max(depth.fewest - depth.period, 1) + more_head
     least = head + 2 * depth.period + 1
     traced = next((count for count in depth.counts() if count >= least), depth.layers)
     if not stacks or traced + depth.period >= depth.layers:

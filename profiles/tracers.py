@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
 from profiles.depth import Layers, NotPeriodic, plan
 from profiles.depth_extension import Growth, extend, learn
-from profiles.models import ModelDefinition, Sizes
+from profiles.models import Depth, ModelDefinition, Sizes
 from profiles.trace.rungs import Climb, Ground, RungName, bytes_of, climb, trace_on
 from profiles.trace.settings import StepSettings
 from profiles.trace.step import Step, StepFailed, StepTrace
@@ -17,11 +18,10 @@ from profiles.trace.twin import Twins
 
 @dataclass(frozen=True, slots=True)
 class Tracer:
-    """Traces a definition; where `short` is set, a model of fewer layers, whose traces it extends to all of them."""
+    """Traces a definition; where `growth` is set, that of a shorter model, whose traces it extends to all layers."""
 
     definition: ModelDefinition
     settings: StepSettings
-    short: ModelDefinition | None = None
     growth: Growth | None = None
 
     def climb(self, sizes: Sizes) -> Climb:
@@ -31,20 +31,17 @@ class Tracer:
         return climb(lambda ground: self._step(ground, sizes), self.settings, weight)
 
     def trace(self, sizes: Sizes, rung: RungName = "meta") -> StepTrace:
-        """Trace one size on a rung; all layers are traced where they are not equal at this size.
+        """Trace one size on a rung.
 
         Raises
         ------
         StepFailed
             If the model cannot be run there.
+        NotPeriodic
+            If its layers are not equal at this size, so that all have to be traced.
         """
-        if self.short is not None and self.growth is not None:
-            few = Tracer(self.short, self.settings)
-            try:
-                return extend(few.trace(sizes, rung), self.growth, self.growth.layers.copies)
-            except NotPeriodic:
-                pass
-        return trace_on(rung, lambda ground: self._step(ground, sizes), self.settings)
+        trace = trace_on(rung, lambda ground: self._step(ground, sizes), self.settings)
+        return trace if self.growth is None else extend(trace, self.growth, self.growth.layers.copies)
 
     def _step(self, ground: Ground, sizes: Sizes) -> Step:
         definition, weights = self.definition, self.settings.arithmetic.weights
@@ -60,13 +57,22 @@ class Tracer:
 
 
 def start(definition: ModelDefinition, settings: StepSettings, sizes: Sizes) -> tuple[Tracer, Climb]:
-    """Choose how to trace a definition, and trace it at its first size."""
-    layers = _layers(definition)
-    if layers is not None:
+    """Choose how to trace a definition, and trace it at its first size.
+
+    With few layers if that can be proven to be enough, else with all: slower, and as exact.
+    """
+    for layers in _plans(definition):
         try:
             return _start_short(definition, settings, sizes, layers)
-        except (NotPeriodic, StepFailed):
-            pass  # all layers are traced then: slower, and as exact
+        except NotPeriodic:
+            continue
+        except StepFailed:
+            break
+    return start_whole(definition, settings, sizes)
+
+
+def start_whole(definition: ModelDefinition, settings: StepSettings, sizes: Sizes) -> tuple[Tracer, Climb]:
+    """Trace a definition with all its layers at its first size."""
     tracer = Tracer(definition, settings)
     return tracer, tracer.climb(sizes)
 
@@ -74,26 +80,34 @@ def start(definition: ModelDefinition, settings: StepSettings, sizes: Sizes) -> 
 def _start_short(
     definition: ModelDefinition, settings: StepSettings, sizes: Sizes, layers: Layers
 ) -> tuple[Tracer, Climb]:
-    assert definition.depth is not None
-    short = Tracer(definition.depth.with_layers(layers.traced), settings)
-    longer = Tracer(definition.depth.with_layers(layers.traced + layers.period), settings)
-    seen = short.trace(sizes)
+    depth = definition.depth
+    if depth is None:
+        raise NotPeriodic("the model has no layers that repeat")
+    short, longer = (depth.with_layers(count) for count in (layers.traced, layers.traced + layers.period))
+    seen = Tracer(short, settings).trace(sizes)
     if seen.guesses:
         raise NotPeriodic("values decide what is computed")
-    growth = learn(seen, longer.trace(sizes), layers)
-    return Tracer(definition, settings, short.definition, growth), Climb(extend(seen, growth, layers.copies), "meta")
+    growth = learn(seen, Tracer(longer, settings).trace(sizes), layers)
+    return Tracer(short, settings, growth), Climb(extend(seen, growth, layers.copies), "meta")
 
 
-def _layers(definition: ModelDefinition) -> Layers | None:
-    """Which layers to trace; None where the model has to be traced whole."""
+def _plans(definition: ModelDefinition) -> Iterator[Layers]:
+    """Which layers to trace, the fewest first. The second layer may differ: the first still holds the embeddings."""
     depth = definition.depth
     if depth is None or plan(depth, ("",)) is None:
-        return None
-    counts = plan(depth, ("",))
-    assert counts is not None
-    fewer, more = (_lengths(depth.with_layers(n)) for n in (counts.traced, counts.traced + counts.period))
-    stacks = [path for path, length in fewer.items() if more.get(path, length) == length + counts.period]
-    return plan(depth, [path for path in stacks if not any(path.startswith(f"{other}.") for other in stacks)])
+        return
+    stacks = _stacks(depth)
+    for more_head in (0, 1):
+        layers = plan(depth, stacks, more_head)
+        if layers is not None:
+            yield layers
+
+
+def _stacks(depth: Depth) -> list[str]:
+    """Paths of the outermost lists of modules that have one module per layer."""
+    fewer, more = (_lengths(depth.with_layers(count)) for count in depth.counts()[:2])
+    lists = [path for path, length in fewer.items() if more.get(path, length) == length + depth.period]
+    return [path for path in lists if not any(path.startswith(f"{other}.") for other in lists)]
 
 
 def _lengths(definition: ModelDefinition) -> dict[str, int]:

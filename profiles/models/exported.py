@@ -11,7 +11,7 @@ from profiles.models.archive_check import check_archive
 from profiles.models.definition import Arguments, ModelDefinition
 from profiles.models.example_inputs import Example, example
 from profiles.models.files import digest
-from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
+from profiles.models.losses import model_loss
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,6 @@ def resolve(text: str, base: Path | None = None) -> ModelDefinition:
         sequence_length=given.sequence_length,
         source=f"torch.export program {path.name}",
         fingerprint=f"export {digest(path)}",
-        notes=(MEAN_LOSS_NOTE,),
     )
 
 

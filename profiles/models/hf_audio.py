@@ -20,13 +20,22 @@ def audio_inputs(request: Request) -> dict[str, Any]:
         return _values(request)
     name = request.main_input if "features" in request.main_input else "input_features"
     features, frames = _features(request)
+    if request.config.model_type in _FUSED:
+        features = features.unsqueeze(1)
     made = {name: features, "input_features_mask": ones(request.batch, frames)}
     made |= {"feature_attention_mask": ones(request.batch, frames)}
     return {key: value for key, value in made.items() if key in request.names}
 
 
+# Model types that take several crops of the spectrogram, here one.
+_FUSED = ("clap", "clap_audio_model")
+
+
 def _mels(request: Request) -> int:
-    names = ("num_mel_bins", "n_mels", "num_mels", "input_feat_per_channel", "feature_size", "input_dim")
+    names = (
+        "feature_projection_input_dim", "num_mel_bins", "n_mels", "num_mels", "input_feat_per_channel", "feature_size",
+        "input_dim",
+    )  # fmt: skip
     for part in (request.audio, request.config):
         for name in names:
             if isinstance(getattr(part, name, None), int):

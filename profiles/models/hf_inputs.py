@@ -34,7 +34,7 @@ def make(request: Request, count: Count) -> dict[str, Any]:
 
     `sequence_length` counts text; the places of an image's or a sound's features come on top.
     """
-    if request.reads == "series":
+    if request.reads == "series" or request.main_input in ("past_values", "states"):
         return hf_series.series_inputs(request)
     fed: dict[str, Any] = {}
     if _sees(request):
@@ -43,6 +43,7 @@ def make(request: Request, count: Count) -> dict[str, Any]:
         fed |= audio_inputs(request)
     if _reads(request):
         fed |= _text(request, fed, count)
+    fed |= hf_text.states(request, fed)
     if "decoder_input_ids" in request.names and getattr(request.config, "is_encoder_decoder", False):
         fed["decoder_input_ids"] = hf_text.decoder_ids(request)
     labels = RULES[task_kind(request.task).labels](request, fed)

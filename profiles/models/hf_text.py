@@ -55,6 +55,15 @@ def beside(request: Request, length: int, features: int) -> dict[str, Any]:
     return {name: value for name, value in made.items() if name in request.names}
 
 
+def states(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """Make the hidden states that a part of a model requires from its owner: [batch, sequence, hidden]."""
+    hidden = int(getattr(request.text, "hidden_size", None) or getattr(request.config, "d_model", 0) or 1)
+    owner = int(getattr(request.config, "encoder_hidden_size", None) or hidden)
+    sizes = {"hidden_states": hidden, "query_embeds": hidden, "inputs_embeds": hidden, "encoder_hidden_states": owner}
+    wanted = [name for name in sizes if name in request.required and name not in fed]
+    return {name: floats(request.batch, request.sequence, sizes[name]) for name in wanted}
+
+
 def _boxes(request: Request, length: int) -> Any:
     """Places of the words on the page, [batch, length, 4] (8 corners for BROS), the same box for all."""
     if request.config.model_type == "bros":

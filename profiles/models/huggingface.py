@@ -14,7 +14,7 @@ from profiles.models.hf_labels import LABEL_NAMES
 from profiles.models.hf_spec import HuggingFaceSpec
 from profiles.models.hf_tables import Head, check_model_type, find_head
 from profiles.models.hf_tasks import T5_FAMILY, T5_TARGET_TOKENS, TaskKind, task_kind
-from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
+from profiles.models.losses import model_loss
 from profiles.models.placement import settle
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def define(spec: HuggingFaceSpec, head: Head, name: str, sequence_length: int | 
         find_depth=lambda: _depth(spec, head, name, sequence_length),
         source=f"transformers, {head.class_name}",
         fingerprint=f"transformers {head.class_name} {spec.text()}",
-        notes=_notes(spec, kind),
+        notes=_notes(spec),
     )
 
 
@@ -89,8 +89,8 @@ def _limit(model_type: str, option: Callable[[str], Any]) -> int | None:
     return None if positions is None else positions - _LEARNED_POSITIONS[model_type]
 
 
-def _notes(spec: HuggingFaceSpec, kind: TaskKind) -> tuple[str, ...]:
-    notes = [] if kind.labels else [MEAN_LOSS_NOTE]
+def _notes(spec: HuggingFaceSpec) -> tuple[str, ...]:
+    notes = []
     if spec.model_type in T5_FAMILY and "decoder_sequence_length" not in spec.run:
         notes.append(
             f"the decoder writes {T5_TARGET_TOKENS} tokens, as in pre-training; decoder_sequence_length=N changes it"

@@ -20,7 +20,7 @@ from profiles.models.definition import ModelDefinition
 from profiles.models.example_inputs import example
 from profiles.models.files import digest, first_line, need
 from profiles.models.input_text import InputSpec, arguments
-from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
+from profiles.models.losses import model_loss
 from profiles.models.placement import settle
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def resolve(text: str, base: Path | None = None) -> ModelDefinition:
         sequence_length=given().sequence_length,
         source=f"Keras model {path.name}",
         fingerprint=fingerprint,
-        notes=(MEAN_LOSS_NOTE,),
     )
 
 

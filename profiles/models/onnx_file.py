@@ -12,7 +12,7 @@ from profiles.models.definition import ModelDefinition
 from profiles.models.example_inputs import example
 from profiles.models.files import digest, first_line, need, unreadable
 from profiles.models.input_text import InputSpec, arguments
-from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
+from profiles.models.losses import model_loss
 from profiles.models.placement import settle
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def resolve(text: str, base: Path | None = None) -> ModelDefinition:
         sequence_length=given.sequence_length,
         source=f"ONNX graph {path.name}",
         fingerprint=fingerprint,
-        notes=(MEAN_LOSS_NOTE,),
     )
 
 

@@ -12,7 +12,7 @@ from profiles.models.definition import Arguments, ModelDefinition
 from profiles.models.example_inputs import Example, example
 from profiles.models.guessed_inputs import guess
 from profiles.models.input_text import InputSpec, arguments
-from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
+from profiles.models.losses import model_loss
 from profiles.models.user_code import UserModel
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def resolve(spec: str, base: Path | None = None, inputs: Sequence[InputSpec] = (
         sequence_length=given.sequence_length,
         step=user.step,
         source=f"{spec}, {type(user.module).__name__}",
-        notes=(*notes, *(() if user.step else (MEAN_LOSS_NOTE,))),
+        notes=notes,
     )
 
 
