@@ -124,10 +124,13 @@ def test_traffic_takes_bytes_over_bandwidth():
 
 
 def test_every_family_has_a_class_of_traffic():
-    assert {traffic_class("aten.anything", family) for family in FAMILIES} <= set(TRAFFIC_CLASSES)
-    assert traffic_class("aten.native_batch_norm", "normalisation") == "batch_norm"
-    assert traffic_class("aten._foreach_add_", "elementwise") == "optimizer"
-    assert traffic_class("aten.index_select", "copy") == "indexing"
+    for training in (False, True):
+        assert {traffic_class("aten.any", family, training) for family in FAMILIES} <= set(TRAFFIC_CLASSES)
+    assert traffic_class("aten.native_batch_norm", "normalisation", False) == "batch_norm"
+    assert traffic_class("aten.native_batch_norm", "normalisation", True) == "batch_norm_training"
+    assert traffic_class("aten.max_pool2d_with_indices_backward", "pooling", True) == "pooling_backward"
+    assert traffic_class("aten._foreach_add_", "elementwise", True) == "optimizer"
+    assert traffic_class("aten.index_select", "copy", False) == "indexing"
 
 
 def test_training_normalises_in_more_passes():

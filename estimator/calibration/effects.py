@@ -28,8 +28,8 @@ SPREAD: Final = {
     ("device", "matrix_rate"): 0.15,
     ("device", "vector_rate"): 0.15,
     ("device", "bandwidth"): 0.10,
-    ("source", "host"): 1.00,
-    ("source", "step"): 0.10,
+    ("source", "host"): 0.50,
+    ("source", "step"): 0.05,
 }
 """Standard deviation of the logarithm of each kind of factor, before anything was measured."""
 

@@ -7,7 +7,7 @@ far predictions were off for devices, sources and families of models that the fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -21,7 +21,7 @@ from estimator.timing.parameters import Parameter, parameter_table
 from estimator.validation.cases import read_cases
 from hardware_db import Database, load
 
-STEPS = 14
+STEPS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +40,17 @@ def observation(each: Labelled) -> Observation:
     return Observation(each.sample, device.id, device.architecture, each.source, each.group)
 
 
+def table_of(kind: str) -> tuple[Parameter, ...]:
+    """Return the parameters of a kind of device; those that it shares with GPUs as they are, not to be fitted."""
+    own = [each for each in parameter_table() if each.kind == kind]
+    names = {each.name for each in own}
+    shared = [replace(each, expected=each.value, spread=0.0) for each in parameter_table() if each.kind == "gpu"]
+    return (*own, *(each for each in shared if each.name not in names))
+
+
 def calibrate(kind: str, labelled: list[Labelled], operators: Sequence[Observation], validated: bool) -> Calibration:
     """Fit one kind of device; `validated` also predicts everything by fits that have not seen it."""
-    table: tuple[Parameter, ...] = tuple(each for each in parameter_table() if each.kind == kind)
+    table = table_of(kind)
     steps = [observation(each) for each in labelled]
     families = {id(step.sample): model_family(each.case.model) for step, each in zip(steps, labelled, strict=True)}
     everything = [*steps, *operators]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ NOISE: Final = 0.08
 FIXED_SPREAD: Final = 0.05
 """Parameters whose expectation is narrower than this are not fitted."""
 
-MOST_PER_GROUP: Final = 50
+MOST_PER_GROUP: Final = 80
 
 OPERATOR_WEIGHT: Final = 0.15
 """Weight of a single operator beside a whole step."""
@@ -63,10 +63,14 @@ class Fit:
 
 
 def fit(
-    observations: Sequence[Observation], table: Sequence[Parameter], steps: int, start: dict[str, float] | None = None
+    observations: Sequence[Observation],
+    table: Sequence[Parameter],
+    steps: int,
+    start: Mapping[str, float] | None = None,
 ) -> Fit:
-    """Fit the parameters of `table` (of one kind of device) in at most `steps` steps, from `start` if given.
+    """Fit the parameters of `table` in at most `steps` steps, from `start` if given.
 
+    `table` has the parameters of one kind of device and, not to be fitted again, those it shares with GPUs.
     Large groups are thinned to `MOST_PER_GROUP` cases: they are weighted down anyway.
     """
     counts = _counts(observations)
@@ -117,11 +121,15 @@ def _problem(design: Design, layout: Layout, observations: Sequence[Observation]
 
 
 def weights(observations: Sequence[Observation]) -> Floats:
-    """Weigh a group of n cases like sqrt(n) cases, and their mean like 1: no table decides by its length."""
+    """Weigh n cases of a group like sqrt(n), and the G groups of a source like sqrt(G): no table decides by its length.
+
+    Cases of one group share their mistakes (host, library versions), groups of one source some of them.
+    """
     sizes = Counter(each.group for each in observations)
-    each_weight = np.array([sizes[each.group] ** -0.5 for each in observations])
+    groups = Counter(source for source, _ in {(each.source, each.group) for each in observations})
+    shares = np.array([(sizes[each.group] * groups[each.source]) ** -0.5 for each in observations])
     single = np.array([OPERATOR_WEIGHT if each.operator else 1.0 for each in observations])
-    scaled: Floats = each_weight / each_weight.mean() * single
+    scaled: Floats = shares / shares.mean() * single
     return scaled
 
 

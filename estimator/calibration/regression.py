@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 HALVINGS: Final = 6
+LONGEST_STEP: Final = 0.3
+"""Largest change of an unknown in one step (a factor of 1.35): the formulas are far from linear beyond that."""
+
 ENOUGH: Final = 1e-4
 
 
@@ -70,5 +73,6 @@ def _direction(problem: Problem, expected: Expected, unknowns: Floats) -> Floats
     precision = np.diag(expected.spread**-2)
     normal = jacobian.T @ (jacobian * weights[:, None]) + precision
     gradient = jacobian.T @ (weights * residuals) + precision @ (unknowns - expected.mean)
-    direction: Floats = np.asarray(-np.linalg.solve(normal, gradient), dtype=np.float64)
-    return direction
+    direction = -np.linalg.solve(normal, gradient)
+    longest = float(np.abs(direction).max())
+    return np.asarray(direction * min(1.0, LONGEST_STEP / longest), dtype=np.float64)

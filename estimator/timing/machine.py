@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.timing.settings import Floats
+from estimator.timing.settings import EXECUTIONS, Execution, Floats, MemoryFormat
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,8 +45,12 @@ class Machine:
         power limit; inf where unknown
     year
         of release, as a decimal number
-    channels_last, inductor, graph
-        how the operation is executed
+    hosted
+        whether a host issues the operations; a CPU is its own
+    channels_last
+        whether images are laid out like that
+    style
+        index into `EXECUTIONS`
     """
 
     peak: Floats
@@ -57,9 +61,9 @@ class Machine:
     units: Floats
     power_w: Floats
     year: Floats
+    hosted: Mask
     channels_last: Mask
-    inductor: Mask
-    graph: Mask
+    style: NDArray[np.intp]
 
     def at(self, rows: NDArray[np.intp]) -> Machine:
         """Return the machine of these operations."""
@@ -67,7 +71,7 @@ class Machine:
         return Machine(**{name: value[rows] if value.ndim else value for name, value in fields.items()})
 
 
-def machine_of(table: OperationTable, device: Device, execution: str, memory_format: str) -> Machine:
+def machine_of(table: OperationTable, device: Device, execution: Execution, memory_format: MemoryFormat) -> Machine:
     """Read a device's figures for the operations of a table.
 
     Raises
@@ -89,9 +93,9 @@ def machine_of(table: OperationTable, device: Device, execution: str, memory_for
         units=np.asarray(float(device.compute_units or 1)),
         power_w=np.asarray(device.tdp_w or np.inf),
         year=np.asarray(release_year(device)),
+        hosted=np.asarray(device.kind != "cpu"),
         channels_last=np.asarray(memory_format == "channels_last"),
-        inductor=np.asarray(execution == "inductor"),
-        graph=np.asarray(execution in ("graph", "megatron")),
+        style=np.asarray(EXECUTIONS.index(execution)),
     )
 
 

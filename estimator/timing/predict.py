@@ -55,10 +55,9 @@ def predict(
     seconds = seconds_of(work, machine, training, parameters_of(device.kind))
     spread = spread_of(device.kind, settings.execution, correction.basis)
     ends = np.array([[spread.low], [1.0], [spread.high]])
-    hosted = 0.0 if device.kind == "cpu" else 1.0
     return TimeBreakdown(
         device_s=ends * seconds.device * work.calls,
-        host_s=ends * seconds.host * work.calls * hosted,
+        host_s=ends * seconds.host * work.calls,
         bound=seconds.parts.argmax(axis=0),
         basis=correction.basis,
         notes=_notes(table, device),

@@ -14,7 +14,7 @@ import numpy as np
 
 from estimator.timing.machine import Machine
 from estimator.timing.rates import Parameters, sustained_rate
-from estimator.timing.settings import Floats
+from estimator.timing.settings import EAGER, Floats
 from estimator.timing.work import DATA, FORWARD, MATMUL, WEIGHT, Kernels, Products
 
 TILES: Final = np.array([(256, 128), (128, 128), (128, 64), (64, 128), (64, 64), (32, 64), (64, 32), (32, 32)], float)
@@ -96,7 +96,7 @@ def _grouped_share(work: Products, on: Machine, p: Parameters) -> Floats:
 def _layout_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
     """Tensor cores take channels last: other layouts are converted on the way in and out (cuDNN's nchwToNhwc)."""
     converted = (work.role != MATMUL) & on.matrix & ~on.channels_last
-    passes = np.where(on.inductor | on.graph, p["compiled_layout_passes"], p["layout_passes"])
+    passes = np.where(on.style == EAGER, p["layout_passes"], p["compiled_layout_passes"])
     return np.where(converted, passes * work.moved / (on.bandwidth * p["copy_bandwidth"]), 0.0)
 
 

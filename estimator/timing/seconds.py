@@ -11,7 +11,7 @@ from estimator.timing.machine import Machine
 from estimator.timing.products import kernel_seconds, product_seconds
 from estimator.timing.rates import Parameters
 from estimator.timing.settings import COMPUTE, LAUNCH, MEMORY, Floats
-from estimator.timing.traffic import traffic_seconds
+from estimator.timing.traffic import fault_seconds, traffic_seconds
 from estimator.timing.work import Mask, Work
 
 
@@ -43,6 +43,7 @@ def seconds_of(work: Work, on: Machine, training: Mask | bool, p: Parameters) ->
         parts[MEMORY] += np.bincount(rows, bounded_by_memory, minlength=work.n)
         parts[COMPUTE] += np.bincount(rows, seconds - bounded_by_memory, minlength=work.n)
     parts[MEMORY, work.traffic_row] = traffic_seconds(work, on.at(work.traffic_row), p)
+    parts[MEMORY] += fault_seconds(work, on, p)
     parts[LAUNCH] = start_seconds(work, on, p)
     return Seconds(parts, host_seconds(work, on, training, p))
 

@@ -18,6 +18,8 @@ Execution = Literal["eager", "inductor", "graph", "megatron"]
 EXECUTIONS: Final[tuple[Execution, ...]] = ("eager", "inductor", "graph", "megatron")
 """Operation by operation; `torch.compile`; a whole-graph compiler (XLA, TensorFlow, MXNet); Megatron's fused layers."""
 
+EAGER: Final = 0
+
 MemoryFormat = Literal["contiguous", "channels_last"]
 
 BOUNDS: Final = ("compute", "memory", "launch")

@@ -8,12 +8,13 @@ import numpy as np
 
 from estimator.timing.machine import Machine
 from estimator.timing.rates import Parameters
-from estimator.timing.settings import Floats
+from estimator.timing.settings import EXECUTIONS, Execution, Floats
 from estimator.timing.traffic_classes import TRAFFIC_CLASSES
 from estimator.timing.work import Work
 
-ROW_WISE: Final = ("layer_norm", "batch_norm", "softmax", "reduction")
-FUSIBLE: Final = ("elementwise", "copy", "pooling", *ROW_WISE)
+ROW_WISE: Final = ("layer_norm", "batch_norm_training", "softmax", "reduction")
+FUSIBLE: Final = ("elementwise", "copy", "batch_norm", "pooling", *ROW_WISE)
+LAYOUT_SENSITIVE: Final = "batch_norm_training"
 
 
 def traffic_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
@@ -22,13 +23,21 @@ def traffic_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
     A compiler fuses chains of element-wise operations, and with them most of the traffic between them.
     """
     share = np.array([p[f"{name}_bandwidth"] for name in TRAFFIC_CLASSES])[work.traffic_class]
-    left = np.where(on.inductor, *(_left(work, p, style) for style in ("inductor", "eager")))
-    left = np.where(on.graph, _left(work, p, "graph"), left)
-    seconds: Floats = work.traffic_bytes * left / (on.bandwidth * share)
+    left = np.choose(on.style, [_left(work, p, style) for style in EXECUTIONS])
+    sensitive = work.traffic_class == TRAFFIC_CLASSES.index(LAYOUT_SENSITIVE)
+    layout = np.where(sensitive & on.channels_last, p["batch_norm_channels_last"], 1.0)
+    half = np.where(work.traffic_half, p["half_traffic"], 1.0)
+    seconds: Floats = work.traffic_bytes * left / (on.bandwidth * share * layout * half)
     return seconds
 
 
-def _left(work: Work, p: Parameters, style: str) -> Floats:
+def fault_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
+    """Return the seconds a CPU spends on page faults of fresh large results; accelerators keep their memory mapped."""
+    seconds: Floats = work.fresh / (on.units * p["fault_bytes_per_s"])
+    return seconds
+
+
+def _left(work: Work, p: Parameters, style: Execution) -> Floats:
     """Share of its traffic that an operation keeps."""
     if style == "eager":
         return np.ones(len(work.traffic_class))

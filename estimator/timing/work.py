@@ -26,6 +26,10 @@ ROLES: Final = ("matmul", "forward", "data", "weight")
 MATMUL, FORWARD, DATA, WEIGHT = range(4)
 """What a product is: a plain one, a convolution, its gradient by the input, its gradient by the weight."""
 
+MAPPED_BYTES: Final = 32 * 2**20
+"""Results from this size on come from the system and go back to it each time: the largest value of glibc's dynamic
+M_MMAP_THRESHOLD on 64 bits (mallopt(3))."""
+
 ELEMENT_BYTES: Final = {"float64": 8, "float32": 4, "tf32": 4, "float16": 2, "bfloat16": 2, "float8": 1, "int8": 1}
 
 
@@ -91,15 +95,15 @@ class Work:
     products, kernels
         what multiplies
     traffic
-        rows that only move data, their class (index into `TRAFFIC_CLASSES`) and bytes
+        rows that only move data, their class (index into `TRAFFIC_CLASSES`), bytes, and whether elements are 16 bits
     calls
         how often each row runs
     backward, optimizer
         rows of those phases
     issued
         rows that a host has to issue (views are free)
-    written
-        bytes that each row writes
+    fresh
+        bytes that each row writes into memory that the allocator of a CPU fetches anew from the system
     """
 
     n: int
@@ -108,11 +112,12 @@ class Work:
     traffic_row: Rows
     traffic_class: NDArray[np.intp]
     traffic_bytes: Floats
+    traffic_half: Mask
     calls: Floats
     backward: Mask
     optimizer: Mask
     issued: Mask
-    written: Floats
+    fresh: Floats
 
 
 @lru_cache(maxsize=4096)
@@ -130,11 +135,12 @@ def work_of(table: OperationTable) -> Work:
         traffic_row=traffic,
         traffic_class=_classes(table)[traffic],
         traffic_bytes=(moved * _passes(table))[traffic],
+        traffic_half=table.precision.mask("float16", "bfloat16")[traffic],
         calls=_floats(table.count),
         backward=table.phase.mask("backward"),
         optimizer=table.phase.mask("optimizer"),
         issued=issued,
-        written=_floats(table.bytes_written),
+        fresh=_fresh(table),
     )
 
 
@@ -156,8 +162,16 @@ def _classes(table: OperationTable) -> NDArray[np.intp]:
     pairs = table.operator.codes * len(table.family.names) + table.family.codes
     unique, back = np.unique(pairs, return_inverse=True)
     places = [divmod(int(pair), len(table.family.names)) for pair in unique]
-    names = [traffic_class(table.operator.names[op], table.family.names[family]) for op, family in places]
+    training = bool(table.phase.mask("backward").any())
+    names = [traffic_class(table.operator.names[op], table.family.names[family], training) for op, family in places]
     return np.array([TRAFFIC_CLASSES.index(name) for name in names], dtype=np.intp)[back]
+
+
+def _fresh(table: OperationTable) -> Floats:
+    """Bytes of results too large to be kept for reuse; operations in place ("aten.add_") have none."""
+    in_place = np.array([name.endswith("_") for name in table.operator.names], dtype=np.bool_)[table.operator.codes]
+    written = _floats(table.bytes_written)
+    return np.where(in_place | (written < MAPPED_BYTES), 0.0, written)
 
 
 def _passes(table: OperationTable) -> Floats:
