@@ -10,7 +10,7 @@ and values pass around a ring while attention computes; what takes longer than t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,10 +18,12 @@ import numpy as np
 from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
 from estimator.parallel.layout import Layout, layout_of
+from estimator.parallel.linears import ROWS
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.roles import Role
 from estimator.parallel.sharding import quadratic, sharded_table
 from estimator.timing import TimeSettings, predict
+from profiles.tables import Labels
 
 if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
     from hardware_db import Device
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
+
+FLOAT8: Final = "float8"
+
+INNER: Final = 2
+"""Place of k among m, n, k: products that sum over rows are gradients of weights."""
 
 ACTIVATION_BYTES: Final = {"float32": 4.0, "tf32": 4.0, "float64": 8.0}
 """Bytes of an activation on the wire; 2 for all other precisions."""
@@ -46,8 +53,10 @@ class PartCosts:
     ----------
     forward, backward
         computing
+    weights
+        the part of `backward` that only the optimizer waits for: gradients of weights
     attention
-        the forward part of it that selective checkpointing computes again
+        the part of `forward` that selective checkpointing computes again
     host_forward, host_backward
         the host's time to issue the operations
     tensor_forward, tensor_backward, expert_forward, expert_backward, context_forward, context_backward
@@ -60,6 +69,7 @@ class PartCosts:
 
     forward: Floats
     backward: Floats
+    weights: Floats
     attention: Floats
     host_forward: Floats
     host_backward: Floats
@@ -107,7 +117,7 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         the device has no peak for a precision of the profile
     """
     layout = layout_of(profile)
-    table = sharded_table(profile, split)
+    table = low_precision(sharded_table(profile, split), layout)
     breakdown = predict(table, setting.device, TimeSettings(setting.stack.execution))
     phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
     blocks = layout.blocks
@@ -122,6 +132,7 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     return PartCosts(
         forward=seconds(breakdown.device_s, phases["forward"]),
         backward=seconds(breakdown.device_s, phases["backward"]),
+        weights=seconds(breakdown.device_s, phases["backward"] & (layout.axes[:, ROWS] == INNER)),
         attention=attention,
         host_forward=seconds(breakdown.host_s, phases["forward"]),
         host_backward=seconds(breakdown.host_s, phases["backward"]),
@@ -136,6 +147,21 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         basis=breakdown.basis,
         notes=breakdown.notes,
     )
+
+
+def low_precision(table: OperationTable, layout: Layout) -> OperationTable:
+    """Run products in float8 as recipes do: those of layers and experts, not those of routers and heads.
+
+    (NVIDIA Transformer Engine, fp8_autocast of the modules of a layer; torchao float8 skips the output layer.)
+    """
+    if FLOAT8 not in table.precision.names:
+        return table
+    product = layout.axes[:, 0] >= 0
+    layers = layout.blocks.shares[1:LAST].any(axis=0)
+    names = table.precision.values.astype("U16")
+    names[product & layers & (layout.role >= Role.COLUMN)] = FLOAT8
+    names[product & ~(layers & (layout.role >= Role.COLUMN)) & (names == FLOAT8)] = "bfloat16"
+    return replace(table, precision=Labels.of(names.tolist()))
 
 
 def _buckets(layout: Layout, table: OperationTable, breakdown: TimeBreakdown) -> Floats:

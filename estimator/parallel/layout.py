@@ -132,14 +132,12 @@ class _Sheet:
     def fill(self) -> None:
         """Fill in layers, then their surroundings; the forward pass first, which tells what the backward pass is."""
         self._name_linears()
-        for part in (*range(1, self.blocks.count + 1), 0, LAST):
-            for row in self.blocks.operations_of(part).tolist():
-                if self.products.operations[row].phase == "forward":
-                    self._forward(row, self.walks.get(part))
-        for part in (*range(1, self.blocks.count + 1), 0, LAST):
-            for row in self.blocks.operations_of(part).tolist():
-                if self.products.operations[row].phase == "backward":
-                    self._backward(row, self.walks.get(part))
+        parts = (*range(1, self.blocks.count + 1), 0, LAST)
+        part_of = {row: part for part in reversed(parts) for row in self.blocks.operations_of(part).tolist()}
+        for phase, fill in (("forward", self._forward), ("backward", self._backward)):
+            for row in sorted(part_of, key=lambda row: (part_of[row] <= 0, row)):
+                if self.products.operations[row].phase == phase:
+                    fill(row, self.walks.get(part_of[row]))
 
     def _name_linears(self) -> None:
         for walk in {id(walk): walk for walk in self.walks.values()}.values():

@@ -24,8 +24,9 @@ FORWARD, BACKWARD, WEIGHTS = range(3)
 Task = tuple[int, int, int]
 """Kind of pass, chunk, micro-batch."""
 
-PERIODS: Final = 6
-"""Rounds of as many micro-batches as stages after which a pipeline repeats itself; longer ones are continued."""
+PERIODS: Final = 4
+"""Rounds of as many micro-batches as stages after which most pipelines repeat themselves; if two rounds take equally
+long they are continued, else more rounds are simulated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +47,14 @@ def pipeline_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Flo
     """Return when each stage has finished its last pass: (stages, ...) seconds after the first began."""
     stages = len(times.forward)
     rounds, rest = divmod(micro_batches, stages)
-    if rounds <= PERIODS:
-        return _finish_s(times, micro_batches, schedule)
-    short = _finish_s(times, PERIODS * stages + rest, schedule)
-    period = short - _finish_s(times, (PERIODS - 1) * stages + rest, schedule)
-    longer: Floats = short + (rounds - PERIODS) * period
-    return longer
+    for simulated in (PERIODS, 4 * PERIODS):
+        if rounds <= simulated:
+            break
+        ends = [_finish_s(times, (simulated - back) * stages + rest, schedule) for back in range(3)]
+        if np.allclose(ends[0] - ends[1], ends[1] - ends[2], rtol=1e-6):
+            continued: Floats = ends[0] + (rounds - simulated) * (ends[0] - ends[1])
+            return continued
+    return _finish_s(times, micro_batches, schedule)
 
 
 def _finish_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Floats:

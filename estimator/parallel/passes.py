@@ -1,0 +1,130 @@
+"""Forward and backward pass of one micro-batch over the parts of a model: computing, host, gathered parameters.
+
+FSDP gathers the parameters of a layer while the layer before computes, and sends its gradients away while the next one
+computes; a layer takes the longer of its computing and of what its neighbours send meanwhile (prefetching one layer:
+docs.pytorch.org/docs/stable/fsdp.html, BACKWARD_PRE and forward prefetch). Full checkpointing runs the forward pass of
+a layer, collectives included, once more before its backward pass (Chen et al., 2016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from estimator.parallel.blocks import FIRST, LAST
+from estimator.parallel.collectives import all_gather
+from estimator.parallel.values import Triple, triple
+from estimator.timing import side_by_side
+
+if TYPE_CHECKING:
+    from estimator.parallel.blocks import Floats
+    from estimator.parallel.costs import PartCosts
+    from estimator.parallel.parallelism import Parallelism
+    from estimator.parallel.ranks import Ranks
+    from estimator.parallel.stages import Owners
+
+SIDE_BY_SIDE_ORDER: Final = 6.0
+"""How well host and device overlap, see `estimator.timing.side_by_side`."""
+
+STOLEN: Final = triple(0.02, 0.08, 0.15)
+"""Share of the computing that a collective running beside it slows down: Calculon's 0.15 on NVLink and 0.02 on
+InfiniBand (Isaev et al., 2023, processor_usage)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """Seconds of one micro-batch, (3, parts): computing with exposed collectives, and the host's.
+
+    `again` is what checkpointing computes again before the backward pass, part of `backward`.
+    """
+
+    forward: Floats
+    backward: Floats
+    again: Floats
+    host_forward: Floats
+    host_backward: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Shards:
+    """Seconds to gather the parameters of each part and to send its gradients away, (3, parts); ZeRO stage 3 only."""
+
+    gather: Floats
+    scatter: Floats
+
+
+def passes_of(costs: PartCosts, split: Parallelism, layers: Floats) -> Passes:
+    """Put computing, exposed collectives and recomputation of each part together; `layers` is 1 for layers."""
+    forward = costs.forward + costs.exposed_forward
+    again = {"none": 0.0 * forward, "selective": costs.attention, "full": forward}[split.activation_checkpointing]
+    again = again * layers
+    host_again = costs.host_forward * layers if split.activation_checkpointing == "full" else 0.0
+    return Passes(
+        forward=forward,
+        backward=costs.backward + costs.exposed_backward + again,
+        again=again,
+        host_forward=costs.host_forward,
+        host_backward=costs.host_backward + host_again,
+    )
+
+
+def shards_of(weights: tuple[Floats, Floats], wire_bytes: tuple[float, float], ranks: Ranks) -> Shards:
+    """Return the seconds of ZeRO's collectives for each part.
+
+    `weights` are the parameters of each part outside of experts and of experts, `wire_bytes` those of one parameter
+    and of one gradient.
+    """
+    dense, experts = weights
+    lines = all_gather(ranks.shards), all_gather(ranks.expert_replicas)
+
+    def seconds(each_bytes: float) -> Floats:
+        found = [
+            np.where(values > 0, line.latency_s[:, None] + line.s_per_byte[:, None] * values * each_bytes, 0.0)
+            for line, values in zip(lines, (dense, experts), strict=True)
+        ]
+        total: Floats = found[0] + found[1]
+        return total
+
+    return Shards(seconds(wire_bytes[0]), seconds(wire_bytes[1]))
+
+
+def chunk_times(passes: Passes, owners: Owners, chunks: int, shards: Shards | None) -> tuple[Floats, Floats]:
+    """Return the seconds of the forward and of the backward pass of each chunk: (chunks, 3) arrays."""
+    both = []
+    for device, host, name in (
+        (passes.forward, passes.host_forward, "forward"),
+        (passes.backward, passes.host_backward, "backward"),
+    ):
+        rows = []
+        for chunk in range(chunks):
+            mine = np.flatnonzero(owners == chunk)
+            shown = device[:, mine].sum(axis=1)
+            if shards is not None:
+                shown = _with_shards(device, shards, mine, name)
+            rows.append(side_by_side(shown, host[:, mine].sum(axis=1), SIDE_BY_SIDE_ORDER))
+        both.append(np.stack(rows))
+    return both[0], both[1]
+
+
+def _with_shards(device: Floats, shards: Shards, mine: Owners, name: str) -> Triple:
+    """Seconds of a pass over some parts with parameters gathered one part ahead.
+
+    What surrounds the layers (embedding, head) is gathered once, before the forward pass, and sent away at the end.
+    """
+    last = device.shape[1] + LAST
+    layers = [int(part) for part in mine if part not in (FIRST, last)]
+    edges = [int(part) for part in mine if part in (FIRST, last)]
+    order = layers if name == "forward" else layers[::-1]
+    gather = [shards.gather[:, part] for part in order]
+    scatter = [shards.scatter[:, part] if name == "backward" else triple(0.0) for part in order]
+    around = shards.gather if name == "forward" else shards.scatter
+    total = device[:, edges].sum(axis=1) + around[:, edges].sum(axis=1)
+    for at, part in enumerate(order):
+        ahead = gather[at + 1] if at + 1 < len(order) else triple(0.0)
+        sent = ahead + (scatter[at - 1] if at else triple(0.0))
+        busy = device[:, part] + STOLEN * np.minimum(sent, device[:, part])
+        total = total + np.maximum(busy, sent)
+    shown = (gather[0] + scatter[-1]) if order else triple(0.0)
+    return np.asarray(total + shown)

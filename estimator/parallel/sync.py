@@ -1,0 +1,103 @@
+"""What follows the backward pass: gradients to the other replicas, the optimizer, parameters back.
+
+DDP sums gradients in buckets while the backward pass runs; the last bucket has nothing left to hide behind (Li et al.,
+2020). ZeRO scatters the sums, updates each shard once, and gathers the new parameters while the next forward pass
+starts (Rajbhandari et al., 2020; Megatron-LM's distributed optimizer).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from estimator.communication import DDP_BUCKET_BYTES
+from estimator.parallel.collectives import all_gather, all_reduce_s
+from estimator.parallel.values import Triple, triple
+from estimator.timing.parameters import parameters_of
+
+if TYPE_CHECKING:
+    from estimator.parallel.costs import PartCosts, Setting
+    from estimator.parallel.memory import BytesPerParameter
+    from estimator.parallel.parallelism import Parallelism
+    from estimator.parallel.ranks import Ranks
+    from hardware_db import Device
+
+HALF: Final = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Sync:
+    """Seconds after the last backward pass of a stage: exposed collectives, the whole of them, and the optimizer."""
+
+    exposed: Triple
+    sent: Triple
+    optimizer: Triple
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Parameters that one device of a stage works on: outside of experts, of experts, and of the whole model."""
+
+    dense: float
+    experts: float
+    model: int
+
+
+def sync_of(
+    load: Load, each: BytesPerParameter, ranks: Ranks, setting: Setting, windows: tuple[Triple, Triple]
+) -> tuple[Triple, Triple]:
+    """Return the seconds of exposed and of all collectives that synchronise replicas after a step.
+
+    `windows` are the seconds of the last backward pass and of the first forward pass, which can hide them.
+    """
+    split, stack = ranks.split, setting.stack
+    wire = stack.wire_gradient_bytes if each.weight == HALF else each.weight
+    if split.zero_stage == 0:
+        reduced = _reduce_s(load, wire, ranks)
+        gathered = triple(0.0)
+    else:
+        reduced = _scatter_s(load, wire, ranks) if split.zero_stage < 3 else triple(0.0)
+        reduced = reduced + all_reduce_s(load.dense * wire / split.shards, ranks.copies)
+        gathered = _scatter_s(load, each.weight, ranks) if split.zero_stage < 3 else triple(0.0)
+    sent = reduced + gathered
+    if split.zero_stage not in stack.overlaps_gradients:
+        return sent, sent
+    bucket = DDP_BUCKET_BYTES / max(1.0, (load.dense + load.experts) * wire)
+    exposed = np.maximum(reduced * min(1.0, bucket), reduced - windows[0]) + np.maximum(
+        gathered * min(1.0, bucket), gathered - windows[1]
+    )
+    return exposed, sent
+
+
+def _reduce_s(load: Load, wire: float, ranks: Ranks) -> Triple:
+    seconds: Triple = all_reduce_s(load.dense * wire, ranks.sharers)
+    return seconds + (all_reduce_s(load.experts * wire, ranks.expert_replicas) if load.experts else 0.0)
+
+
+def _scatter_s(load: Load, wire: float, ranks: Ranks) -> Triple:
+    seconds = all_gather(ranks.shards).at(load.dense * wire)
+    return seconds + (all_gather(ranks.expert_replicas).at(load.experts * wire) if load.experts else 0.0)
+
+
+def optimizer_s(load: Load, each: BytesPerParameter, costs: PartCosts, split: Parallelism, setting: Setting) -> Triple:
+    """Return the seconds of the optimizer step on one device.
+
+    A fused optimizer reads and writes state, weight and gradient once. Others take the profile's own operations for
+    the share of the parameters; float32 states of 16-bit weights are twice the bytes that were recorded.
+    """
+    shards = split.shards if split.zero_stage else 1
+    own = load.dense / shards + load.experts / (min(split.expert_replicas, shards) if split.zero_stage else 1)
+    if setting.stack.fused_optimizer:
+        moved = own * (2 * each.optimizer + each.gradient + each.weight)
+        return triple(*(moved / rate for rate in _rates(setting.device)))
+    wider = 4 / each.weight if each.weight == HALF else 1.0
+    seconds: Triple = costs.optimizer * (own / max(load.model, 1)) * wider
+    return seconds
+
+
+def _rates(device: Device) -> tuple[float, float, float]:
+    share = parameters_of(device.kind)["optimizer_bandwidth"]
+    bandwidth = device.memory_bandwidth_bytes_per_s or float("inf")
+    return bandwidth * min(1.0, share * 1.2), bandwidth * share, bandwidth * share * 0.8
