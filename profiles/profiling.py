@@ -84,6 +84,7 @@ class _Call:
         twins = Twins(ground.device, settings.arithmetic.weights, ground.fake)
         model = twins.model(self.model)
         args, kwargs = twins.copy((self.args, self.kwargs))
+        _initialise(model, args, kwargs)
         if model.training != (settings.mode == "train"):
             model.train(settings.mode == "train")
         return Step(model, args, kwargs, self._loss)
@@ -99,6 +100,13 @@ class _Call:
         """First size of the first tensor that has one."""
         leaves = torch.utils._pytree.tree_leaves((self.args, self.kwargs))
         return next((int(t.shape[0]) for t in leaves if isinstance(t, torch.Tensor) and t.dim()), 1)
+
+
+def _initialise(model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Let lazy modules see their inputs, whose shapes decide those of their parameters."""
+    if any(isinstance(parameter, torch.nn.UninitializedParameter) for parameter in model.parameters()):
+        with torch.no_grad():
+            model(*args, **kwargs)
 
 
 def profile_of(name: str, settings: StepSettings, result: Climb, trace: OperationTrace) -> ModelProfile:

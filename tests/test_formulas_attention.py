@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import pytest
@@ -154,11 +155,13 @@ def test_windows_of_packed_sequences(operator: str, before: tuple[object, ...], 
     assert found.executed_flops == 2 * 2 * 6 * 8 * seen(50, 50, 9, 0, 0) * 64
 
 
-def test_flex_attention() -> None:
-    mask = (128, 128, spec(2, 8, 1, dtype="int32"))
-    assert cost("higher_order.flex_attention", Q, K, K, "score_mod", mask, out=(Q, LSE)).flops == 2 * PRODUCT
-    found = cost("higher_order.flex_attention_backward", Q, K, K, Q, LSE, Q, LSE, "graph", out=(Q, K, K))
-    assert found.flops == 5 * PRODUCT
+def test_flex_attention_executes_what_its_block_mask_leaves() -> None:
+    pairs = 2 * 8 * 3 * 128 * 128
+    found = cost("flopcast.flex_attention", Q, K, K, pairs, out=(Q, LSE))
+    assert found.flops == found.model_flops == 2 * PRODUCT
+    assert found.executed_flops == found.flops * pairs // (math.prod(Q.shape[:-1]) * K.shape[-2])
+    found = cost("flopcast.flex_attention_backward", Q, K, K, Q, LSE, Q, pairs, out=(Q, K, K))
+    assert (found.flops, found.model_flops) == (5 * PRODUCT, 4 * PRODUCT)
 
 
 def test_memory_efficient_attention_by_mask_type() -> None:

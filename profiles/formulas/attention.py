@@ -8,9 +8,9 @@ without forming the scores again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from profiles.formulas.attention_pairs import Attention, backward_cost, forward_cost
+from profiles.formulas.attention_pairs import VECTOR_FLOPS_PER_PAIR, Attention, backward_cost, forward_cost
 from profiles.formulas.call import Call, Cost
 from profiles.formulas.call import product as size
 from profiles.formulas.registry import register_formula
@@ -60,7 +60,21 @@ def heads_first(signature: Signature) -> Callable[[Call], Cost]:
 for _name, _signature in _HEADS_FIRST.items():
     register_formula(f"aten.{_name}")(heads_first(_signature))
 
-# Higher-order operators: (query, key, value, score_mod, block_mask, ...) and (query, key, value, out, ..., gradients).
-# Which blocks a block mask leaves out depends on its values: all pairs are counted as executed.
-register_formula("higher_order.flex_attention")(heads_first(Signature(0, None)))
-register_formula("higher_order.flex_attention_backward")(heads_first(Signature(0, None, backward=True)))
+
+@register_formula("flopcast.flex_attention")
+def flex_attention(call: Call) -> Cost:
+    """(query, key, value, executed_pairs): the block mask leaves out all but these pairs of query and key."""
+    return _executing(heads_first(Signature(0, None))(call), call, call.integer(3, "executed_pairs"))
+
+
+@register_formula("flopcast.flex_attention_backward")
+def flex_attention_backward(call: Call) -> Cost:
+    """(query, key, value, output, logsumexp, gradient, executed_pairs)."""
+    return _executing(heads_first(Signature(0, None, backward=True))(call), call, call.integer(6, "executed_pairs"))
+
+
+def _executing(cost: Cost, call: Call, pairs: int) -> Cost:
+    query, key = call.tensor(0), call.tensor(1)
+    everything = size(query.shape[:-1]) * key.shape[-2]
+    dims = dict(cost.dims) | {"vector_flops": VECTOR_FLOPS_PER_PAIR * pairs}
+    return replace(cost, executed_flops=cost.flops * pairs // max(1, everything), dims=tuple(dims.items()))

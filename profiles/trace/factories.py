@@ -7,28 +7,51 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
+from torch.utils._pytree import tree_map
 
-from profiles.trace.values import give_values
+from profiles.trace.calls import tensors_in
+from profiles.trace.higher_order import stand_in
+from profiles.trace.values import give_values, values_of
 
+_ACCELERATORS = frozenset({"cuda", "xpu", "mps", "xla", "hpu"})
 _FROM_DATA = frozenset({torch.tensor, torch.as_tensor, torch.asarray})
 
 
 class Factories(TorchFunctionMode):
-    """Sets the default device of all factory functions; tensors made from Python numbers keep their values."""
+    """Sets the default device of all factory functions; tensors made from Python numbers keep their values.
 
-    def __init__(self, device: str) -> None:
+    On symbolic tensors it also runs operators that take functions, and gives packed sequences lengths with values.
+    """
+
+    def __init__(self, device: str, symbolic: bool) -> None:
         super().__init__()
-        self._device = torch.device(device)
+        self._device, self._symbolic = torch.device(device), symbolic
         self._constructors = _device_constructors()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one torch function."""
-        kwargs = kwargs or {}
+        if func is torch.Tensor.cuda:
+            return args[0].to(self._device)
+        args, kwargs = self._here(func, args, kwargs or {})
         if func in _FROM_DATA and not isinstance(args[0] if args else None, torch.Tensor):
             return self._from_data(func, args, kwargs)
         if func in self._constructors and kwargs.get("device") is None:
             kwargs = {**kwargs, "device": self._device}
+        if self._device.type == "meta":
+            args, kwargs = _together(args, kwargs)
+        if self._symbolic and (function := stand_in(func)) is not None:
+            return function(*args, **kwargs)
+        if func is torch._VF._pack_padded_sequence and (lengths := values_of(args[1])) is not None:
+            args = (args[0], lengths, *args[2:])  # the operator takes them from the host
         return func(*args, **kwargs)
+
+    def _here(self, func: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Put the traced device in the place of an accelerator that the model names."""
+        if _is_accelerator(kwargs.get("device")):
+            kwargs = {**kwargs, "device": self._device}
+        if func is torch.Tensor.to:
+            args = tuple(self._device if _is_accelerator(arg) else arg for arg in args)
+        return args, kwargs
 
     def _from_data(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         device = kwargs.get("device")
@@ -40,3 +63,29 @@ class Factories(TorchFunctionMode):
         with torch._C._DisableTorchDispatch():  # the copy from the host is no operation of the device
             twin = torch.empty_strided(values.shape, values.stride(), dtype=values.dtype, device=device)
         return give_values(twin, values.detach()).requires_grad_(flag)
+
+
+def _together(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Arguments with symbolic twins of what lies on the host, where a function takes tensors from both.
+
+    The host's tensor was made outside of the model (in a closure, as a global); on the device it would be there too.
+    """
+    devices = {tensor.device.type for tensor in tensors_in((args, *kwargs.values())) if tensor.dim()}
+    if len(devices) < 2:
+        return args, kwargs
+    return tree_map(_symbolic_twin, args), tree_map(_symbolic_twin, kwargs)
+
+
+def _symbolic_twin(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor) or value.device.type != "cpu" or not value.dim():
+        return value
+    with torch._C._DisableTorchDispatch():
+        twin = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    return give_values(twin, value)
+
+
+def _is_accelerator(device: Any) -> bool:
+    """Whether an argument names a device like "cuda" or "cuda:1"."""
+    if isinstance(device, torch.device):
+        return device.type in _ACCELERATORS
+    return isinstance(device, str) and device.partition(":")[0] in _ACCELERATORS

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -46,7 +46,7 @@ def kernels_of(target: str, device: str) -> Iterator[None]:
 @contextmanager
 def _fused_optimizers() -> Iterator[None]:
     """Let optimizers be fused on symbolic tensors too."""
-    module: Any = import_module("torch.optim.optimizer")  # torch.optim hides its submodule
+    module: Any = sys.modules[torch.optim.Optimizer.__module__]  # torch.optim hides its submodule
     supported = module._get_fused_kernels_supported_devices
     module._get_fused_kernels_supported_devices = lambda: [*supported(), "meta"]
     try:

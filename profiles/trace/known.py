@@ -17,7 +17,7 @@ import torch
 from profiles.formulas import Call, Cost, cost_of, formula_of, view_cost
 from profiles.records import TensorSpec
 from profiles.trace.calls import call_of, compact, tensors_in
-from profiles.trace.values import ASKS_FOR_VALUES, is_followed
+from profiles.trace.values import ASKS_FOR_VALUES, MASKED, is_followed
 
 _VIEWS = frozenset({"detach", "detach_", "_unsafe_view", "lift_fresh", "_reshape_alias", "alias", "is_same_size"})
 _TYPES = (int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format)
@@ -72,12 +72,17 @@ class Known:
 
 def key_of(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable | None:
     """Equal for calls that differ in values alone; None for a call that has to be run each time."""
-    if func._overloadpacket in ASKS_FOR_VALUES:
+    if func._overloadpacket in ASKS_FOR_VALUES or (func._overloadpacket in MASKED and _has_mask(args[1])):
         return None
     try:
         return func, _key(args), tuple((name, _key(value)) for name, value in kwargs.items())
     except _NotEqual:
         return None
+
+
+def _has_mask(indices: Any) -> bool:
+    """Whether values decide how much is indexed."""
+    return any(isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
 def _key(value: Any) -> Hashable:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from profiles.records import Phase
 from profiles.trace.places import Place
@@ -85,7 +86,10 @@ class Ledger:
 
 def _storages(tensors: Iterable[torch.Tensor]) -> Iterable[torch.UntypedStorage]:
     for tensor in tensors:
-        if tensor.layout is torch.strided:
+        if is_traceable_wrapper_subclass(tensor):
+            names, _ = tensor.__tensor_flatten__()
+            yield from _storages(getattr(tensor, name) for name in names)
+        elif tensor.layout is torch.strided:
             yield tensor.untyped_storage()
         elif tensor.layout is torch.sparse_coo:
             yield from _storages((tensor._indices(), tensor._values()))

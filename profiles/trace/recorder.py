@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch._C import DispatchKey, DispatchKeySet
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass_type
 
 from profiles.records import Operation
 from profiles.trace.calls import tensors_in
@@ -21,12 +21,15 @@ from profiles.trace.ledger import Ledger
 from profiles.trace.places import Place, Places
 from profiles.trace.precision import precision_of
 from profiles.trace.settings import StepSettings
-from profiles.trace.values import ASKS_FOR_VALUES, MASKED, Values, values_of
+from profiles.trace.values import ASKS_FOR_VALUES, MASKED, ValueNeeded, Values, values_of
 
 aten = torch.ops.aten
 
 LARGEST_REAL_FLOPS = 200 * 10**9
 _REDUCTIONS = frozenset({"_foreach_norm", "_foreach_max", "_foreach_powsum"})
+_MAKES_SPARSE = frozenset(
+    {aten._to_sparse, aten._to_sparse_csr, aten._to_sparse_csc, aten._to_sparse_bsr, aten._to_sparse_bsc}
+)
 _IGNORED = frozenset({"profiler", "prim"})
 
 
@@ -74,6 +77,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run one operator."""
+        if types and any(map(is_traceable_wrapper_subclass_type, types)):
+            return NotImplemented  # a tensor made of other tensors: it calls the operators on its parts
         kwargs = kwargs or {}
         if func.namespace in _IGNORED:
             return func(*args, **kwargs)
@@ -133,6 +138,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return _to_host(func, args, kwargs)
         if _is_elementwise(func, args):
             return _like_first(func, args)
+        if packet in _MAKES_SPARSE:
+            raise ValueNeeded("the work on a sparse tensor depends on its values")
         out = func(*args, **kwargs)
         self._values.follow(func, args, kwargs, out)
         return out

@@ -70,14 +70,20 @@ def cudnn_replacements(autocast_device: str) -> dict[str, Callable[..., Any]]:
 
 
 def onednn_replacements(autocast_device: str) -> dict[str, Callable[..., Any]]:
-    """Return LSTM operators as oneDNN calls; packed and projected ones stay unrolled, as torch does."""
+    """Return the LSTM operator as oneDNN calls; packed and projected ones stay unrolled, as torch does."""
 
     def run(call: Recurrence) -> tuple[Tensor, ...]:
         if torch.is_autocast_enabled(autocast_device):
             call = _lowered(call, torch.get_autocast_dtype(autocast_device))
         return _onednn(call)
 
-    return {name: kernel for name, kernel in _replacements(run, ("lstm",)).items() if name.endswith(".input")}
+    padded = _Padded(_LSTM, run)
+
+    def lstm(input: Tensor, hidden: Any, *rest: Any) -> Any:
+        projected = hidden[0].shape[-1] != hidden[1].shape[-1]
+        return aten.lstm.input.decompose(input, hidden, *rest) if projected else padded(input, hidden, *rest)
+
+    return {"lstm.input": lstm}
 
 
 def _replacements(

@@ -19,6 +19,7 @@ from profiles.records import Operation
 from profiles.trace.autocast import Autocast
 from profiles.trace.calls import tensors_in
 from profiles.trace.factories import Factories
+from profiles.trace.higher_order import uncompiled
 from profiles.trace.kernels import kernels_of
 from profiles.trace.ledger import Ledger, Moment, timeline, with_states
 from profiles.trace.optimizers import make_optimizer
@@ -155,6 +156,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
             stack.enter_context(tracing.fake)
         stack.enter_context(run.places.follow())
         if tracing.symbolic:
+            stack.enter_context(uncompiled())
             stack.enter_context(kernels_of(settings.device, tracing.device))
             stack.enter_context(Autocast(settings.device, tracing.device).available())
         stack.enter_context(run.recorder)
@@ -198,7 +200,7 @@ class _Run:
         self.ledger.hold(_tensors(step), "input")
 
     def run(self) -> None:
-        with Factories(self.device):
+        with Factories(self.device, self.symbolic):
             if self.trained:
                 self._train()
             else:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from profiles.trace.values import ValueNeeded, give_values, is_followed, values_of
 
@@ -37,16 +38,48 @@ class Twins(TorchFunctionMode):
 
     def model(self, model: torch.nn.Module) -> torch.nn.Module:
         """Twin of a module; tied parameters stay tied, training flag and hooks stay as they are."""
+        if isinstance(model, torch.jit.ScriptModule):
+            return self._scripted(model)
         for parameter in _distinct(model.parameters()):
             self._remember(parameter, self._parameter(parameter))
         for buffer in _distinct(model.buffers()):
             self._remember(buffer, self.tensor(buffer))
-        twin: torch.nn.Module = self.copy(model)
+        twin: torch.nn.Module = self._module(model)
         for module in twin.modules():
             module._compiled_call_impl = None
             for name, child in module._modules.items():
                 module._modules[name] = None if child is None else original(child)
         return twin
+
+    def _scripted(self, model: torch.nn.Module) -> torch.nn.Module:
+        """Twin of a TorchScript module, whose tensors live outside of Python."""
+        twin: Any = copy.deepcopy(model)
+        for module in twin.modules():
+            for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+                module._c.setattr(name, self._memo.setdefault(id(tensor), self.tensor(tensor)))
+                self._originals.append(tensor)
+        return twin
+
+    def _module(self, model: torch.nn.Module) -> Any:
+        seen = dict(self._memo)
+        try:
+            return self.copy(model)
+        except (TypeError, NotImplementedError, AttributeError, RuntimeError):
+            self._memo = seen
+            self._share_what_cannot_be_copied(model)
+            return self.copy(model)
+
+    def _share_what_cannot_be_copied(self, model: torch.nn.Module) -> None:
+        """Let the twin use the original's locks, streams, operators and the like."""
+        for module in model.modules():
+            for name, value in vars(module).items():
+                if name in ("_parameters", "_buffers", "_modules"):
+                    continue
+                try:
+                    with self:
+                        copy.deepcopy(value, dict(self._memo))
+                except Exception:  # the reasons why something cannot be copied are as many as there are classes
+                    self._remember(value, value)
 
     def copy(self, value: Any) -> Any:
         """Deep copy of any object with twins in place of its tensors."""
@@ -55,10 +88,19 @@ class Twins(TorchFunctionMode):
 
     def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         """Twin of a tensor: a leaf of the same shape, strides and gradient flag; small integers keep their values."""
+        if is_traceable_wrapper_subclass(tensor):
+            return self._wrapper(tensor)
         with torch._C.DisableTorchFunction(), torch.no_grad():
             dtype = self._dtype(tensor)
             twin = self._twin(tensor.detach(), dtype)
         return twin.requires_grad_(tensor.requires_grad)
+
+    def _wrapper(self, tensor: Any) -> Any:
+        """Twin of a tensor that is made of other tensors: quantised, nested, distributed."""
+        names, context = tensor.__tensor_flatten__()
+        parts = {name: self.tensor(getattr(tensor, name)) for name in names}
+        twin = type(tensor).__tensor_unflatten__(parts, context, tensor.size(), tensor.stride())
+        return twin.requires_grad_(tensor.requires_grad) if tensor.is_leaf else twin
 
     def _twin(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         if self._fake is None and self._device.type == "cpu":
@@ -71,9 +113,14 @@ class Twins(TorchFunctionMode):
             give_values(twin, values.to(dtype=dtype, copy=True))
         return twin
 
-    def _parameter(self, parameter: torch.nn.Parameter) -> torch.nn.Parameter:
+    def _parameter(self, parameter: torch.nn.Parameter) -> Any:
+        if isinstance(parameter, torch.nn.UninitializedParameter):
+            kind = self._weights or parameter.dtype
+            make: Any = torch.nn.UninitializedParameter
+            return make(parameter.requires_grad, device=self._device, dtype=kind)
         twin = torch.nn.Parameter(self.tensor(parameter.detach()), requires_grad=parameter.requires_grad)
-        twin.__dict__.update(parameter.__dict__)
+        if not is_traceable_wrapper_subclass(parameter):  # whose parts are in its __dict__
+            twin.__dict__.update(parameter.__dict__)
         return twin
 
     def _dtype(self, tensor: torch.Tensor) -> torch.dtype:
@@ -87,8 +134,9 @@ class Twins(TorchFunctionMode):
         """Answer a tensor's request for its deep copy."""
         if func in _COPIES:
             original, memo = args
-            twin = memo.setdefault(id(original), self.tensor(original))
-            return twin
+            if id(original) not in memo:
+                memo[id(original)] = self.tensor(original)
+            return memo[id(original)]
         return func(*args, **(kwargs or {}))
 
 
@@ -103,7 +151,7 @@ def _inner(module: torch.nn.Module) -> torch.nn.Module | None:
     if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
         return module.module  # type: ignore[no-any-return]
     # Compiled modules are known by their one child: asking for their class would import the compiler.
-    return module._modules.get("_orig_mod")
+    return None if isinstance(module, torch.jit.ScriptModule) else module._modules.get("_orig_mod")
 
 
 def _distinct(tensors: Iterable[Any]) -> Iterable[Any]:
