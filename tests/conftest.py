@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from profiles.models import torchvision_shim
+
+# Before any test imports transformers, which imports torchvision where it finds it.
+torchvision_shim.prepare()
+
 FOLDERS = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
 SETTINGS = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "FLOPCAST_DB", "FLOPCAST_PRICES_URL")
 

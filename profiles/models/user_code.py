@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import FlopcastError, ModelError, UnknownModel
-from profiles.models import keras_file
+from profiles.models import keras_file, torchvision_shim
 from profiles.models.definition import Arguments
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class UserModel:
 def load(spec: str, base: Path | None = None) -> Callable[[], Any]:
     """Import the file or module and return the factory. Raises UnknownModel or ModelError, with the line at fault."""
     keras_file.choose_torch()
+    torchvision_shim.prepare()
     place, _, name = spec.rpartition(":")
     module = _import_file(place, base) if place.endswith(".py") else _import_module(place)
     found = getattr(module, name, None)
