@@ -2,19 +2,23 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from estimator.parallel.pipeline import (
     BACKWARD,
     FORWARD,
+    ROUNDS,
     WEIGHTS,
     StageTimes,
+    _period_s,
+    _simulated,
     even_pipeline_s,
     in_flight,
     order_of,
     pipeline_s,
 )
+from hardware_db.errors import UsageError
 
 
 def even(stages, chunks, forward, backward, weights=0.0, message=0.0):
@@ -54,7 +58,7 @@ def test_zero_bubble_leaves_a_third_of_the_bubble_where_all_passes_are_equal(sta
 @given(
     stages=st.integers(1, 5),
     chunks=st.integers(1, 3),
-    micro_batches=st.integers(1, 14),
+    micro_batches=st.integers(1, 9),
     seed=st.integers(0, 2**16),
 )
 @settings(max_examples=30, deadline=None)
@@ -63,6 +67,7 @@ def test_no_pipeline_is_faster_than_its_slowest_stage_or_one_micro_batch(stages,
     forward, backward = times.uniform(0.1, 2.0, (2, stages, chunks, 1))
     message = times.uniform(0.0, 0.2, 1)
     schedule = "interleaved" if chunks > 1 else "1f1b"
+    micro_batches *= stages if chunks > 1 else 1
     passes = StageTimes(forward, backward, np.zeros_like(forward), message)
     seconds = pipeline_s(passes, micro_batches, schedule).max()
     work = (forward + backward).sum(axis=1) * micro_batches
@@ -72,18 +77,37 @@ def test_no_pipeline_is_faster_than_its_slowest_stage_or_one_micro_batch(stages,
     assert seconds <= work.sum() + 2 * (stages * chunks - 1) * message[0] * micro_batches + 1e-9
 
 
-@given(stages=st.integers(1, 6), extra=st.integers(0, 5), seed=st.integers(0, 2**16))
-@settings(max_examples=20, deadline=None)
-def test_long_pipelines_are_continued_as_they_would_go_on(stages, extra, seed):
-    """A steady state repeats itself: simulating every micro-batch gives what continuing a short run gives."""
-    from estimator.parallel.pipeline import _finish_s
-
+@given(
+    stages=st.integers(1, 6),
+    extra=st.integers(0, 5),
+    seed=st.integers(0, 2**16),
+    schedule=st.sampled_from(["1f1b", "interleaved", "zero_bubble", "gpipe"]),
+)
+@example(stages=6, extra=0, seed=43727, schedule="1f1b")
+@example(stages=6, extra=0, seed=241, schedule="1f1b")
+@settings(max_examples=25, deadline=None)
+def test_long_pipelines_are_continued_exactly(stages, extra, seed, schedule):
+    """Rounds are left out only where the pipeline repeats itself: simulating every micro-batch gives the same."""
     times = np.random.default_rng(seed)
-    forward, backward = times.uniform(0.5, 1.5, (2, stages, 1, 1))
-    passes = StageTimes(forward, backward, np.zeros_like(forward), np.array([0.01]))
-    micro_batches = 9 * stages + extra
-    whole = _finish_s(passes, micro_batches, "1f1b")
-    assert pipeline_s(passes, micro_batches, "1f1b") == pytest.approx(whole, rel=2e-3)
+    shape = (stages, 2 if schedule == "interleaved" else 1, 2)
+    forward, backward, weights = times.uniform(0.5, 1.5, (3, *shape))
+    weights = weights if schedule == "zero_bubble" else np.zeros_like(forward)
+    passes = StageTimes(forward, backward, weights, np.array([0.01, 0.1]))
+    micro_batches = 21 * stages + (0 if schedule == "interleaved" else extra)
+    whole, _ = _simulated(passes, micro_batches, schedule)
+    assert pipeline_s(passes, micro_batches, schedule) == pytest.approx(whole, rel=1e-6)
+
+
+def test_pipelines_of_equal_stages_settle_early_enough_to_skip_most_rounds():
+    passes = even(8, 2, 1.0, 2.0)
+    _, ends = _simulated(passes, ROUNDS * 8, "interleaved")
+    assert _period_s(ends, 8, ROUNDS) == pytest.approx(8 * 3.0)
+    assert pipeline_s(passes, 8_000, "interleaved").max() == pytest.approx(3.0 * 8_000 + 7 * 3.0 / 2)
+
+
+def test_interleaving_refuses_an_incomplete_round():
+    with pytest.raises(UsageError, match="multiples of pipeline_parallel 4; given: 6"):
+        pipeline_s(even(4, 2, 1.0, 2.0), 6, "interleaved")
 
 
 @pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zero_bubble"])

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.parallel.parallelism import Schedule
+from hardware_db.errors import UsageError
 
 Floats = NDArray[np.float64]
 Pass = Literal["forward", "backward", "weights"]
@@ -24,9 +25,14 @@ FORWARD, BACKWARD, WEIGHTS = range(3)
 Task = tuple[int, int, int]
 """Kind of pass, chunk, micro-batch."""
 
-PERIODS: Final = 4
-"""Rounds of as many micro-batches as stages after which most pipelines repeat themselves; if two rounds take equally
-long they are continued, else more rounds are simulated."""
+Ends = dict[tuple[int, Task], Floats]
+"""Stage and pass -> seconds at which it ends."""
+
+ROUNDS: Final = 8
+"""Rounds of as many micro-batches as stages that are simulated before a pipeline is asked whether it repeats itself."""
+
+SAME: Final = 1e-9
+"""Relative difference up to which two times are equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,24 +50,56 @@ class StageTimes:
 
 
 def pipeline_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Floats:
-    """Return when each stage has finished its last pass: (stages, ...) seconds after the first began."""
-    stages = len(times.forward)
+    """Return when each stage has finished its last pass: (stages, ...) seconds after the first began.
+
+    A pass waits for others of at most two rounds before it (a round: as many micro-batches as stages). So once all
+    passes of two rounds come the same time after those of the round before, all later ones do too, until the pipeline
+    drains: rounds are then left out and their time is added, which is exact. A pipeline that has not settled is
+    simulated on, in the end as a whole.
+
+    Raises
+    ------
+    UsageError
+        chunks are interleaved, and the last round would be incomplete: devices would wait for each other forever
+        (Megatron-LM and torch.distributed.pipelining refuse it as well)
+    """
+    stages, chunks = times.forward.shape[:2]
     rounds, rest = divmod(micro_batches, stages)
-    for simulated in (PERIODS, 4 * PERIODS):
-        if rounds <= simulated:
-            break
-        ends = [_finish_s(times, (simulated - back) * stages + rest, schedule) for back in range(3)]
-        if np.allclose(ends[0] - ends[1], ends[1] - ends[2], rtol=1e-6):
-            continued: Floats = ends[0] + (rounds - simulated) * (ends[0] - ends[1])
+    if chunks > 1 and rest:
+        raise UsageError(
+            f"interleaved stages need micro-batches in multiples of pipeline_parallel {stages}; given: {micro_batches}"
+        )
+    simulated = ROUNDS
+    while rounds > simulated and schedule != "gpipe":
+        clock, ends = _simulated(times, simulated * stages + rest, schedule)
+        period = _period_s(ends, stages, simulated)
+        if period is not None:
+            continued: Floats = clock + (rounds - simulated) * period
             return continued
-    return _finish_s(times, micro_batches, schedule)
+        simulated *= 2
+    return _simulated(times, micro_batches, schedule)[0]
 
 
-def _finish_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Floats:
+def _period_s(ends: Ends, stages: int, rounds: int) -> Floats | None:
+    """Seconds from one round to the next where all passes of two rounds, well before the end, keep the same distance.
+
+    The last three rounds are left out: what drains there is at most two rounds and the incomplete one.
+    """
+    first, last = (rounds - 5) * stages, (rounds - 3) * stages
+    window = [key for key in ends if first <= key[1][2] < last]
+    now = np.stack([ends[key] for key in window])
+    before = np.stack([ends[stage, (kind, chunk, batch - stages)] for stage, (kind, chunk, batch) in window])
+    shifts = now - before
+    settled = np.allclose(shifts, shifts[0], rtol=SAME, atol=SAME * float(shifts.max()))
+    return np.asarray(shifts[0]) if settled else None
+
+
+def _simulated(times: StageTimes, micro_batches: int, schedule: Schedule) -> tuple[Floats, Ends]:
+    """Run every pass; when each stage has finished, and when each pass has."""
     stages, chunks = times.forward.shape[:2]
     seconds = (times.forward, times.backward, times.weights)
     orders = [order_of(schedule, (stages, chunks, micro_batches), stage) for stage in range(stages)]
-    ends: dict[tuple[int, Task], Floats] = {}
+    ends: Ends = {}
     clock = [np.zeros_like(times.message) for _ in range(stages)]
     places = [0] * stages
     waiting = set(range(stages))
@@ -79,12 +117,10 @@ def _finish_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Floa
                 places[stage] += 1
             else:
                 waiting.discard(stage)
-    return np.stack(clock)
+    return np.stack(clock), ends
 
 
-def _arrival(
-    ends: dict[tuple[int, Task], Floats], needed: tuple[int, Task] | None, stage: int, message: Floats
-) -> Floats | None:
+def _arrival(ends: Ends, needed: tuple[int, Task] | None, stage: int, message: Floats) -> Floats | None:
     if needed is None:
         return None
     return ends[needed] + message if needed[0] != stage else ends[needed]
