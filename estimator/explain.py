@@ -11,10 +11,9 @@ from estimator.answer import Answer
 from estimator.communication import HOP_LATENCY_S, LINK_EFFICIENCY
 from estimator.energy import POWER_SHARE
 from estimator.memory import parameter
-from estimator.operation_time import EXECUTION
-from estimator.priors import PRIORS, Prior, kernel_prior, matrix_prior
 from estimator.ranges import Range
 from estimator.run import AMOUNTS
+from estimator.timing import ground_of, streaming, sustained_flops_per_s
 from hardware_db.units import format_bytes, format_count, format_duration, format_flops, format_rate, format_usd
 
 if TYPE_CHECKING:
@@ -106,14 +105,12 @@ def _besides(device: Device) -> str:
 def _step(row: Estimate, step: StepTime) -> Iterator[Term]:
     yield from _device_terms(row, step)
     if step.host.mid:
-        launch = PRIORS["launch"]
-        calls = step.host.mid / launch.typical
         yield Term(
             "host",
-            "operations issued × time to issue one",
-            f"{format_count(calls)} × {_seconds(launch)}",
+            "operations issued × time to issue one, in Python, in the autograd engine and in the optimizer",
+            f"{format_count(issued(row))} operations × {format_duration(step.host.mid / issued(row))}",
             _durations(step.host),
-            launch.source,
+            ground_of(row.answer.device.logical_device()),
         )
     if step.sent.mid:
         yield _all_reduce(row, step)
@@ -129,8 +126,8 @@ def _total(row: Estimate, step: StepTime) -> Term:
         return Term("step", formula, numbers, _durations(step.total), "the MFU that was given")
     return Term(
         "step",
-        "max(device, host) + exposed all-reduce",
-        f"max({_durations(step.device)}; {_durations(step.host)}) + {_durations(step.exposed)}",
+        "device beside host + exposed all-reduce",
+        f"longer of {_durations(step.device)} and {_durations(step.host)} + {_durations(step.exposed)}",
         _durations(step.total),
         "device and host are two streams side by side",
     )
@@ -138,22 +135,28 @@ def _total(row: Estimate, step: StepTime) -> Term:
 
 def _device_terms(row: Estimate, step: StepTime) -> Iterator[Term]:
     device = row.answer.device.logical_device()
-    matrix, kernel = (
-        PRIORS[matrix_prior(device)],
-        PRIORS[kernel_prior(device.kind, EXECUTION.get(device.kind, "eager"))],
-    )
-    memory = PRIORS["bandwidth, cpu" if device.kind == "cpu" else "bandwidth"]
+    peak, sustained = device.peak_flops_per_s(row.precision), sustained_flops_per_s(device, row.precision)
+    bandwidth = device.memory_bandwidth_bytes_per_s or 0.0
+    streamed = 1e9 / streaming(1e9, device).mid
     yield Term(
         "device",
         "accumulation × (forward + backward) + optimizer; each operation "
-        "max(FLOPs / (peak × efficiency), bytes / (bandwidth × efficiency)) + start",
+        "(FLOPs / rate)^o + (bytes / bandwidth)^o)^(1/o) + start",
         f"{_durations(step.forward)} forward, {_durations(step.backward)} backward, "
-        f"{_durations(step.optimizer)} optimizer; peak {format_rate(device.peak_flops_per_s(row.precision))} × "
-        f"{_share(matrix)}, bandwidth {format_rate(device.memory_bandwidth_bytes_per_s, 'B/s')} × {_share(memory)}, "
-        f"start {_seconds(kernel)}",
+        f"{_durations(step.optimizer)} optimizer; large products {format_rate(sustained)} ({sustained / peak:.0%} of "
+        f"the peak), element-wise operations {format_rate(streamed, 'B/s')} ({streamed / bandwidth:.0%})",
         _durations(step.device),
-        f"roofline (Williams et al., 2009). Products: {matrix.source}. Memory: {memory.source}",
+        f"roofline (Williams et al., 2009); {ground_of(device)}",
     )
+
+
+def issued(row: Estimate) -> float:
+    """Return the operations of a step that a host issues; views start nothing."""
+    assert row.answer.replica is not None and row.answer.accumulation is not None
+    table = row.run.profile.table(row.answer.replica.micro_batch_size, row.run.sequence_length)
+    calls = table.count.astype(float) * ~table.family.mask("view")
+    once = calls[table.phase.mask("optimizer")].sum()
+    return float(once + row.answer.accumulation * (calls.sum() - once))
 
 
 def _all_reduce(row: Estimate, step: StepTime) -> Term:
@@ -221,11 +224,3 @@ def _durations(spread: Range) -> str:
 
 def _span(mid: str, low: str, high: str) -> str:
     return mid if low == high else f"{mid} ({low}-{high})"
-
-
-def _share(prior: Prior) -> str:
-    return f"{prior.typical:.2f} ({prior.slow:.2f}-{prior.fast:.2f})"
-
-
-def _seconds(prior: Prior) -> str:
-    return _durations(Range(prior.fast, prior.typical, prior.slow))

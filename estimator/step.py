@@ -1,9 +1,10 @@
 """Time of one training step under plain data parallelism: operations, host, gradients, optimizer and all-reduce.
 
-    step = max(device, host) + exposed all-reduce
+    step = device beside host + exposed all-reduce
     device = accumulation * (forward + backward) + (accumulation - 1) * adding gradients up + optimizer
 
-Device and host are two streams that run side by side (the host issues, the device executes); the longer one counts.
+Device and host are two streams that run side by side (the host issues, the device executes); the longer one counts, and
+a little more where both are alike (`estimator.timing.side_by_side`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import numpy as np
 
 from estimator.communication import Link, all_reduce_s, exposed_s
 from estimator.memory import Replica, gradient_bytes
-from estimator.operation_time import BOUNDS, EXECUTION, MEMORY, Basis, TimeBreakdown, TimeSettings, predict
-from estimator.priors import PRIORS
 from estimator.ranges import ZERO, Range
+from estimator.timing import BOUNDS, MEMORY, Basis, TimeBreakdown, beside, streaming
 from estimator.workload import Workload
 from profiles.records import PHASES
 
@@ -36,7 +36,7 @@ class StepTime:
     Attributes
     ----------
     total
-        the step: max(device, host) + exposed
+        the step: device beside host, and what of the all-reduce is exposed
     forward, backward, optimizer
         device seconds of all micro-batches; `optimizer` includes adding up accumulated gradients
     device, host
@@ -77,17 +77,19 @@ def step_time(work: Workload, device: Device, link: Link, replica: Replica) -> S
     """
     table = work.table(replica.micro_batch_size)
     passes = work.accumulation(replica)
-    breakdown = predict(table, device, TimeSettings(EXECUTION.get(device.kind, "eager")))
+    breakdown = work.breakdown(device, replica.micro_batch_size)
     gradients = gradient_bytes(work.run.profile, work.at(replica.micro_batch_size).memory.parameter_bytes)
     sums = _phase_sums(table, breakdown, passes)
-    adding = _adding_s(gradients, device) * (passes - 1)
+    # Adding one micro-batch's gradients to those kept reads both and writes one.
+    adding = streaming(3 * gradients, device) * (passes - 1)
     backward = sums["backward"] * (1 / passes)
     sent = all_reduce_s(gradients, link)
     exposed = exposed_s(sent, backward, gradients) if replica.replicas > 1 else ZERO
     busy = sums["forward"] + sums["backward"] + sums["optimizer"] + adding
     host = _range(breakdown.host_s @ _weights(table, passes))
+    together = beside(busy, host, device.kind)
     return StepTime(
-        total=busy.or_longer(host) + exposed,
+        total=together + exposed,
         forward=sums["forward"],
         backward=sums["backward"],
         optimizer=sums["optimizer"] + adding,
@@ -95,7 +97,7 @@ def step_time(work: Workload, device: Device, link: Link, replica: Replica) -> S
         host=host,
         sent=sent,
         exposed=exposed,
-        buckets=_buckets(breakdown, _weights(table, passes), (busy.mid, host.mid, adding.mid, exposed.mid)),
+        buckets=_buckets(breakdown, _weights(table, passes), (busy.mid, together.mid, adding.mid, exposed.mid)),
         basis=breakdown.basis,
         notes=breakdown.notes,
     )
@@ -116,22 +118,15 @@ def _range(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Range:
     return Range(low, mid, high)
 
 
-def _adding_s(gradients: int, device: Device) -> Range:
-    """Seconds to add one micro-batch's gradients to those kept: read both, write one."""
-    prior = PRIORS["bandwidth, cpu" if device.kind == "cpu" else "bandwidth"]
-    seconds = 3 * gradients / (device.memory_bandwidth_bytes_per_s or float("inf"))
-    return Range(seconds / prior.fast, seconds / prior.typical, seconds / prior.slow)
-
-
 def _buckets(
     breakdown: TimeBreakdown,
     weights: np.ndarray[tuple[int], np.dtype[np.float64]],
     streams: tuple[float, float, float, float],
 ) -> dict[str, float]:
-    """Middle seconds by what binds; `streams` are device, host, adding gradients and exposed all-reduce."""
-    device, host, adding, exposed = streams
+    """Middle seconds by what binds; `streams`: device, device beside host, adding gradients, exposed all-reduce."""
+    device, together, adding, exposed = streams
     sums = np.bincount(breakdown.bound, weights=breakdown.device_s[1] * weights, minlength=len(BOUNDS))
     sums[MEMORY] += adding
     buckets = dict(zip(BOUNDS, sums.tolist(), strict=True))
-    buckets["launch"] += max(0.0, host - device)
+    buckets["launch"] += together - device
     return buckets | {"network": exposed}

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from estimator.memory import Held, MemoryNeed, Overhead, Replica, held_at_peak, need_of, settings_of
 from estimator.run import batch_multiple
+from estimator.timing import EXECUTION, TimeSettings, predict
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
     from estimator.answer import Answer
     from estimator.run import TrainingRun
+    from estimator.timing import TimeBreakdown
     from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
@@ -32,6 +34,7 @@ class Workload:
         self._answers: dict[Hashable, Answer] = {}
         self._held: dict[Replica, Held] = {}
         self._flops: dict[tuple[str, int], int] = {}
+        self._breakdowns: dict[tuple[Device, int], TimeBreakdown] = {}
 
     def at(self, micro_batch_size: int) -> ModelProfile:
         """Return the profile of one micro-batch."""
@@ -47,6 +50,14 @@ class Workload:
         if micro_batch_size not in self._tables:
             self._tables[micro_batch_size] = self.run.profile.table(micro_batch_size, self.run.sequence_length)
         return self._tables[micro_batch_size]
+
+    def breakdown(self, device: Device, micro_batch_size: int) -> TimeBreakdown:
+        """Return the time of the operations of one micro-batch on one device as the framework sees it."""
+        key = (device, micro_batch_size)
+        if key not in self._breakdowns:
+            settings = TimeSettings(EXECUTION.get(device.kind, "eager"))
+            self._breakdowns[key] = predict(self.table(micro_batch_size), device, settings)
+        return self._breakdowns[key]
 
     def need(self, replica: Replica, overhead: Overhead) -> MemoryNeed:
         """Return what a device with this overhead must hold."""

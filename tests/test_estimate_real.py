@@ -8,6 +8,7 @@ from hand_made import profile
 
 import hardware_db
 from estimator import TrainingRun, estimate, estimate_all
+from estimator.timing import BASES
 from hardware_db.records import PRICINGS
 
 RUN = TrainingRun(profile(), tokens=1e11, sequence_length=1024)
@@ -34,7 +35,12 @@ def test_every_answered_row_is_sound(rows):
         ):
             assert 0 < low <= mid <= high < math.inf, row.to_dict()
         assert 0 < row.mfu < 1 and row.fits is not False
-        assert row.bound in ("compute", "memory", "launch", "network") and row.basis == "datasheet"
+        assert row.bound in ("compute", "memory", "launch", "network") and row.basis in BASES
+
+
+def test_the_basis_says_what_is_known_of_each_device(rows):
+    basis = {row.device.id: row.basis for row in rows.answered}
+    assert basis["a100-sxm-80gb"] == "calibrated" and basis["h200-sxm"] == "sibling" and basis["tpu-v5e"] == "datasheet"
 
 
 def test_cpus_gpus_and_tpus_are_answered(rows):

@@ -271,7 +271,13 @@ def test_to_dict_is_one_json_document(rows):
 
 def test_explain_puts_the_numbers_in(rows):
     text = str(row_of(rows, "big", 8).explain())
-    numbers = ("steps: 3,815", "2 (n-1)/n × gradient bytes", "400 TFLOP/s × 0.65", "1 × $20.0/h", "400 W × 0.76")
+    numbers = (
+        "steps: 3,815",
+        "2 (n-1)/n × gradient bytes",
+        "of the peak), element-wise",
+        "1 × $20.0/h",
+        "400 W × 0.76",
+    )
     assert [part for part in (*numbers, "a price list") if part not in text] == []
     names = [term.name for term in row_of(rows, "big", 8).explain().terms]
     assert names == ["steps", "memory of a device", "device", "host", "all-reduce", "step", "run time", "device-hours",

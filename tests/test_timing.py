@@ -215,11 +215,11 @@ def test_factors_stay_near_one_and_name_their_sources():
         assert each.sources
 
 
-def test_a_thousand_times_a_second():
+def test_hundreds_of_times_a_second():
     table = profile().table(8, 16)
     chip, settings = load().device("a100-sxm-80gb"), TimeSettings()
     predict(table, chip, settings)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(50):
         predict(table, chip, settings)
-    assert (time.perf_counter() - start) / 50 < 0.02
+    assert (time.process_time() - start) / 50 < 0.005

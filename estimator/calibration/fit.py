@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from estimator.calibration import results
-from estimator.calibration.fitting import Fit, Observation, fit
+from estimator.calibration.fitting import Fit, Observation, Tangent, fit
 from estimator.calibration.leave_out import LeftOut, leave_out, model_family
 from estimator.calibration.operators import operator_samples
 from estimator.calibration.samples import Labelled, Left, labelled_samples
@@ -60,7 +60,8 @@ def calibrate(kind: str, labelled: list[Labelled], operators: Sequence[Observati
         "source": lambda each: "operators" if each.operator else each.source.partition("/")[0],
         "family": lambda each: families.get(id(each.sample), "operators"),
     }
-    left = {name: leave_out(everything, key, table, fitted) for name, key in schemes.items()} if validated else {}
+    tangent = Tangent.of(fitted, table, everything) if validated else None
+    left = {name: leave_out(everything, key, tangent) for name, key in schemes.items()} if tangent else {}
     return Calibration(kind, labelled, fitted, left)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from estimator.calibration.design import Design, Sample, join
+from estimator.calibration.design import Sample, join
 from estimator.calibration.effects import SPREAD, Layout, blocks_for, jacobian, log_seconds
 from estimator.calibration.regression import Expected, Problem, solve
 from estimator.timing.parameters import Parameter
@@ -62,30 +62,47 @@ class Fit:
         return found
 
 
-def fit(
-    observations: Sequence[Observation],
-    table: Sequence[Parameter],
-    steps: int,
-    start: Mapping[str, float] | None = None,
-) -> Fit:
-    """Fit the parameters of `table` in at most `steps` steps, from `start` if given.
+def fit(observations: Sequence[Observation], table: Sequence[Parameter], steps: int) -> Fit:
+    """Fit the parameters of `table` in at most `steps` steps.
 
     `table` has the parameters of one kind of device and, not to be fitted again, those it shares with GPUs.
     Large groups are thinned to `MOST_PER_GROUP` cases: they are weighted down anyway.
     """
-    counts = _counts(observations)
+    counts = counts_of(observations)
     observations = thinned(observations)
-    design = join([each.sample for each in observations])
     free = [each for each in table if each.spread > FIXED_SPREAD]
     fixed = {each.name: each.expected for each in table if each.spread <= FIXED_SPREAD}
     labels = {scope: [getattr(each, scope) for each in observations] for scope, _ in SPREAD}
     layout = Layout(tuple(each.name for each in free), fixed, blocks_for(labels, len(free)))
-    expected = _expected(free, layout)
-    first = expected.mean.copy()
-    if start is not None:
-        first[: len(free)] = np.log([start[each.name] for each in free])
-    unknowns = solve(_problem(design, layout, observations), expected, first, steps)
-    return Fit(layout, unknowns, counts)
+    expected = expected_of(free, layout)
+    return Fit(layout, solve(_problem(layout, observations), expected, expected.mean, steps), counts)
+
+
+@dataclass(frozen=True, eq=False)
+class Tangent:
+    """A fit with its derivatives: fits to parts of the data are near it, and need no derivatives of their own."""
+
+    fitted: Fit
+    expected: Expected
+    observations: Sequence[Observation]
+    slopes: Floats
+
+    @classmethod
+    def of(cls, fitted: Fit, table: Sequence[Parameter], observations: Sequence[Observation]) -> Tangent:
+        """Derive at the solution."""
+        kept = thinned(observations)
+        slopes = jacobian(join([each.sample for each in kept]), fitted.layout, fitted.unknowns)
+        free = [each for each in table if each.spread > FIXED_SPREAD]
+        return cls(fitted, expected_of(free, fitted.layout), kept, slopes)
+
+    def refit(self, seen: Callable[[Observation], bool], steps: int) -> Fit:
+        """Fit to the observations that are `seen`, in at most `steps` steps from the whole fit."""
+        rows = [row for row, each in enumerate(self.observations) if seen(each)]
+        kept = [self.observations[row] for row in rows]
+        blocks = tuple(replace(block, member=block.member[rows]) for block in self.fitted.layout.blocks)
+        layout = replace(self.fitted.layout, blocks=blocks)
+        problem = replace(_problem(layout, kept), jacobian=lambda _: self.slopes[rows])
+        return Fit(layout, solve(problem, self.expected, self.fitted.unknowns, steps), counts_of(kept))
 
 
 def thinned(observations: Sequence[Observation]) -> list[Observation]:
@@ -101,7 +118,8 @@ def thinned(observations: Sequence[Observation]) -> list[Observation]:
     return kept
 
 
-def _expected(free: Sequence[Parameter], layout: Layout) -> Expected:
+def expected_of(free: Sequence[Parameter], layout: Layout) -> Expected:
+    """Return what is expected of every unknown before the data."""
     mean, spread = np.zeros(layout.size), np.zeros(layout.size)
     mean[: len(free)] = np.log([each.expected for each in free])
     spread[: len(free)] = [each.spread for each in free]
@@ -110,7 +128,8 @@ def _expected(free: Sequence[Parameter], layout: Layout) -> Expected:
     return Expected(mean, spread)
 
 
-def _problem(design: Design, layout: Layout, observations: Sequence[Observation]) -> Problem:
+def _problem(layout: Layout, observations: Sequence[Observation]) -> Problem:
+    design = join([each.sample for each in observations])
     measured = np.log(design.measured_s)
     return Problem(
         residuals=lambda unknowns: log_seconds(design, layout, unknowns) - measured,
@@ -133,7 +152,8 @@ def weights(observations: Sequence[Observation]) -> Floats:
     return scaled
 
 
-def _counts(observations: Sequence[Observation]) -> dict[tuple[str, str], int]:
+def counts_of(observations: Sequence[Observation]) -> dict[tuple[str, str], int]:
+    """Return how many measured steps there are of each device and architecture."""
     steps = [each for each in observations if not each.operator]
     devices = Counter(("device", each.device) for each in steps)
     return dict(devices + Counter(("architecture", each.architecture) for each in steps))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from estimator.calibration.fitting import Fit, Observation, fit, predicted_seconds
+from estimator.calibration.fitting import Fit, Observation, Tangent, predicted_seconds
 from estimator.timing.corrections import FEWEST_CASES
-from estimator.timing.parameters import Parameter
 from estimator.timing.settings import Basis, Floats
 
 FOLDS: Final = 8
@@ -30,8 +30,7 @@ class LeftOut:
 def leave_out(
     observations: Sequence[Observation],
     key: Callable[[Observation], str],
-    table: Sequence[Parameter],
-    whole: Fit,
+    tangent: Tangent,
 ) -> LeftOut:
     """Predict every step by a fit without the fold that its key fell into; operators of its device go with it."""
     members = sorted({key(each) for each in observations if not each.operator})
@@ -40,12 +39,17 @@ def leave_out(
     basis: list[Basis] = ["datasheet"] * len(observations)
     for fold in range(min(FOLDS, len(members))):
         out = [at for at, each in enumerate(observations) if fold_of.get(key(each)) == fold]
-        seen = [each for each in observations if fold_of.get(key(each)) != fold]
-        refit = fit(seen, table, REFIT_STEPS, whole.parameters)
+        refit = tangent.refit(partial(_outside, fold_of, key, fold), REFIT_STEPS)
         seconds[out] = predicted_seconds(refit, [observations[at] for at in out])
         for at in out:
             basis[at] = basis_of(refit, observations[at])
     return LeftOut(seconds, tuple(basis))
+
+
+def _outside(
+    fold_of: Mapping[str, int], key: Callable[[Observation], str], fold: int, observation: Observation
+) -> bool:
+    return fold_of.get(key(observation)) != fold
 
 
 def basis_of(fitted: Fit, observation: Observation) -> Basis:

@@ -60,7 +60,6 @@ def solve(problem: Problem, expected: Expected, start: Floats, steps: int) -> Fl
         else:
             return unknowns
         gained, unknowns, cost = cost - trial_cost, trial, trial_cost
-        print(f"   cost {cost:.2f} halving {halving}", flush=True)
         if gained < ENOUGH * cost:
             break
     return unknowns

@@ -100,7 +100,8 @@ def spread_rows(calibration: Calibration) -> list[Row]:
     for (execution, basis), values in sorted(ratios.items()):
         if len(values) >= FEWEST_RESIDUALS:
             low, high = np.quantile(values, [LOW, HIGH])
-            numbers = {"low": f"{low:.3f}", "high": f"{high:.3f}", "n": len(values)}
+            # A prediction lies in its own range, whatever its bias on the cases left out.
+            numbers = {"low": f"{min(low, 1.0):.3f}", "high": f"{max(high, 1.0):.3f}", "n": len(values)}
             rows.append({"kind": calibration.kind, "execution": execution, "basis": basis, **numbers})
     return rows
 

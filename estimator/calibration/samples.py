@@ -1,4 +1,4 @@
-"""From measured cases to samples for the fit: those of one device, whose models can be traced here."""
+"""From measured cases to samples for the fit: those of one device, whose models were traced."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Time of operations: formulas with few parameters, fitted to published measurements, with honest ranges."""
 
-from estimator.timing.corrections import Correction, correction_of
-from estimator.timing.predict import predict
+from estimator.timing.corrections import Correction, correction_of, ground_of
+from estimator.timing.predict import beside, predict, streaming, sustained_flops_per_s
 from estimator.timing.seconds import side_by_side
 from estimator.timing.settings import (
     BASES,
     BOUNDS,
     COMPUTE,
+    EXECUTION,
     EXECUTIONS,
     LAUNCH,
     MEMORY,
@@ -21,6 +22,7 @@ __all__ = [
     "BASES",
     "BOUNDS",
     "COMPUTE",
+    "EXECUTION",
     "EXECUTIONS",
     "LAUNCH",
     "MEMORY",
@@ -30,7 +32,11 @@ __all__ = [
     "MemoryFormat",
     "TimeBreakdown",
     "TimeSettings",
+    "beside",
     "correction_of",
+    "ground_of",
     "predict",
     "side_by_side",
+    "streaming",
+    "sustained_flops_per_s",
 ]

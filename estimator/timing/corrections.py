@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from estimator.timing.machine import Machine
-from estimator.timing.parameters import QUANTITIES, factors_of
+from estimator.timing.parameters import QUANTITIES, factors_of, published_steps
 from estimator.timing.settings import Basis
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ def correction_of(device: Device) -> Correction:
     values = {name: float(np.prod([f[name].factor for f in used if name in f])) for name in QUANTITIES}
     basis: Basis = "calibrated" if calibrated else "sibling" if siblings else "datasheet"
     return Correction(**values, basis=basis)
+
+
+def ground_of(device: Device) -> str:
+    """Return in words what a prediction for the device rests on."""
+    fitted = f"formulas fitted to {published_steps():,} published steps"
+    own, siblings = factors_of("device", device.id), factors_of("architecture", device.architecture)
+    basis = correction_of(device).basis
+    if basis == "calibrated":
+        factor = own["bandwidth"]
+        return f"{fitted}, {factor.n} of them on {device.id} ({factor.sources.replace(' ', ', ')})"
+    if basis == "sibling":
+        factor = siblings["bandwidth"]
+        steps = f"{factor.n} of them" if factor.n else "and products timed"
+        return f"{fitted}, {steps} on others of its architecture, {device.architecture}"
+    return f"{fitted} of other devices, and the datasheet of {device.id}"
 
 
 @dataclass(frozen=True, slots=True)

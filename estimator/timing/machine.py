@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.timing.settings import EXECUTIONS, Execution, Floats, MemoryFormat
+from estimator.timing.settings import EAGER, EXECUTIONS, Execution, Floats, MemoryFormat
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 
 REFERENCE_YEAR: Final = 2018.0
+WINOGRAD_VENDORS: Final = ("NVIDIA", "AMD")
 COMPUTED_IN: Final = {"float16": "float32", "bfloat16": "float32", "float8": "float32"}
 """Element-wise arithmetic runs in wider registers (PyTorch's opmath type) and at their rate."""
 
@@ -42,13 +44,15 @@ class Machine:
     units
         independent units (streaming multiprocessors, compute units, cores) that blocks of a product are dealt to
     power_w
-        power limit; inf where unknown
+        power limit; inf where it or the year (and with it the energy of a FLOP) is unknown
     year
         of release, as a decimal number
     hosted
         whether a host issues the operations; a CPU is its own
     channels_last
         whether images are laid out like that
+    winograd
+        whether its library has Winograd's algorithm for 3 x 3 convolutions: cuDNN and MIOpen do, Apple's does not
     style
         index into `EXECUTIONS`
     """
@@ -63,6 +67,7 @@ class Machine:
     year: Floats
     hosted: Mask
     channels_last: Mask
+    winograd: Mask
     style: NDArray[np.intp]
 
     def at(self, rows: NDArray[np.intp]) -> Machine:
@@ -81,21 +86,40 @@ def machine_of(table: OperationTable, device: Device, execution: Execution, memo
     UsageError
         the device publishes no memory bandwidth
     """
+    peak, matrix = product_peaks(table, device)
+    vector = table.precision.map({name: vector_peak(device, name) for name in table.precision.names})
+    machine = large_product(device, peak, matrix)
+    return replace(
+        machine,
+        vector_peak=vector,
+        channels_last=np.asarray(memory_format == "channels_last"),
+        style=np.asarray(EXECUTIONS.index(execution)),
+    )
+
+
+def large_product(device: Device, peak: Floats, matrix: Mask) -> Machine:
+    """Return a device's figures for large products with this peak, of a matrix engine or not.
+
+    Raises
+    ------
+    UsageError
+        the device publishes no memory bandwidth
+    """
     if device.memory_bandwidth_bytes_per_s is None:
         raise UsageError(f"no memory bandwidth of {device.id} is known")
-    peak, matrix = product_peaks(table, device)
     return Machine(
         peak=peak,
         matrix=matrix,
         rate_factor=np.asarray(1.0),
-        vector_peak=table.precision.map({name: vector_peak(device, name) for name in table.precision.names}),
+        vector_peak=np.asarray(np.inf),
         bandwidth=np.asarray(device.memory_bandwidth_bytes_per_s),
         units=np.asarray(float(device.compute_units or 1)),
-        power_w=np.asarray(device.tdp_w or np.inf),
+        power_w=np.asarray(device.tdp_w if device.tdp_w and device.release_date else np.inf),
         year=np.asarray(release_year(device)),
         hosted=np.asarray(device.kind != "cpu"),
-        channels_last=np.asarray(memory_format == "channels_last"),
-        style=np.asarray(EXECUTIONS.index(execution)),
+        channels_last=np.asarray(False),
+        winograd=np.asarray(device.vendor in WINOGRAD_VENDORS),
+        style=np.asarray(EAGER),
     )
 
 
@@ -108,15 +132,30 @@ def product_peaks(table: OperationTable, device: Device) -> tuple[Floats, Mask]:
         the device publishes no peak for the precision of a product
     """
     peak, matrix = np.full(len(table), np.nan), np.zeros(len(table), dtype=np.bool_)
-    products = table.engine.mask("matrix")
-    convolution = table.family.mask("convolution")
-    for code in np.unique(table.precision.codes[products]):
-        for is_convolution in (False, True):
-            rows = products & (table.precision.codes == code) & (convolution == is_convolution)
-            if rows.any():
-                name = multiplied_in(device, table.precision.names[code], is_convolution)
-                peak[rows], matrix[rows] = device.peak_flops_per_s(name), name in device.matrix_peaks
+    for precision, is_convolution, rows in product_groups(table):
+        name = multiplied_in(device, precision, is_convolution)
+        peak[rows], matrix[rows] = device.peak_flops_per_s(name), name in device.matrix_peaks
     return peak, matrix
+
+
+@lru_cache(maxsize=4096)
+def product_groups(table: OperationTable) -> tuple[tuple[str, bool, NDArray[np.intp]], ...]:
+    """Return the rows of products by precision and by whether they are convolutions."""
+    products, convolution = table.engine.mask("matrix"), table.family.mask("convolution")
+    found = []
+    for code in np.unique(table.precision.codes[products]):
+        of_precision = products & (table.precision.codes == code)
+        for kind, chosen in ((False, of_precision & ~convolution), (True, of_precision & convolution)):
+            if chosen.any():
+                found.append((table.precision.names[code], kind, np.flatnonzero(chosen)))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def vector_precisions(table: OperationTable) -> tuple[str, ...]:
+    """Return the precisions of element-wise arithmetic in a table."""
+    moves = table.engine.mask("vector") & (table.executed_flops > 0)
+    return tuple(table.precision.names[code] for code in np.unique(table.precision.codes[moves]))
 
 
 def multiplied_in(device: Device, precision: str, convolution: bool) -> str:

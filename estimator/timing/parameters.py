@@ -97,3 +97,9 @@ def factor_table() -> tuple[Factor, ...]:
 def factors_of(scope: str, name: str) -> dict[str, Factor]:
     """Factors of one device or architecture by quantity; empty where nothing was measured."""
     return {each.quantity: each for each in factor_table() if each.scope == scope and each.name == name}
+
+
+@cache
+def published_steps() -> int:
+    """Return how many measured steps the factors rest on."""
+    return sum(each.n for each in factor_table() if each.scope == "architecture" and each.quantity == "bandwidth")

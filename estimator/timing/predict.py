@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from estimator.ranges import Range
 from estimator.timing.corrections import Correction, correction_of, spread_of
-from estimator.timing.machine import machine_of, vector_peak
+from estimator.timing.machine import large_product, machine_of, vector_peak, vector_precisions
 from estimator.timing.parameters import parameters_of
-from estimator.timing.seconds import seconds_of
+from estimator.timing.rates import sustained_rate
+from estimator.timing.seconds import seconds_of, side_by_side
 from estimator.timing.settings import TimeBreakdown, TimeSettings
 from estimator.timing.work import work_of
+from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
     from hardware_db import Device
@@ -65,10 +68,47 @@ def predict(
 
 
 def _notes(table: OperationTable, device: Device) -> tuple[str, ...]:
-    moves = table.engine.mask("vector") & (table.executed_flops > 0)
-    used = [table.precision.names[code] for code in np.unique(table.precision.codes[moves])]
-    unknown = [precision for precision in used if not np.isfinite(vector_peak(device, precision))]
+    unknown = [name for name in vector_precisions(table) if not np.isfinite(vector_peak(device, name))]
     if not unknown:
         return ()
     named = ", ".join(unknown)
     return (f"no {named} vector peak of {device.id} is known: element-wise operations count by their bytes alone",)
+
+
+def sustained_flops_per_s(device: Device, precision: str) -> float:
+    """Return the FLOP/s that large matrix products sustain in a precision.
+
+    Raises
+    ------
+    UnknownPrecision
+        the device publishes no peak for it
+    UsageError
+        the device publishes no memory bandwidth
+    """
+    peak = device.peak_flops_per_s(precision)
+    machine = large_product(device, np.asarray(peak), np.asarray(peak in device.matrix_peaks.values()))
+    return float(sustained_rate(correction_of(device).applied(machine), parameters_of(device.kind)))
+
+
+def streaming(moved_bytes: float, device: Device) -> Range:
+    """Return the seconds of an element-wise operation that moves so many bytes.
+
+    Raises
+    ------
+    UsageError
+        the device publishes no memory bandwidth
+    """
+    if device.memory_bandwidth_bytes_per_s is None:
+        raise UsageError(f"no memory bandwidth of {device.id} is known")
+    correction = correction_of(device)
+    share = parameters_of(device.kind)["elementwise_bandwidth"] * correction.bandwidth
+    spread = spread_of(device.kind, "eager", correction.basis)
+    seconds = moved_bytes / (device.memory_bandwidth_bytes_per_s * share)
+    return Range(seconds * spread.low, seconds, seconds * spread.high)
+
+
+def beside(busy: Range, host: Range, kind: str) -> Range:
+    """Return how long device and host take side by side on a kind of device."""
+    order = parameters_of(kind)["side_by_side_order"]
+    device_s, host_s = (np.array([each.low, each.mid, each.high]) for each in (busy, host))
+    return Range(*side_by_side(device_s, host_s, order).tolist())

@@ -41,8 +41,11 @@ def product_seconds(work: Products, on: Machine, p: Parameters) -> tuple[Floats,
     memory = work.moved / (on.bandwidth * p["product_bandwidth"])
     seconds = _best_tiling(work, depth, rate, on, p)
     layout = _layout_seconds(work, on, p)
-    depthwise = _depthwise_seconds(work, on, p)
-    return np.where(work.depthwise, depthwise, seconds + layout), np.where(work.depthwise, depthwise, memory + layout)
+    depthwise = work.depthwise
+    if not depthwise.any():
+        return seconds + layout, memory + layout
+    apart = _depthwise_seconds(work, on, p)
+    return np.where(depthwise, apart, seconds + layout), np.where(depthwise, apart, memory + layout)
 
 
 def _padded_depth(work: Products) -> Floats:
@@ -78,7 +81,8 @@ def _share_of_rate(work: Products, on: Machine, p: Parameters) -> Floats:
     """What each product reaches of the rate of a plain large one: by role, grouping, layout and algorithm."""
     role = np.array([1.0, p["convolution_forward"], p["convolution_data"], p["convolution_weight"]])[work.role]
     grouped = (work.role != MATMUL) & (work.batch > 1)
-    winograd = (~on.matrix & (work.kernel == WINOGRAD_KERNEL) & (work.stride < 2) & (work.batch == 1)) & (
+    able = on.winograd & ~on.matrix
+    winograd = (able & (work.kernel == WINOGRAD_KERNEL) & (work.stride < 2) & (work.batch == 1)) & (
         work.channels_in >= WINOGRAD_CHANNELS
     )
     return role * np.where(grouped, _grouped_share(work, on, p), 1.0) * np.where(winograd, p["winograd"], 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,6 +20,9 @@ EXECUTIONS: Final[tuple[Execution, ...]] = ("eager", "inductor", "graph", "megat
 """Operation by operation; `torch.compile`; a whole-graph compiler (XLA, TensorFlow, MXNet); Megatron's fused layers."""
 
 EAGER: Final = 0
+
+EXECUTION: Final[Mapping[str, Execution]] = {"tpu": "graph", "npu": "graph"}
+"""Kinds of device that run a compiled graph (XLA, Neuron, Gaudi's graph mode); all others run eager."""
 
 MemoryFormat = Literal["contiguous", "channels_last"]
 

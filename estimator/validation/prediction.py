@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from estimator.ranges import Range
-from estimator.timing import Basis, TimeBreakdown, predict, side_by_side
-from estimator.timing.parameters import parameters_of
+from estimator.timing import Basis, TimeBreakdown, beside, predict
 from estimator.validation.execution import execution_of
 from estimator.validation.floors import Floors, floors_of
 from hardware_db.errors import UsageError
@@ -68,6 +67,5 @@ def calls_in_step(table: OperationTable, case: Case) -> Floats:
 
 def step_range(breakdown: TimeBreakdown, weights: Floats, kind: str) -> Range:
     """Return the range of a step whose operations run `weights` times, device and host side by side."""
-    order = parameters_of(kind)["side_by_side_order"]
-    low, mid, high = side_by_side(breakdown.device_s @ weights, breakdown.host_s @ weights, order).tolist()
-    return Range(low, mid, high)
+    busy, host = (Range(*(each @ weights).tolist()) for each in (breakdown.device_s, breakdown.host_s))
+    return beside(busy, host, kind)
