@@ -40,11 +40,22 @@ def profile(
         If the model is unknown, cannot be run, or does not take these sizes.
     """
     request = request or ProfileRequest()
+    found = known(model, request, inputs=inputs, base=base)
+    if found is not None:
+        return found
+    definition = resolve(model, base=base, inputs=inputs)
+    return _make(definition, request, _question(model, request, definition, inputs))
+
+
+def known(
+    model: str, request: ProfileRequest | None = None, *, inputs: Sequence[InputSpec] = (), base: Path | None = None
+) -> ModelProfile | None:
+    """Return a profile that is already there (see `profile`), or None where the model would have to be traced."""
+    request = request or ProfileRequest()
     definition = resolve(model, base=base, inputs=inputs)
     question = _question(model, request, definition, inputs)
     sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
-    found = find(question, sizes.batch_size, sizes.sequence_length) if question is not None else None
-    return found or _make(definition, request, question)
+    return find(question, sizes.batch_size, sizes.sequence_length) if question is not None else None
 
 
 def _make(definition: ModelDefinition, request: ProfileRequest, question: Question | None) -> ModelProfile:

@@ -133,10 +133,14 @@ class _Question:
     def ways(self) -> list[Way]:
         """Single changes that save, then combinations, the best first."""
         sizes = {change: self._size((change,)) for change in changes_for(self.profiles, self.settings.replicas)}
-        known = {change: size for change, size in sizes.items() if size is not None}
+        known = {change: size for change, size in sizes.items() if size is not None and self._useful(change, size)}
         found = [self._way((change,)) for change, size in known.items() if size < self.now.total_bytes]
         found += [self._way(changes) for changes in list(self._combined(list(known)))[:MOST_WAYS]]
         return sorted(found, key=lambda way: (not way.fits, way.time.mid if way.time else _LONG, len(way.changes)))
+
+    def _useful(self, change: Change, size: int) -> bool:
+        """Whether it may help: a recording that takes as much as this one helps in no combination either."""
+        return change.profile is None or size < self.now.total_bytes
 
     def _size(self, changes: Sequence[Change]) -> int | None:
         """Bytes that a device must hold with the changes made; None where the model cannot be run so."""

@@ -9,24 +9,25 @@ from estimator.text.figures import figure
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
-from hardware_db.units import format_bytes
 
 if TYPE_CHECKING:
     from estimator.fit.result import Fit, Way
+    from estimator.memory import MemoryNeed
     from estimator.ranges import Range
 
 COLUMNS = (
     Column("", align="left", gap=1),
     Column("CHANGE", align="left"),
-    Column("MEMORY", unit="GB"),
+    Column("MEMORY", unit="GiB"),
     Column("RANGE", unit="80 %", drop=2),
-    Column("SAVED", unit="GB"),
+    Column("SAVED", unit="GiB"),
     Column("TIME", unit="×"),
     Column("RANGE", drop=1),
     Column("MICRO-BATCH", unit="largest"),
 )
 WORDS = {"fits": "fits", "tight": "tight", "out_of_memory": "does not fit"}
 PARTS = 5
+GIB = 2**30
 
 
 def fit_text(found: Fit, page: Page | None = None, limit: int = 0) -> str:
@@ -57,7 +58,7 @@ def _head(found: Fit, width: int) -> str:
         profile.precision,
         *optimizer,
         f"micro-batch {profile.batch_size:,}{sequence}",
-        f"{devices} {format_bytes(need.capacity_bytes)}",
+        f"{devices} {_gib(need.capacity_bytes or 0)} GiB",
         _verdict(found),
     ]
     return flow(parts, width)
@@ -70,17 +71,24 @@ def _verdict(found: Fit) -> str:
 
 def _now(found: Fit) -> Row:
     need = found.need
-    cells = ["✓" if found.as_it_is else "", "as it is", _gb(need.total_bytes), _span(need.total), MISSING, "1", "1-1"]
+    cells = [_mark(need), "as it is", _gib(need.total_bytes), _span(need.total), MISSING, "1", "1-1"]
     return Row([*cells, _size(found.largest_micro_batch)])
+
+
+def _mark(need: MemoryNeed) -> str:
+    """A tick where it fits, a wave where it fits in the middle of the range but not at its end."""
+    if need.verdict == "fits":
+        return "✓"
+    return "~" if need.capacity_bytes is not None and need.total_bytes <= need.capacity_bytes else ""
 
 
 def _row(way: Way) -> Row:
     cells = [
-        "✓" if way.fits else "",
+        _mark(way.need),
         " + ".join(way.changes),
-        _gb(way.need.total_bytes),
+        _gib(way.need.total_bytes),
         _span(way.need.total),
-        _gb(way.saved_bytes),
+        _gib(way.saved_bytes),
         f"{way.time.mid:.2f}" if way.time else MISSING,
         f"{way.time.low:.2f}-{way.time.high:.2f}" if way.time else MISSING,
         _size(way.largest_micro_batch),
@@ -92,21 +100,25 @@ def _size(size: int | None) -> str:
     return MISSING if size is None else f"{size:,}"
 
 
-def _gb(size: float) -> str:
-    return figure(size, 1e9)
+def _gib(size: float) -> str:
+    return figure(size, GIB)
 
 
 def _span(total: Range) -> str:
-    return f"{_gb(total.low)}-{_gb(total.high)}"
+    return f"{_gib(total.low)}-{_gib(total.high)}"
 
 
 def _footer(found: Fit, ways: Sequence[Way]) -> list[tuple[str, str]]:
     need = found.need
-    held = [f"{format_bytes(size)} {name}" for name, size in list(need.parts.items())[:PARTS] if size]
+    held = [f"{_gib(size)} GiB {name}" for name, size in list(need.parts.items())[:PARTS] if size]
     lines = [("As it is", " · ".join(held)), ("Peak", f"{need.phase} pass, {need.module or 'outside of all modules'}")]
     if found.longest_sequence is not None:
-        lines.append(("Longest", f"{found.longest_sequence:,} tokens at micro-batch {found.profile.batch_size:,}"))
-    lines.append(("Range", "80 % of cases; tensors are counted, workspaces, allocator and context have ranges"))
+        limit = " (as long as the model takes)" if found.longest_sequence == found.profile.sequence_limit else ""
+        batch = found.profile.batch_size
+        lines.append(("Longest", f"{found.longest_sequence:,} tokens at micro-batch {batch:,}{limit}"))
+    lines.append(
+        ("Range", "80 % of cases; tensors are counted, workspaces, allocator and context have ranges; ~ is tight")
+    )
     said = dict.fromkeys(note for way in ways for note in way.notes)
     lines += [("" if number else "Notes", note) for number, note in enumerate([*found.notes, *said])]
     if not found.fits:

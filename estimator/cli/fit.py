@@ -1,0 +1,118 @@
+"""`flopcast fit`: does a training step fit a device, how large can it be, and what would make it fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.cli.market_options import devices_option
+from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
+from estimator.cli.output import Answer, Output, output_options
+from estimator.cli.quantities import read_as
+from hardware_db.here import load_here
+
+if TYPE_CHECKING:
+    from estimator.fit import Fit
+    from estimator.text.page import Page
+    from hardware_db import Device
+    from profiles.model_profile import ModelProfile
+
+AUTO = ("amp_bfloat16", "amp_float16", "float32")
+"""What a device runs where no precision is asked for: the first that it has."""
+LIGHTER = {
+    "float32": ("bfloat16", "float16", "amp_bfloat16", "amp_float16"),
+    "tf32": ("bfloat16", "float16", "amp_bfloat16", "amp_float16"),
+    "amp_bfloat16": ("bfloat16",),
+    "amp_float16": ("float16",),
+}
+"""Precisions that hold less, offered as a way where a profile in them is already there."""
+SHOWN = 20
+NO = 1
+"""Exit code of "answered: nothing fits"."""
+
+
+@click.command("fit")
+@click.argument("model")
+@click.option("--device", "name", required=True, metavar="NAME", help="The device: l4, h100-sxm, tpu-v5e ...")
+@click.option("--count", default=1, **SIZE, help="Devices, each with its own samples; default: 1.")
+@click.option("--micro-batch-size", **SIZE, help="Samples a device takes at once; default: the smallest.")
+@click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
+@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
+@click.option(
+    "--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: the device's best."
+)
+@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
+@click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
+@input_option
+@devices_option
+@click.option("--limit", **ROWS, help=f"Ways to show, 0 for all; default: {SHOWN}, all in --json.")
+@output_options
+def command(
+    model: str, name: str, count: int, devices_file: Path | None, limit: int | None, output: Output, **options: Any
+) -> int:
+    """Say whether a step of MODEL fits a device, how large it can be, and what would make it fit.
+
+    The table lists each way to hold less, with the memory that it saves and the time that it costs. Exit code 1:
+    nothing fits.
+    """
+    from estimator.fit import fit
+
+    here = load_here(devices_file)
+    device = here.database.device(name)
+    micro_batch_size = options.pop("micro_batch_size")
+    question = ModelQuestion(model, "forward" if options.pop("inference") else "train", **options)
+    question = replace(question, precision=question.precision or _precision(question, device))
+    profile = find_profile(question, output)
+    profiles = [profile, *_others(question, profile, device)]
+    found = fit(
+        profiles,
+        device,
+        count,
+        micro_batch_size=micro_batch_size,
+        sequence_length=question.sequence_length,
+        database=here.database,
+    )
+    output.show(replace(_answer(found, limit), warnings=here.warnings))
+    return 0 if found.fits else NO
+
+
+def _precision(question: ModelQuestion, device: Device) -> str | None:
+    """Return what the device runs best; None for a saved profile, which has its own."""
+    if profile_file(question.model) is not None:
+        return None
+    return next((each for each in AUTO if device.supports(each)), AUTO[0])
+
+
+def _others(question: ModelQuestion, profile: ModelProfile, device: Device) -> Iterator[ModelProfile]:
+    """Yield the profiles of the same step in other precisions of the device that are already there."""
+    from profiles.recall import known
+
+    if profile_file(question.model) is not None:
+        return
+    for precision in LIGHTER.get(profile.precision, ()):
+        if device.supports(precision):
+            other = replace(question, precision=precision)
+            found = known(other.model, other.request(), inputs=other.input_specs())
+            if found is not None:
+                yield found
+
+
+def _answer(found: Fit, limit: int | None) -> Answer:
+    def text(page: Page) -> str:
+        from estimator.text.fits import fit_text
+
+        return fit_text(found, page, SHOWN if limit is None else limit)
+
+    def results() -> list[dict[str, Any]]:
+        told = found.to_dict()
+        return [{**told, "ways": told["ways"][: limit or None]}]
+
+    def rows() -> list[dict[str, Any]]:
+        return [way.to_dict() for way in (found.ways[:limit] if limit else found.ways)]
+
+    run = {"model": found.profile.model, "device": found.device.id, "count": found.count}
+    return Answer("fit", text, results, run, found.notes, rows=rows)

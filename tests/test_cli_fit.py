@@ -1,0 +1,73 @@
+"""`flopcast fit`: what the search finds reaches page, JSON, CSV and exit code, without torch and at once."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import hand_made
+import pytest
+from click.testing import CliRunner
+from processor_time import processor_seconds
+
+from estimator.cli import main
+from estimator.fit import fit
+
+
+@pytest.fixture(autouse=True)
+def saved(tmp_path, monkeypatch):
+    """A working directory with a saved profile and an empty cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    profile = hand_made.profile()
+    profile.save(tmp_path / "ten.json")
+    return profile
+
+
+def run(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(main, ["fit", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_the_figures_are_those_of_the_api(saved):
+    (told,) = json.loads(run("ten.json", "--device", "l4", "--json").stdout)["results"]
+    assert told == json.loads(json.dumps(fit(saved, "l4").to_dict()))
+
+
+def test_the_rows_of_csv_are_the_ways(saved):
+    rows = list(csv.DictReader(io.StringIO(run("ten.json", "--device", "l4", "--count", "2", "--csv").stdout)))
+    assert [int(row["saved_bytes"]) for row in rows] == [way.saved_bytes for way in fit(saved, "l4", 2).ways]
+
+
+def test_the_exit_code_says_whether_anything_fits():
+    run("llama-3.1-8b", "--device", "l4")
+    assert "No way" in run("llama-3.1-405b", "--device", "l4", code=1).stdout
+
+
+def test_the_precision_is_the_best_that_the_device_has():
+    """Volta multiplies in float16 but not in bfloat16 (NVIDIA V100 datasheet)."""
+    for device, precision in (("l4", "amp_bfloat16"), ("v100-pcie-16gb", "amp_float16")):
+        (told,) = json.loads(run("gpt2", "--device", device, "--json").stdout)["results"]
+        assert told["precision"] == precision
+
+
+def test_sizes_asked_for_are_those_answered():
+    arguments = ("--micro-batch-size", "4", "--sequence-length", "512")
+    (told,) = json.loads(run("gpt2", "--device", "l4", *arguments, "--json").stdout)["results"]
+    assert (told["micro_batch_size"], told["sequence_length"]) == (4, 512)
+
+
+def test_an_unknown_device_is_named():
+    assert "Did you mean" in run("ten.json", "--device", "h100-sxn", code=2).stderr
+
+
+@pytest.mark.parametrize("model, count", [("gpt2", "1"), ("llama-3.1-8b", "8")])
+def test_a_recorded_profile_answers_at_once_without_torch(model, count):
+    words = ["fit", model, "--device", "l4", "--count", count]
+    asked = f"main({words}, standalone_mode=False)"
+    code = f"import sys; from estimator.cli import main; {asked}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert processor_seconds([sys.executable, "-m", "estimator", *words], 1.5) < 1.5
