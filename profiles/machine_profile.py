@@ -105,6 +105,11 @@ class Timing:
         return statistics.median(self.seconds)
 
     @property
+    def typical_s(self) -> float:
+        """Median of the faster half of the repeats in seconds: other load only ever adds time."""
+        return statistics.median(sorted(self.seconds)[: (len(self.seconds) + 1) // 2])
+
+    @property
     def spread(self) -> float:
         """Half the distance between the quartiles over the median; 0 with a single repeat."""
         if len(self.seconds) < 2:
@@ -222,6 +227,11 @@ class MachineProfile:
     def figure(self, name: str) -> float | None:
         """Return a fitted value, or None where it was not fitted."""
         return next((each.value for each in self.figures if each.name == name), None)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Fitted values by name."""
+        return {each.name: each.value for each in self.figures}
 
     def of_family(self, *families: str) -> Iterator[Timing]:
         """Yield the timings of these families."""

@@ -11,11 +11,10 @@ from profiles.benchmark.host_cases import launch_cases, memory_cases, optimizer_
 from profiles.benchmark.product_cases import (
     attention_cases,
     convolution_cases,
-    convolutions,
     matmul_cases,
-    products,
     recurrent_cases,
 )
+from profiles.benchmark.product_shapes import convolutions, products
 from profiles.benchmark.vector_cases import sweep_cases, vector_cases
 
 PRECISIONS: Final = {
@@ -39,7 +38,7 @@ def cases(kind: str, full: bool, precisions: Iterable[str]) -> tuple[Case, ...]:
     sorts = [
         *(_products(kind, full, precision, place) for place, precision in enumerate(chosen)),
         *(_convolutions(kind, full, precision, place) for place, precision in enumerate(chosen)),
-        *(attention_cases(kind, precision) for precision in chosen if precision in ATTENDED),
+        *(attention_cases(kind, precision) for precision in _attended(kind, full, chosen)),
         *(vector_cases(kind, precision) for precision in _vector_precisions(kind, full, chosen)),
         sweep_cases(kind),
         chain(memory_cases(kind), transfer_cases(kind), optimizer_cases(kind)),
@@ -47,6 +46,10 @@ def cases(kind: str, full: bool, precisions: Iterable[str]) -> tuple[Case, ...]:
         recurrent_cases(kind, "float32"),
     ]
     return tuple(case for case in chain.from_iterable(zip_longest(*sorts)) if case is not None)
+
+
+def _attended(kind: str, full: bool, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(each for each in chosen[: None if full or kind == "gpu" else 1] if each in ATTENDED)
 
 
 def _products(kind: str, full: bool, precision: str, place: int) -> Iterator[Case]:
@@ -58,7 +61,7 @@ def _products(kind: str, full: bool, precision: str, place: int) -> Iterator[Cas
 
 def _convolutions(kind: str, full: bool, precision: str, place: int) -> Iterator[Case]:
     every = convolution_cases(convolutions(kind, full), precision) if precision in CONVOLVED else iter(())
-    return islice(every, None if place == 0 or full else _FEW)
+    return islice(every, None if place == 0 or full else 0 if kind == "cpu" else _FEW)
 
 
 def _vector_precisions(kind: str, full: bool, chosen: tuple[str, ...]) -> tuple[str, ...]:

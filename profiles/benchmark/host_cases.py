@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from profiles.benchmark.cases import Case, Lab
 from profiles.benchmark.clock import Call
 
-if TYPE_CHECKING:
-    import torch
-
-CHAIN: Final = 16
+CHAIN: Final = 64
 """Small operations in one call, so that what surrounds them does not count."""
+
+PARAMETERS: Final = 16
 
 FRESH_BYTES: Final = 48 << 20
 """Above glibc's largest threshold for memory of its own (32 MiB, mallopt(3)): such tensors get new pages each time."""
@@ -71,13 +70,15 @@ def _transfer(pinned: bool, to_device: bool) -> Callable[[Lab], Call]:
 
 
 def launch_cases(kind: str) -> Iterator[Case]:
-    """Yield what it takes to start an operation: alone, in a training forward pass, in a backward pass, in AdamW."""
+    """Yield what it takes to start an operation: alone, in each pass of training; to call a module; to make a view."""
     timer: Any = "device" if kind == "cpu" else "launch"
     made: tuple[tuple[str, Callable[[Lab], Call], int], ...] = (
         ("one operation", _one_operation, 1),
         ("an operation of a forward pass", _forward_chain, CHAIN),
+        ("a module of a forward pass", _module_chain, CHAIN),
+        ("a view of a forward pass", _view_chain, CHAIN),
         ("an operation of a backward pass", _backward_chain, CHAIN),
-        ("an operation of AdamW", _tiny_optimizer, 1),
+        ("AdamW of one parameter", _tiny_optimizer, PARAMETERS),
     )
     for name, make, inside in made:
         yield Case(f"launch of {name}", "launch", "float32", make, cached=True, timer=timer, calls_inside=inside)
@@ -89,24 +90,42 @@ def _one_operation(lab: Lab) -> Call:
 
 
 def _forward_chain(lab: Lab) -> Call:
-    return _chain(lab)[0]
+    inputs, tanh = lab.random(_TINY, grad=True), lab.torch.tanh
+    return lambda: _repeated(tanh, inputs)
+
+
+def _module_chain(lab: Lab) -> Call:
+    inputs, modules = lab.random(_TINY, grad=True), [lab.torch.nn.Tanh() for _ in range(CHAIN)]
+
+    def call() -> Any:
+        value = inputs
+        for module in modules:
+            value = module(value)
+        return value
+
+    return call
+
+
+def _view_chain(lab: Lab) -> Call:
+    inputs, transpose = lab.random(_TINY, _TINY, grad=True), lab.torch.t
+    return lambda: _repeated(transpose, inputs)
 
 
 def _backward_chain(lab: Lab) -> Call:
-    forward, inputs = _chain(lab)
-    output = forward()
+    inputs = lab.random(_TINY, grad=True)
+    output = _repeated(lab.torch.tanh, inputs)
     gradient = lab.torch.ones_like(output)
     return lambda: lab.torch.autograd.grad(output, inputs, gradient, retain_graph=True)
 
 
-def _chain(lab: Lab) -> tuple[Callable[[], torch.Tensor], torch.Tensor]:
-    modules = lab.torch.nn.Sequential(*(lab.torch.nn.Tanh() for _ in range(CHAIN)))
-    inputs = lab.random(_TINY, grad=True)
-    return lambda: modules(inputs), inputs
+def _repeated(function: Callable[[Any], Any], value: Any) -> Any:
+    for _ in range(CHAIN):
+        value = function(value)
+    return value
 
 
 def _tiny_optimizer(lab: Lab) -> Call:
-    return _adamw(lab, [_TINY] * CHAIN)
+    return _adamw(lab, [_TINY] * PARAMETERS)
 
 
 def optimizer_cases(kind: str) -> Iterator[Case]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from profiles.benchmark.product_cases import Product, matmul_cases
+from profiles.benchmark.product_cases import matmul_cases
+from profiles.benchmark.product_shapes import Product
 from profiles.benchmark.sampling import Effort, sample
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from profiles.benchmark.cases import Case
 from profiles.benchmark.catalogue import PRECISIONS, cases
 from profiles.benchmark.conditions import Drift, load_remarks, start_remarks, steadiness_remarks
+from profiles.benchmark.fitting import fit_figures
 from profiles.benchmark.gpu_state import look, remarks
 from profiles.benchmark.precisions import tf32, usable_precisions
 from profiles.benchmark.sampling import Effort, Sample, sample
@@ -85,6 +86,7 @@ def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progres
         recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
         mode=plan.mode,
         timings=tuple(journal.timings),
+        figures=fit_figures(target.lab.kind, journal.timings),
         notes=(*((target.note,) if target.note else ()), *journal.notes, *_disturbances(journal)),
     )
 

@@ -14,6 +14,9 @@ from profiles.benchmark.clock import Call
 
 Maker = Callable[[Lab, str, tuple[int, ...]], Call]
 
+AGAIN: Final = "again"
+"""Ends the name of a case that uses the same data in every call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -38,8 +41,19 @@ _SHAPES: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
 }
 """Sizes of the data by kind of device: some milliseconds' work, or as little as shows the bandwidth."""
 
-_SWEEP: Final = {"cpu": (1 << 9, 1 << 12, 1 << 15, 1 << 18, 1 << 23), "gpu": (1 << 10, 1 << 18, 1 << 21, 1 << 24)}
-"""Elements of an addition, from what a kernel's start takes to what only memory holds."""
+_SMALL: Final[Mapping[str, tuple[int, ...]]] = {
+    "flat": (1 << 15,),
+    "rows": (64, 768),
+    "wide": (4, 16384),
+    "images": (1, 16, 56, 56),
+}
+"""Sizes that a core's own cache holds: what an operation takes on a CPU that follows the one that made its input."""
+
+_SWEEP: Final[Mapping[str, tuple[int, ...]]] = {
+    "cpu": (9, 12, 14, 15, 16, 17, 18, 19, 20, 21, 23),
+    "gpu": (10, 18, 21, 24),
+}
+"""Elements of an addition as powers of 2, from what a kernel's start takes to what only memory holds."""
 
 
 def _unary(name: str) -> Maker:
@@ -150,9 +164,12 @@ def _batch_norm_backward(lab: Lab, precision: str, shape: tuple[int, ...]) -> Ca
     return lambda: function(gradient, value, weight, mean, variance, saved, deviation, True, 1e-5, masks)
 
 
-def _max_pool(lab: Lab, precision: str, shape: tuple[int, ...]) -> Call:
-    value, function = lab.random(*shape, precision=precision), lab.torch.ops.aten.max_pool2d_with_indices
-    return lambda: function(value, [3, 3], [2, 2], [1, 1])
+def _max_pool(size: int) -> Maker:
+    def make(lab: Lab, precision: str, shape: tuple[int, ...]) -> Call:
+        value, function = lab.random(*shape, precision=precision), lab.torch.ops.aten.max_pool2d_with_indices
+        return lambda: function(value, [size, size], [2, 2], [(size - 1) // 2] * 2)
+
+    return make
 
 
 def _max_pool_backward(lab: Lab, precision: str, shape: tuple[int, ...]) -> Call:
@@ -227,7 +244,8 @@ PROBES: Final = (
     Probe("layer norm backward", "normalisation", "rows", _layer_norm_backward, 3),
     Probe("batch norm", "normalisation", "images", _batch_norm),
     Probe("batch norm backward", "normalisation", "images", _batch_norm_backward, 3),
-    Probe("max pool", "pooling", "images", _max_pool),
+    Probe("max pool 2", "pooling", "images", _max_pool(2)),
+    Probe("max pool 3", "pooling", "images", _max_pool(3)),
     Probe("max pool backward", "pooling", "images", _max_pool_backward),
     Probe("mean of images", "reduction", "images", _mean, 1),
     Probe("sum of rows", "reduction", "rows", _sum_rows, 1),
@@ -240,17 +258,21 @@ PROBES: Final = (
 
 
 def vector_cases(kind: str, precision: str) -> Iterator[Case]:
-    """Yield a case for every operator."""
+    """Yield a case for every operator with data from memory, and on a CPU another with data from its cache."""
     for probe in PROBES:
         shape = _SHAPES[kind, probe.layout]
         yield _case(probe, precision, shape, f"{probe.name} {precision} {times(shape)}")
+        if kind == "cpu":
+            small = _SMALL[probe.layout]
+            yield _case(probe, precision, small, f"{probe.name} {precision} {times(small)} {AGAIN}")
 
 
 def sweep_cases(kind: str) -> Iterator[Case]:
     """Yield additions of rising size on the same data, from what fits the nearest cache to what fits none."""
     addition = Probe("add", "elementwise", "flat", _into)
-    for elements in _SWEEP[kind]:
-        case = _case(addition, "float32", (elements,), f"addition float32 of {elements} again")
+    for power in _SWEEP[kind]:
+        elements = 1 << power
+        case = _case(addition, "float32", (elements,), f"addition float32 of {elements} {AGAIN}")
         yield case
 
 
@@ -267,4 +289,4 @@ def _case(probe: Probe, precision: str, shape: tuple[int, ...], name: str) -> Ca
     for size in shape:
         elements *= size
     touched = probe.tensors * elements * ELEMENT_BYTES[precision]
-    return Case(name, probe.family, precision, make, touched, cached=name.endswith("again"))
+    return Case(name, probe.family, precision, make, touched, cached=name.endswith(AGAIN))

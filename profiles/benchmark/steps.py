@@ -1,0 +1,134 @@
+"""A real training step of a model on a device: what predictions of its time are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hardware_db.errors import ModelError, UsageError
+from profiles.models import ModelDefinition, Sizes
+from profiles.trace.calls import tensors_in
+from profiles.trace.optimizers import make_optimizer
+from profiles.trace.settings import StepSettings
+
+_MOMENT = 1e-8
+"""Added to the moments of an optimizer: far from denormal numbers, and nothing to a moment that is in use."""
+
+Losses = Callable[[], Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class RealStep:
+    """A model with its inputs and its optimizers, ready to make training steps; `run` makes one.
+
+    Attributes
+    ----------
+    model, args, kwargs
+        the module and what it is called with, on the device
+    losses
+        runs the forward pass: yields a loss and the parameters that it trains, once per optimizer
+    settings
+        precision and optimizer
+    """
+
+    model: torch.nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    losses: Losses
+    settings: StepSettings
+    optimizers: list[torch.optim.Optimizer]
+
+    def run(self) -> None:
+        """Make one training step: forward, loss, backward, optimizer."""
+        losses, number = self.losses(), 0
+        while (found := self._next(losses)) is not None:
+            loss, parameters = found
+            loss.backward()
+            optimizer = self._optimizer(number, parameters)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            number += 1
+
+    def _next(self, losses: Iterator[Any]) -> Any:
+        with self._mixed_precision():
+            return next(losses, None)
+
+    def _mixed_precision(self) -> AbstractContextManager[Any]:
+        low = self.settings.arithmetic.autocast
+        return nullcontext() if low is None else torch.autocast(self.settings.device, dtype=low)
+
+    def _optimizer(self, number: int, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        if number == len(self.optimizers):
+            self.optimizers.append(make_optimizer(self.settings, parameters))
+        return self.optimizers[number]
+
+    def settle(self) -> None:
+        """Make a step and leave the optimizer as it is within a run, not at its start.
+
+        Rows of an embedding that no sample has touched yet have second moments of exactly 0, whose square root takes
+        MKL on a CPU ten times as long as that of any other number.
+        """
+        self.run()
+        with torch.no_grad():
+            for optimizer in self.optimizers:
+                for state in optimizer.state.values():
+                    for tensor in tensors_in(tuple(state.values())):
+                        if tensor.dim() and tensor.is_floating_point():
+                            tensor.abs_().add_(_MOMENT)
+
+
+def real_step(definition: ModelDefinition, sizes: Sizes, settings: StepSettings, device: str) -> RealStep:
+    """Build a model with random weights on a device ("cpu", "cuda:0"), and what it is fed with.
+
+    Raises
+    ------
+    UsageError
+        The model cannot be trained here: it is known by its sizes only, or the precision needs special layers.
+    ModelError
+        It cannot be built.
+    """
+    if definition.declared is not None:
+        raise UsageError(f"{definition.name} is known by its sizes only: there is no step to measure")
+    if settings.arithmetic.linear is not None:
+        raise UsageError(
+            f"--precision {settings.precision}: its layers come from another library; a step in it cannot "
+            "be measured. Use bfloat16 or amp_bfloat16"
+        )
+    try:
+        with torch.device(device):
+            model = definition.build()
+            args, kwargs = definition.inputs(sizes.batch_size, sizes.sequence_length, sizes.image_size)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"{definition.name} cannot be built on {device}: {str(error).splitlines()[0]}") from error
+    model = model.to(device=device, dtype=settings.arithmetic.weights).train()
+    args, kwargs = _placed((args, kwargs), device, settings.arithmetic.weights)
+
+    def losses() -> Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]:
+        if definition.step is not None:
+            yield from definition.step(model, *args, **kwargs)
+        else:
+            yield definition.loss(model(*args, **kwargs), args, kwargs), model.parameters()
+
+    return RealStep(model, args, kwargs, losses, settings, [])
+
+
+def _placed(inputs: Any, device: str, weights: torch.dtype | None) -> Any:
+    """Move inputs to the device: floats with random values, in the dtype of the weights."""
+
+    def place(tensor: Any) -> Any:
+        if not isinstance(tensor, torch.Tensor):
+            return tensor
+        if not tensor.is_floating_point():
+            return tensor.to(device)
+        return torch.randn(tensor.shape, device=device, dtype=weights or tensor.dtype)
+
+    return torch.utils._pytree.tree_map(place, inputs)
+
+
+def tensors_of(step: RealStep) -> list[torch.Tensor]:
+    """Return parameters, buffers and inputs: what is there before a step."""
+    return [*step.model.parameters(), *step.model.buffers(), *tensors_in((step.args, step.kwargs))]
