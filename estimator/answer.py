@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from estimator.communication import Fabric, Link, Unlinked, ring_link
 from estimator.memory import MemoryNeed, Replica, overhead_of, remedies, shortage
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from hardware_db import Database, Device
 
 WhyNotKind = Literal["training", "precision", "batch", "memory", "figures", "link"]
-
-INFERENCE_ONLY: Final = frozenset({"inferentia1", "inferentia2", "groq-lpu-v1", "coral-edge-tpu", "hailo-8"})
-"""Devices whose makers offer no training on them (AWS Neuron setup guide, instance comparison: Inf1 and Inf2 are for
-inference; Groq, Coral and Hailo run graphs compiled from trained models)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
     device, count = cluster.device, cluster.count
     part = device.logical_device()
     found = Answer(device, count, capacity_bytes=part.usable_memory_bytes)
-    if device.id in INFERENCE_ONLY:
+    if device.use == "inference":
         return replace(found, why_not=WhyNot("training", f"{device.id} runs trained models only"))
     try:
         device.peak_flops_per_s(work.run.precision)

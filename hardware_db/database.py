@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -124,13 +125,27 @@ class Database:
         system = self.system_of(offer)
         return device if system is None else device.within(system)
 
+    def usd_per_whole_device_hour(self, offer: Offer) -> float:
+        """Return the price of ONE whole device for an hour: of a CPU that of all its cores, if part of it is rented."""
+        cores = self.devices_by_id[offer.device].compute_units
+        if offer.cores is None or cores is None:
+            return offer.usd_per_device_hour
+        return offer.usd_per_device_hour * cores / offer.cores
+
     def system_of(self, offer: Offer) -> System | None:
-        """Return the host that an offer's instance is known to be, or None."""
-        return self._systems_by_instance.get(offer.instance)
+        """Return the host that an offer's instance is known to be, by its name or a pattern of names, or None."""
+        known = self._systems_by_instance
+        if offer.instance in known:
+            return known[offer.instance]
+        return next((known[name] for name in self._patterns if fnmatch.fnmatchcase(offer.instance, name)), None)
 
     @cached_property
     def _systems_by_instance(self) -> Mapping[str, System]:
         return {instance: system for system in self.systems for instance in system.instances}
+
+    @cached_property
+    def _patterns(self) -> tuple[str, ...]:
+        return tuple(name for name in self._systems_by_instance if "*" in name)
 
     def with_devices(self, devices: Iterable[Device]) -> Database:
         """Return a database with these devices added; one with a known id takes its place."""

@@ -19,8 +19,10 @@ from hardware_db.tables import rows, words
 
 #: How far the memory that a driver reports may lie below (ECC, reserved) or above the published capacity.
 MEMORY_BELOW, MEMORY_ABOVE = 0.12, 0.07
-_MIG = re.compile(r"^(?P<name>.*) MIG (?P<slices>\d)g\.(?P<memory>\d+)gb", re.IGNORECASE)
-#: A card is cut into at most seven compute slices: "MIG 2g.10gb" has two of them.
+_MIG = re.compile(
+    r"^(?P<name>.*) MIG (?:(?P<instance>\d)c\.)?(?P<slices>\d)g\.(?P<memory>\d+)gb(?:\+\S+)?$", re.IGNORECASE
+)
+#: A card is cut into at most seven compute slices: "MIG 2g.10gb" has two of them, "MIG 1c.2g.10gb" one of the two.
 _SLICES = 7
 
 
@@ -96,10 +98,8 @@ def _closest(devices: Sequence[Device], card: CardFacts) -> FoundCard:
     """Let memory, then the power limit decide; several that are as close stay undecided."""
 
     def distance(device: Device) -> tuple[float, float]:
-        return (
-            _gap(device.usable_memory_bytes, card.memory_bytes),
-            _gap(device.tdp_w, card.power_limit_w),
-        )
+        part = _one_of(device, card)
+        return _gap(part.usable_memory_bytes, card.memory_bytes), _gap(part.tdp_w, card.power_limit_w)
 
     ranked = sorted(devices, key=distance)
     if distance(ranked[0]) == distance(ranked[1]):
@@ -123,7 +123,7 @@ def _slice(database: Database, card: CardFacts, name: re.Match[str]) -> FoundCar
     whole = match_card(database, CardFacts(name["name"])).device
     if whole is None:
         return FoundCard(card, None, "unknown", f"a slice of {name['name']}, which is not in the table")
-    share = int(name["slices"]) / _SLICES
+    share = int(name["instance"] or name["slices"]) / _SLICES
     if card.units is not None and whole.compute_units:
         share = card.units / whole.compute_units
     memory = card.memory_bytes or int(name["memory"]) * 2**30
@@ -197,6 +197,8 @@ def _derived_figures(card: CardFacts, architecture: str) -> list[Figure]:
     for (named, engine, precision), rate in rates().items():
         if named == architecture:
             share = 0.5 if engine == "matrix" and "GeForce" in card.name else 1.0
+            if engine == "matrix" and "GTX" in card.name:
+                continue  # the GTX 16 series is Turing without its matrix engine
             peak = card.units * rate * share * card.clock_hz / 1e12
             found.append(figure(f"{engine}_peak", peak, "TFLOP/s", precision, "units x rate x clock"))
     return found + [

@@ -1,26 +1,35 @@
 """Which processor this machine has, and how many of its cores a program may really use.
 
 Clouds hide the model ("AMD EPYC", "Intel(R) Xeon(R) Processor"); vendor, family, model and stepping still tell the
-architecture (`rates.csv`, column `identifies`), and a published processor of that architecture then stands in.
+architecture (`rates.csv`, column `identifies`), and a published processor of that architecture then stands in: of
+several a server part for a server part, then the one with the nearest base clock. An architecture without a row gets
+a derived entry: cores x rate x clock.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import psutil
 
+from hardware_db.checks import rates
 from hardware_db.database import Database
-from hardware_db.records import Device
+from hardware_db.devices import figure_fields
+from hardware_db.records import Device, Figure
 from hardware_db.tables import rows, words
 
 _CPUINFO = Path("/proc/cpuinfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_CLOCK = re.compile(r"@\s*(?P<ghz>\d+(?:\.\d+)?)\s*GHz", re.IGNORECASE)
+#: Words in the names of processors for desks and laps; a server part does not stand in for one where there is a choice.
+_CLIENTS = ("core(tm)", "intel core ", "ryzen", "threadripper")
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,8 @@ class CpuFacts:
     """What the system says of its processor.
 
     `signature` is "vendor/family/model/stepping" on x86 and "implementer/part" on Arm; `cores` are the physical cores
-    that this process may use (affinity and container quota respected), `memory_bytes` likewise.
+    that this process may use (affinity and container quota respected), `memory_bytes` likewise. `clock_hz` is what
+    the system says of the clock right now.
     """
 
     name: str
@@ -36,11 +46,18 @@ class CpuFacts:
     flags: frozenset[str]
     cores: float
     memory_bytes: int
+    clock_hz: float | None = None
+
+    @property
+    def base_clock_hz(self) -> float | None:
+        """The clock in the name ("@ 2.30GHz"), else the one of right now."""
+        named = _CLOCK.search(self.name)
+        return float(named["ghz"]) * 1e9 if named else self.clock_hz
 
 
 @dataclass(frozen=True)
 class FoundCpu:
-    """The part of a published processor that this machine is; `basis` is name, architecture or unknown."""
+    """The part of a published processor that this machine is; `basis` is name, architecture, derived or unknown."""
 
     facts: CpuFacts
     device: Device | None
@@ -58,6 +75,7 @@ def read_cpu() -> CpuFacts:
         flags=frozenset((first.get("flags") or first.get("Features", "")).split()),
         cores=usable_cores(processors, _affinity(), _quota(_CGROUP)),
         memory_bytes=_memory_bytes(_CGROUP),
+        clock_hz=float(first["cpu MHz"]) * 1e6 if "cpu MHz" in first else None,
     )
 
 
@@ -69,11 +87,54 @@ def match_cpu(database: Database, facts: CpuFacts) -> FoundCpu:
         return FoundCpu(facts, _part(cpus[0], facts), "name", f"{facts.cores:g} cores of {cpus[0].name}")
     architecture = architecture_of(facts.signature)
     same = [d for d in database.devices(kind="cpu") if d.architecture == architecture and d.compute_units]
-    if architecture is None or not same:
+    if architecture is None:
         return FoundCpu(facts, None, "unknown", f"no row for {facts.name or 'this processor'} ({facts.signature})")
-    stand_in = max(cpus or same, key=lambda device: (_is_server(device), device.compute_units or 0))
-    note = f"the model is hidden; {facts.signature} is {architecture}, so {stand_in.name} stands in for its cores"
+    if not same:
+        return _derived(facts, architecture)
+    stand_in = _stand_in(cpus or same, facts)
+    why = f"{facts.signature} is {architecture}, so {stand_in.name} stands in for its cores"
+    note = f"{facts.name} has no row of its own; {why}" if facts.name else f"the model is hidden; {why}"
     return FoundCpu(facts, _part(stand_in, facts), "architecture", note)
+
+
+def _stand_in(same: Iterable[Device], facts: CpuFacts) -> Device:
+    """Return the one of the same class (server or client) with the nearest base clock; of equal ones the largest."""
+    client = _is_client(facts.name)
+
+    def distance(device: Device) -> tuple[bool, float, float]:
+        base = device.peak_clock_hz
+        gap = abs(base / facts.base_clock_hz - 1) if base and facts.base_clock_hz else 0.0
+        return _is_client(device.name) != client, round(gap, 2), -(device.compute_units or 0)
+
+    return min(same, key=distance)
+
+
+def _derived(facts: CpuFacts, architecture: str) -> FoundCpu:
+    """Build an entry from cores, clock and the architecture's rates; there is no bandwidth that could be derived."""
+    clock = facts.base_clock_hz
+    if clock is None:
+        return FoundCpu(facts, None, "unknown", f"{facts.name} is {architecture}, which has no row, and says no clock")
+    peaks = ((key, facts.cores * rate * clock) for key, rate in rates().items() if key[0] == architecture)
+    figures = tuple(_peak_figure(engine, precision, peak) for (_, engine, precision), peak in peaks)
+    device = Device(
+        id="derived-" + re.sub(r"[^a-z0-9]+", "-", facts.name.casefold()).strip("-"),
+        kind="cpu",
+        vendor="Intel" if facts.signature.startswith("GenuineIntel") else "AMD",
+        name=f"{facts.name} (derived)",
+        architecture=architecture,
+        status="derived",
+        release_date=None,
+        accounting_unit="cores of this machine",
+        compute_unit="core",
+        logical_devices=1,
+        memory_bytes=facts.memory_bytes,
+        compute_units=facts.cores,
+        peak_clock_hz=clock,
+        figures=figures,
+        note="Derived from the processor's own properties; not published by anybody.",
+        **figure_fields(figures),
+    )
+    return FoundCpu(facts, device, "derived", f"{facts.name} is {architecture}, no row: peak is cores x rate x clock")
 
 
 def architecture_of(signature: str) -> str | None:
@@ -105,13 +166,18 @@ def usable_cores(processors: Iterable[Mapping[str, str]], allowed: frozenset[int
     return min(cores, quota * cores / logical)
 
 
+def _peak_figure(engine: str, precision: str, flops_per_s: float) -> Figure:
+    said = ("this machine",), date.today(), "cores x rate x clock"
+    return Figure(f"{engine}_peak", precision, "float32", flops_per_s / 1e12, "TFLOP/s", "derived", *said)
+
+
 def _part(device: Device, facts: CpuFacts) -> Device:
     assert device.compute_units is not None
     return device.fraction(facts.cores / device.compute_units, memory_bytes=facts.memory_bytes)
 
 
-def _is_server(device: Device) -> bool:
-    return any(word in device.name for word in ("Xeon", "EPYC", "Graviton", "Grace"))
+def _is_client(name: str) -> bool:
+    return any(word in name.casefold() for word in _CLIENTS)
 
 
 def _fits(pattern: str, signature: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hardware_db.errors import DataError
-from hardware_db.records import BASES, KINDS, Basis, Device, Figure, Kind, Source
+from hardware_db.records import BASES, KINDS, USES, Basis, Device, Figure, Kind, Source, Use
 from hardware_db.tables import Row, day, optional_day, records, rows, words
 
 #: Quantity of `specs.csv` to the field of `Device` that holds it; a peak goes into the mapping by precision.
@@ -73,6 +73,13 @@ def read_kind(text: str) -> Kind:
     return text
 
 
+def read_use(text: str) -> Use:
+    """Return what a device is made for, as a cell names it."""
+    if text not in USES:
+        raise ValueError(f"{text!r} is no use of a device. Uses: {', '.join(USES)}")
+    return text
+
+
 def read_source(row: Row) -> Source:
     """Build a source from a row of `sources.csv`."""
     return Source(row["key"], row["title"], row["publisher"], row["url"], row["licence"], day(row["retrieved"]))
@@ -94,6 +101,7 @@ def build_device(row: Row, figures: Iterable[Figure], aliases: tuple[str, ...]) 
         logical_devices=int(row["logical_devices"]),
         aliases=aliases,
         link_name=row["link_name"],
+        use=read_use(row["use"]),
         figures=figures,
         note=row["note"],
         **figure_fields(figures),

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hardware_db.checks import check_devices
 from hardware_db.devices import BASE_UNITS, FIELDS, PEAKS, figure_fields
 from hardware_db.errors import DataError, FlopcastError
-from hardware_db.records import Basis, Device, Figure, Kind
+from hardware_db.records import Basis, Device, Figure, Kind, Use
 from hardware_db.units import parse_measure, parse_precision
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class _Entry(BaseModel):
     compute_unit: str | None = None
     logical_devices: int = Field(default=1, ge=1)
     link_name: str | None = None
+    use: Use | None = None
     source: str = Field(min_length=1)
     date: date
     basis: Basis = "vendor"
@@ -152,6 +153,7 @@ def _build(entry: _Entry, origin: str, published: Database) -> Device:
         logical_devices=entry.logical_devices,
         aliases=entry.aliases,
         link_name=entry.link_name or (like.link_name if like else ""),
+        use=entry.use or (like.use if like else "training"),
         figures=figures,
         note=entry.note,
         **figure_fields(figures),

@@ -17,6 +17,8 @@ from hardware_db.units import product_precision, to_base
 
 Kind = Literal["cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile"]
 KINDS: tuple[Kind, ...] = ("cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile")
+Use = Literal["training", "inference"]
+USES: tuple[Use, ...] = ("training", "inference")
 Basis = Literal["vendor", "docs", "derived", "measured", "estimate"]
 BASES: tuple[Basis, ...] = ("vendor", "docs", "derived", "measured", "estimate")
 Pricing = Literal["on_demand", "spot", "reserved_1y", "reserved_3y", "free"]
@@ -73,7 +75,8 @@ class Device:
     (tensor cores, MXU, AMX), `vector_peaks` of the ordinary units. Links are per direction: `link_bandwidth_*` from one
     device to the others of its host, `bridge_bandwidth_*` only to the card it is bridged to, `internode_bandwidth_*`
     to other hosts. `visible_memory_bytes` is what the driver reports where that was seen; `usable_memory_bytes` is
-    that, or the capacity. A CPU has no memory of its own: an offer or a system brings it.
+    that, or the capacity. A CPU has no memory of its own: an offer or a system brings it. `use` is "inference" where
+    the maker offers no training on it (Inferentia, Groq, the neural engines of phones and laptops, FPGA toolchains).
     """
 
     id: str
@@ -88,6 +91,7 @@ class Device:
     logical_devices: int
     aliases: tuple[str, ...] = ()
     link_name: str = ""
+    use: Use = "training"
     memory_bytes: int | None = None
     visible_memory_bytes: int | None = None
     memory_bandwidth_bytes_per_s: float | None = None
@@ -187,7 +191,8 @@ class System:
     """A host and its network: the same device has 25 GB/s to other hosts in one machine and 6.25 in another.
 
     Bandwidths are per device and per direction [byte/s]. `scale_up_devices` is how many devices the fast link joins
-    (8 in an HGX board, 72 in an NVL72 rack, 256 in a TPU v5e pod); `instances` are the price lists' names for it.
+    (8 in an HGX board, 72 in an NVL72 rack, 256 in a TPU v5e pod); `instances` are the price lists' names for it, or
+    patterns of them ("tpu-v4-*").
     """
 
     id: str

@@ -94,7 +94,82 @@ def test_price_per_pflop_is_price_over_peak():
     offers = cheapest_offers(database)
     key, _ = SORTS["price-per-pflop"]
     h100 = database.device("h100-sxm")
-    assert key(h100, offers) == offers["h100-sxm"].usd_per_device_hour / training_peak(h100)
+    cheapest = offers["h100-sxm"].offer
+    assert key(h100, offers) == cheapest.usd_per_device_hour / training_peak(h100)
+
+
+def test_a_processor_costs_what_all_its_cores_cost():
+    """A rented part of a socket has its price and the socket has its peak: the two are never divided as they are."""
+    database = hardware_db.load()
+    found = cheapest_offers(database)["epyc-9654"]
+    socket = database.device("epyc-9654")
+    assert found.offer.cores < socket.compute_units
+    assert found.usd_per_hour == pytest.approx(found.offer.usd_per_hour * socket.compute_units / found.offer.cores)
+    key, _ = SORTS["price-per-pflop"]
+    rented = database.device_of(found.offer)
+    assert key(socket, {socket.id: found}) == pytest.approx(found.offer.usd_per_hour / training_peak(rented))
+
+
+def test_every_price_on_screen_carries_its_date_and_an_old_one_warns():
+    offers = cheapest_offers(hardware_db.load())
+    for result in (hardware("h100-sxm", "tpu-v5e"), hardware("--kind", "tpu")):
+        assert str(offers["tpu-v5e"].offer.as_of) in result.stdout
+        assert "prices are older than 30 days" in result.stderr
+    days = {str(offer.as_of) for offer in hardware_db.load().offers("h100-sxm")[:10]}
+    assert all(day in hardware("h100-sxm").stdout for day in days)
+    (record,) = records("tpu-v5e")
+    assert record["cheapest_as_of"] == str(offers["tpu-v5e"].offer.as_of)
+
+
+def test_what_was_observed_stands_beside_what_is_published(monkeypatch, tmp_path):
+    from datetime import date
+
+    from hardware_db.records import Measurement
+    from hardware_db.store import open_store
+
+    monkeypatch.setenv("FLOPCAST_DB", f"sqlite:///{tmp_path}/team.db")
+    published = hardware("l4").stdout
+    assert "OBSERVED" not in published
+    timed = Measurement("l4", "matmul", "bfloat16", "4096x4096x4096", 60.5e12, "FLOP/s", "torch 2.13.0", "our lab",
+                        date(2026, 11, 1))  # fmt: skip
+    open_store().save_measurements([timed])
+    shown = hardware("l4").stdout
+    (line,) = [line for line in shown.splitlines() if line.startswith("matmul ")]
+    assert line.split() == [
+        "matmul",
+        "bfloat16",
+        "4096x4096x4096",
+        "60.5",
+        "TFLOP/s",
+        "50%",
+        "2026-11-01",
+        "our",
+        "lab",
+    ]
+    assert [line for line in shown.splitlines() if "bfloat16 (" in line] == [
+        line for line in published.splitlines() if "bfloat16 (" in line
+    ]
+    (record,) = records("l4")
+    assert record["measurements"][0]["value"] == 60.5e12
+    assert record["matrix_peaks"]["bfloat16"] == 121e12
+
+
+def test_the_best_of_a_shipped_machine_profile_is_shown(tmp_path):
+    from estimator.cli.observed import observed
+    from profiles.machine_profile import Machine, MachineProfile, Timing
+
+    timings = (
+        Timing("slow product", "matmul", "bfloat16", (0.02,), (0.02,), 2_000_000_000_000, 10),
+        Timing("fast product", "matmul", "bfloat16", (0.01,), (0.01,), 2_000_000_000_000, 10),
+        Timing("copy", "copy", "float32", (0.001,), (0.001,), 0, 250_000_000),
+    )
+    MachineProfile(Machine("l4", "NVIDIA L4", "gpu"), "2026-11-02T10:00:00+00:00", "quick", timings).save(
+        tmp_path / "l4.json"
+    )
+    found = {item.quantity: item for item in observed("l4", tmp_path)}
+    assert (found["matmul"].shape, found["matmul"].value, found["matmul"].unit) == ("fast product", 2e14, "FLOP/s")
+    assert (found["copy"].value, found["copy"].unit) == (pytest.approx(2.5e11), "byte/s")
+    assert observed("t4", tmp_path) == ()
 
 
 def test_one_device_shows_every_figure_with_source_and_date():

@@ -23,7 +23,7 @@ DEVICES = [
     device("unlinked", link_bandwidth_bytes_per_s=None),
     device("unmeasured", memory_bandwidth_bytes_per_s=None),
     device("unpriced"),
-    device("inferentia2", kind="npu"),
+    device("inferentia2", kind="npu", use="inference"),
     device("epyc", kind="cpu", memory_bytes=None, compute_units=64.0, matrix_peaks={}, tdp_w=360.0,
            vector_peaks={"bfloat16": 8e12, "float32": 4e12}, memory_bandwidth_bytes_per_s=4e11),
 ]  # fmt: skip

@@ -249,3 +249,22 @@ def test_loading_is_light_and_brings_no_heavy_library() -> None:
     seconds, heavy = run.stdout.splitlines()
     assert heavy == "[]"
     assert float(seconds) < 1.0  # 0.15 s on an idle machine; the bound allows for a busy one
+
+
+def test_spot_is_not_dearer_than_the_dearest_fixed_price_of_its_provider(db: Database) -> None:
+    fixed: dict[tuple[str, str], float] = {}
+    for offer in db.offers(pricing="on_demand"):
+        key = (offer.provider, offer.device)
+        fixed[key] = max(fixed.get(key, 0.0), offer.usd_per_device_hour)
+    for offer in db.offers(pricing="spot"):
+        if db.devices_by_id[offer.device].kind != "cpu":
+            assert offer.usd_per_device_hour <= fixed.get((offer.provider, offer.device), float("inf")), offer
+
+
+def test_a_reserved_price_is_below_the_fixed_one_of_its_machine(db: Database) -> None:
+    reserved = db.offers(pricing="reserved_1y")
+    assert len(reserved) >= 50
+    for offer in reserved:
+        same = db.offers(offer.device, offer.provider, offer.region, "on_demand")
+        prices = [other.usd_per_hour for other in same if other.instance == offer.instance]
+        assert all(0.4 < offer.usd_per_hour / price < 0.75 for price in prices), offer

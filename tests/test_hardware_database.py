@@ -219,3 +219,30 @@ def test_a_check_names_figures_that_cannot_be_true(own: Path, db: Database) -> N
     assert check_own_file(own, db) == []
     own.write_text(OWN.replace('"700 TFLOP/s"', '"7000 TFLOP/s"'))
     assert check_own_file(own, db) == ["acme-x1: ridge point 2.09e+03 FLOP/byte"]
+
+
+def test_a_rack_and_a_slice_are_systems_of_their_offers(db: Database) -> None:
+    """The fast link joins 72 devices of a rack, though its machine has four, and a whole TPU slice of several hosts."""
+    rack = db.offers("gb200")[0]
+    system = db.system_of(rack)
+    assert system is not None
+    assert (rack.device_count, system.devices_per_host, system.scale_up_devices) == (4, 4, 72)
+    assert db.device_of(rack).internode_bandwidth_bytes_per_s == 50e9
+    for offer in db.offers():
+        if offer.kind == "tpu":
+            pod = db.system_of(offer)
+            assert pod is not None and pod.device == offer.device, offer
+            assert offer.device_count <= pod.scale_up_devices
+
+
+def test_the_price_of_a_whole_device(db: Database) -> None:
+    part = next(offer for offer in db.offers("epyc-9654") if offer.cores == 4)
+    assert db.usd_per_whole_device_hour(part) == pytest.approx(part.usd_per_hour * 96 / 4)
+    box = next(offer for offer in db.offers("h100-sxm") if offer.device_count == 8)
+    assert db.usd_per_whole_device_hour(box) == box.usd_per_hour / 8
+
+
+def test_what_only_runs_trained_models_says_so(db: Database) -> None:
+    inference = {device.id for device in db.devices() if device.use == "inference"}
+    assert {"inferentia1", "inferentia2", "groq-lpu-v1", "coral-edge-tpu", "hailo-8"} <= inference
+    assert not inference & {"trainium1", "h100-sxm", "tpu-v5e", "gaudi-2", "l4", "jetson-agx-orin-64gb"}

@@ -41,6 +41,11 @@ def db() -> Database:
         (CardFacts("AMD Radeon Graphics", 192 * GIB, 304, capability="gfx942"), "mi300x", "architecture"),
         (CardFacts("AMD Radeon Graphics", 256 * GIB, 304, capability="gfx942"), "mi325x", "architecture"),
         (CardFacts("AMD Radeon Graphics", 128 * GIB, 228, capability="gfx942"), "mi300a", "architecture"),
+        (CardFacts("AMD Instinct MI250X/MI250", 64 * GIB, 104, capability="gfx90a"), "mi250", "tie-break"),
+        (CardFacts("AMD Instinct MI250X / MI250", 64 * GIB, 110, capability="gfx90a"), "mi250x", "tie-break"),
+        (CardFacts("NVIDIA GB200", 189471 * MIB, 152), "gb200", "name"),
+        (CardFacts("NVIDIA GB300", 284208 * MIB, 152), "gb300", "name"),
+        (CardFacts("NVIDIA GH200 120GB", 97871 * MIB, 132), "gh200-96gb", "name"),
         (CardFacts("TPU v5 lite"), "tpu-v5e", "name"),
         (CardFacts("Apple M2 Max"), "apple-m2-max", "name"),
     ],
@@ -80,6 +85,15 @@ def test_a_slice_is_its_share_of_the_card(db: Database) -> None:
     by_name = match_card(db, CardFacts("NVIDIA A100-SXM4-80GB MIG 2g.20gb")).device
     assert by_name is not None and by_name.matrix_peaks["bfloat16"] == pytest.approx(312e12 * 2 / 7)
     assert match_card(db, CardFacts("NVIDIA Z9 MIG 1g.10gb")).basis == "unknown"
+    part_of_a_slice = match_card(db, CardFacts("NVIDIA A100-SXM4-80GB MIG 1c.3g.40gb")).device
+    assert part_of_a_slice is not None and part_of_a_slice.matrix_peaks["bfloat16"] == pytest.approx(312e12 / 7)
+    assert part_of_a_slice.memory_bytes == 40 * GIB
+
+
+def test_a_die_that_two_packages_share_stays_undecided_without_its_name(db: Database) -> None:
+    """An MI210 and half of an MI250 have the same architecture, units and memory."""
+    found = match_card(db, CardFacts("AMD Radeon Graphics", 64 * GIB, 104, capability="gfx90a"))
+    assert found.device is None and "mi210" in found.note and "mi250" in found.note
 
 
 def test_a_card_that_nobody_published_gets_a_marked_entry(db: Database) -> None:
@@ -92,6 +106,9 @@ def test_a_card_that_nobody_published_gets_a_marked_entry(db: Database) -> None:
     assert found.device.memory_bytes == 24 * GIB
     assert found.device.status == "derived" and found.device.name.endswith("(derived)")
     assert {figure.basis for figure in found.device.figures} == {"derived"}
+    sixteen = match_card(db, CardFacts("NVIDIA GeForce GTX 1660 Ti", 6 * GIB, 24, 120, "7.5", 1.77e9)).device
+    assert sixteen is not None and not sixteen.matrix_peaks
+    assert sixteen.vector_peaks["float32"] == pytest.approx(24 * 128 * 1.77e9)
     turing = match_card(db, CardFacts("Quadro RTX 3000", 6 * GIB, 30, 80, "7.5", 1.38e9)).device
     assert turing is not None and "bfloat16" not in turing.matrix_peaks
 
@@ -217,6 +234,41 @@ def test_a_named_processor_is_its_row(db: Database) -> None:
     found = match_cpu(db, facts)
     assert found.basis == "name" and found.device is not None and found.device.id == "xeon-platinum-8375c"
     assert found.device.vector_peaks["float32"] == pytest.approx(5.939e12 * 4 / 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "signature", "stand_in"),
+    [
+        ("Intel(R) Xeon(R) CPU @ 2.00GHz", "GenuineIntel/6/85/3", "xeon-gold-6148"),
+        ("Intel(R) Xeon(R) Processor @ 2.50GHz", "GenuineIntel/6/85/7", "xeon-platinum-8259cl"),
+        ("Intel(R) Xeon(R) Platinum 8370C CPU @ 2.80GHz", "GenuineIntel/6/106/6", "xeon-platinum-8375c"),
+        ("Intel(R) Xeon(R) Platinum 8480C", "GenuineIntel/6/143/8", "xeon-platinum-8480-plus"),
+        ("Intel(R) Core(TM) i7-8700K CPU @ 3.70GHz", "GenuineIntel/6/158/10", "core-i9-9900k"),
+        ("AMD EPYC 7V13 64-Core Processor", "AuthenticAMD/25/1/1", "epyc-7763"),
+        ("AMD EPYC 9754 128-Core Processor", "AuthenticAMD/25/160/2", "epyc-9654"),
+        ("AMD Ryzen 7 5800X 8-Core Processor", "AuthenticAMD/25/33/0", "ryzen-9-5950x"),
+        ("", "0x41/0xd40", "graviton3"),
+    ],
+)
+def test_the_nearest_of_its_kind_stands_in_for_a_processor(
+    db: Database, name: str, signature: str, stand_in: str
+) -> None:
+    found = match_cpu(db, CpuFacts(name, signature, frozenset(), 4, 16 * GIB))
+    assert found.device is not None and (found.device.id, found.basis) == (stand_in, "architecture")
+    assert "stands in" in found.note
+
+
+def test_an_architecture_without_a_row_gets_a_marked_entry(db: Database) -> None:
+    """Haswell: 32 FLOPs a cycle and core in float32; 2 cores at 2.3 GHz are 0.1472 TFLOP/s."""
+    found = match_cpu(db, CpuFacts("Intel(R) Xeon(R) CPU @ 2.30GHz", "GenuineIntel/6/63/0", frozenset(), 2, 12 * GIB))
+    assert found.basis == "derived" and found.device is not None
+    assert found.device.vector_peaks == {"float32": pytest.approx(2 * 32 * 2.3e9)}
+    assert found.device.memory_bandwidth_bytes_per_s is None and found.device.memory_bytes == 12 * GIB
+    assert found.device.name.endswith("(derived)")
+    clockless = match_cpu(db, CpuFacts("Haswell", "GenuineIntel/6/63/0", frozenset(), 2, 12 * GIB))
+    assert clockless.device is None and clockless.basis == "unknown"
+    running = match_cpu(db, CpuFacts("Haswell", "GenuineIntel/6/63/0", frozenset(), 2, 12 * GIB, 3e9)).device
+    assert running is not None and running.vector_peaks["float32"] == pytest.approx(2 * 32 * 3e9)
 
 
 @pytest.mark.parametrize(

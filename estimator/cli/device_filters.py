@@ -55,16 +55,26 @@ class Filters:
         return device.release_date is not None and self.years[0] <= device.release_date.year <= self.years[1]
 
 
-Offers = Mapping[str, "Offer"]
+@dataclass(frozen=True, slots=True)
+class Cheapest:
+    """The cheapest offer of a device, and what one whole device costs an hour by it."""
+
+    offer: Offer
+    usd_per_hour: float
+
+
+Offers = Mapping[str, Cheapest]
 Key = Callable[["Device", Offers], float | None]
 
 
-def cheapest_offers(database: Database) -> dict[str, Offer]:
-    """Return the cheapest current on-demand offer of each device, by price per device and hour."""
-    first: dict[str, Offer] = {}
+def cheapest_offers(database: Database) -> dict[str, Cheapest]:
+    """Return the cheapest current on-demand offer of each device, by the price of one whole device for an hour."""
+    found: dict[str, Cheapest] = {}
     for offer in database.offers(pricing="on_demand"):
-        first.setdefault(offer.device, offer)
-    return first
+        price = database.usd_per_whole_device_hour(offer)
+        if offer.device not in found or price < found[offer.device].usd_per_hour:
+            found[offer.device] = Cheapest(offer, price)
+    return found
 
 
 def training_peak(device: Device) -> float | None:
@@ -76,7 +86,7 @@ def training_peak(device: Device) -> float | None:
 
 
 def _price(device: Device, offers: Offers) -> float | None:
-    return offers[device.id].usd_per_device_hour if device.id in offers else None
+    return offers[device.id].usd_per_hour if device.id in offers else None
 
 
 def _price_per_flop(device: Device, offers: Offers) -> float | None:

@@ -13,13 +13,16 @@ from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import ROWS
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.quantities import read_as
+from hardware_db.errors import StoreError
 from hardware_db.here import Here, load_here
+from hardware_db.price_age import old_prices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from estimator.text.page import Page
     from hardware_db import Database, Device, Source
+    from hardware_db.records import Measurement
 
 KINDS = ("cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile")
 OFFERS_SHOWN = 10
@@ -82,30 +85,47 @@ def _answer(here: Here, devices: Sequence[Device], names: tuple[str, ...], view:
     offers = cheapest_offers(here.database)
     ordered = in_order(devices, view.sort, offers)
     in_detail = view.sources or (len(names) > 0 and len(ordered) == 1)
+    database, shown = here.database, [offers[device.id].offer for device in ordered if device.id in offers]
+    if in_detail:
+        shown = [offer for device in ordered for offer in database.offers(device.id)[: view.limit or None]]
 
     def text(page: Page) -> str:
         from estimator.text import devices as layout
 
         if in_detail:
-            return "\n".join(layout.device_page(page, device, here.database, view.limit) for device in ordered)
+            pages = (layout.device_page(page, each, database, _observed(each), view.limit) for each in ordered)
+            return "\n".join(pages)
         return (layout.side_by_side if names else layout.device_list)(page, ordered, offers)
 
     def records() -> list[dict[str, object]]:
-        return [_record(device, here.database, offers, in_detail) for device in ordered]
+        return [_record(device, database, offers, in_detail) for device in ordered]
 
-    return Answer("hardware", text, records, {"names": names, "sort": view.sort}, warnings=here.warnings)
+    warnings = (*here.warnings, *old_prices(shown))
+    return Answer("hardware", text, records, {"names": names, "sort": view.sort}, warnings=warnings)
 
 
 def _record(device: Device, database: Database, offers: Offers, in_detail: bool) -> dict[str, object]:
     record: dict[str, object] = plain(device)
     cheapest = offers.get(device.id)
-    record["cheapest_usd_per_device_hour"] = cheapest.usd_per_device_hour if cheapest else None
+    record["cheapest_usd_per_device_hour"] = cheapest.usd_per_hour if cheapest else None
+    record["cheapest_as_of"] = str(cheapest.offer.as_of) if cheapest else None
     if not in_detail:
         del record["figures"]
         return record
     record["offers"] = plain(database.offers(device.id))
+    record["measurements"] = plain(_observed(device))
     record["sources"] = plain(_sources(device, database))
     return record
+
+
+def _observed(device: Device) -> tuple[Measurement, ...]:
+    """Return what was observed on a device; a store that does not answer was already warned of."""
+    from estimator.cli.observed import observed
+
+    try:
+        return observed(device.id)
+    except StoreError:
+        return ()
 
 
 def _sources(device: Device, database: Database) -> list[Source]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.market_options import PRICINGS
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.progress import progress
 from hardware_db.here import load_here
@@ -65,7 +66,7 @@ def import_list(file: Path, output: Output) -> int:
 
 @command.command("history")
 @click.argument("device")
-@click.option("--pricing", help="Only this: on_demand, spot ...")
+@click.option("--pricing", type=click.Choice(PRICINGS), help="Only this.")
 @output_options
 def history(device: str, pricing: str | None, output: Output) -> int:
     """Show what one DEVICE cost for an hour, by day and provider."""

@@ -11,7 +11,9 @@ from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
 
 if TYPE_CHECKING:
+    from estimator.cli.device_filters import Cheapest
     from hardware_db import Database, Device, Figure, Offer
+    from hardware_db.records import Measurement
 
 PEAKS = (("FP64", "float64"), ("FP32", "float32"), ("BF16", "bfloat16"), ("FP16", "float16"), ("FP8", "float8"))
 CONVENTION = "Peaks are dense, 1 multiply-add = 2 FLOPs; ~ marks an estimate, - what nobody published"
@@ -30,18 +32,19 @@ LIST_COLUMNS = (
     Column("FP8", "TFLOP/s", drop=4),
     Column("TDP", "W", drop=2),
     Column("FROM", "$/H"),
+    Column("SEEN", align="left", style="dim"),
 )
 
 
-def device_list(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Offer]) -> str:
+def device_list(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Cheapest]) -> str:
     """Return one line a device, and what the figures mean."""
     if not devices:
         return page.render("No device is like that. All of them: flopcast hardware")
     rows = [Row(_list_cells(device, cheapest.get(device.id))) for device in devices]
-    seen = seen_text(cheapest[device.id] for device in devices if device.id in cheapest)
+    seen = seen_text(cheapest[device.id].offer for device in devices if device.id in cheapest)
     footer = [
         ("Devices", f"{len(devices)}. {CONVENTION}"),
-        ("Prices", f"the cheapest on-demand offer per device and hour{seen}; of a CPU, of its rented part"),
+        ("Prices", f"the cheapest on-demand offer per device and hour{seen}; of a CPU, of all its cores"),
         ("Next", f"flopcast hardware {devices[0].id}"),
     ]
     return page.render(*table(LIST_COLUMNS, rows, page.width), "", notes(footer))
@@ -53,7 +56,7 @@ def seen_text(offers: Iterable[Offer]) -> str:
     return f", seen {' to '.join(str(day) for day in dict.fromkeys((days[0], days[-1])))}" if days else ""
 
 
-def _list_cells(device: Device, offer: Offer | None) -> list[str]:
+def _list_cells(device: Device, cheapest: Cheapest | None) -> list[str]:
     estimated = {item.quantity for item in device.figures if item.basis == "estimate"}
     year = str(device.release_date.year) if device.release_date else MISSING
     return [
@@ -65,7 +68,8 @@ def _list_cells(device: Device, offer: Offer | None) -> list[str]:
         figure(device.memory_bandwidth_bytes_per_s, 1e9, estimated="memory_bandwidth" in estimated),
         *(_peak(device, precision) for _, precision in PEAKS),
         figure(device.tdp_w, estimated="tdp" in estimated),
-        price(offer.usd_per_device_hour if offer else None),
+        price(cheapest.usd_per_hour if cheapest else None),
+        str(cheapest.offer.as_of) if cheapest else MISSING,
     ]
 
 
@@ -88,9 +92,38 @@ FIGURE_COLUMNS = (
 )
 
 
-def device_page(page: Page, device: Device, database: Database, limit: int) -> str:
-    """Return everything about one device: its figures, their sources, and its `limit` cheapest offers (0: all)."""
-    return device_sources(page, device, database) + "\n" + offer_list(page, database.offers(device.id), limit)
+def device_page(page: Page, device: Device, database: Database, observed: Sequence[Measurement], limit: int) -> str:
+    """Return one device: its figures and their sources, what was observed, its `limit` cheapest offers (0: all)."""
+    parts = [device_sources(page, device, database)]
+    parts += [observations(page, device, observed)] if observed else []
+    return "\n".join([*parts, offer_list(page, database.offers(device.id), limit)])
+
+
+OBSERVED_COLUMNS = (
+    Column("OBSERVED", align="left"),
+    Column("PRECISION", align="left"),
+    Column("CASE", align="left", drop=1),
+    Column("VALUE"),
+    Column("UNIT", align="left"),
+    Column("OF PUBLISHED"),
+    Column("SEEN", align="left", style="dim"),
+    Column("BY", align="left", style="dim", drop=2),
+)
+
+
+def observations(page: Page, device: Device, observed: Sequence[Measurement]) -> str:
+    """Return what was observed on a device, one line each, and which share of the published figure that is."""
+    return page.render(*table(OBSERVED_COLUMNS, [Row(_observed_cells(device, item)) for item in observed], page.width))
+
+
+def _observed_cells(device: Device, item: Measurement) -> list[str]:
+    scale, unit = {"FLOP/s": (1e12, "TFLOP/s"), "byte/s": (1e9, "GB/s")}.get(item.unit, (1.0, item.unit))
+    published = device.memory_bandwidth_bytes_per_s if item.unit == "byte/s" else None
+    if item.unit == "FLOP/s" and item.precision and device.supports(item.precision):
+        published = device.peak_flops_per_s(item.precision)
+    share = f"{item.value / published:.0%}" if published else MISSING
+    value = figure(item.value, scale)
+    return [item.quantity, item.precision, item.shape, value, unit, share, str(item.as_of), item.source]
 
 
 def device_sources(page: Page, device: Device, database: Database) -> str:
@@ -123,7 +156,7 @@ def _source(database: Database, key: str) -> str:
     return ", ".join(part for part in (source.title, source.publisher, source.url) if part)
 
 
-def side_by_side(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Offer]) -> str:
+def side_by_side(page: Page, devices: Sequence[Device], cheapest: Mapping[str, Cheapest]) -> str:
     """Return several devices as columns, one quantity a line; where the page is narrow the last ones are left out."""
     places = range(len(devices))
     columns = [Column("FIGURE", align="left"), Column("UNIT", align="left", style="dim")]
