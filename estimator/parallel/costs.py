@@ -19,6 +19,7 @@ from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.linears import ROWS
+from estimator.parallel.memory import computes_in_halves
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.roles import Role
 from estimator.parallel.sharding import quadratic, sharded_table
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
     from estimator.parallel.sharding import Mask
     from estimator.parallel.stack import Stack
     from estimator.timing import Basis, TimeBreakdown
+    from estimator.timing.settings import MemoryFormat
     from hardware_db import Device
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
 
 FLOAT8: Final = "float8"
+
+CAST: Final = "aten._to_copy"
 
 INNER: Final = 2
 """Place of k among m, n, k: products that sum over rows are gradients of weights."""
@@ -104,6 +108,7 @@ class Setting:
     device: Device
     network: Network
     stack: Stack
+    memory_format: MemoryFormat = "contiguous"
 
 
 def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> PartCosts:
@@ -118,7 +123,9 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     """
     layout = layout_of(profile)
     table = low_precision(sharded_table(profile, split), layout)
-    breakdown = predict(table, setting.device, TimeSettings(setting.stack.execution))
+    if computes_in_halves(profile, split, setting.stack):
+        table = without_autocast(table)
+    breakdown = predict(table, setting.device, TimeSettings(setting.stack.execution, setting.memory_format))
     phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
     blocks = layout.blocks
     again = (layout.role == Role.HEADS) | ((layout.role == Role.INSIDE) & quadratic(profile.trace.current))
@@ -162,6 +169,20 @@ def low_precision(table: OperationTable, layout: Layout) -> OperationTable:
     names[product & layers & (layout.role >= Role.COLUMN)] = FLOAT8
     names[product & ~(layers & (layout.role >= Role.COLUMN)) & (names == FLOAT8)] = "bfloat16"
     return replace(table, precision=Labels.of(names.tolist()))
+
+
+def without_autocast(table: OperationTable) -> OperationTable:
+    """Return the operations of a step recorded under autocast as they run in 16-bit weights: no casts, half the bytes.
+
+    Autocast casts weights and activations at every operation and keeps norms, residuals and losses in float32; with
+    16-bit weights all of it but the optimizer moves 16-bit tensors.
+    """
+    passes = ~table.phase.mask("optimizer")
+    casts = passes & table.operator.mask(CAST)
+    wide = passes & table.precision.mask("float32") & table.engine.mask("vector")
+    left = np.where(casts, 0.0, np.where(wide, 0.5, 1.0))
+    moved = {name: (getattr(table, name) * left).astype(np.int64) for name in ("bytes_read", "bytes_written")}
+    return replace(table, count=np.where(casts, 0, table.count), **moved)
 
 
 def _buckets(layout: Layout, table: OperationTable, breakdown: TimeBreakdown) -> Floats:

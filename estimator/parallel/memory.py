@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
     from estimator.parallel.costs import Setting
     from estimator.parallel.parallelism import Parallelism
+    from estimator.parallel.stack import Stack
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
 
 MASTER_BYTES: Final = 4
 HALF: Final = 2
+AUTOCAST: Final = "amp_"
 FEATURE_BYTES: Final = 2
 
 
@@ -81,13 +83,20 @@ class BytesPerParameter:
     optimizer: float
 
     @classmethod
-    def of(cls, profile: ModelProfile, kept_gradient_bytes: int) -> BytesPerParameter:
+    def of(cls, profile: ModelProfile, split: Parallelism, stack: Stack) -> BytesPerParameter:
         """Read them from a profile; 16-bit weights get a float32 master copy, float32 states and gradients."""
         weight = profile.memory.parameter_bytes / max(profile.parameters, 1)
         state = profile.memory.optimizer_state_bytes / max(profile.trainable_parameters, 1)
+        if weight > HALF and computes_in_halves(profile, split, stack):
+            return cls(HALF, stack.kept_gradient_bytes, state + weight)
         if weight > HALF:
             return cls(weight, weight, state)
-        return cls(weight, kept_gradient_bytes, state * MASTER_BYTES / weight + MASTER_BYTES)
+        return cls(weight, stack.kept_gradient_bytes, state * MASTER_BYTES / weight + MASTER_BYTES)
+
+
+def computes_in_halves(profile: ModelProfile, split: Parallelism, stack: Stack) -> bool:
+    """Whether mixed precision that was recorded as autocast runs in 16-bit copies of the weights."""
+    return profile.precision.startswith(AUTOCAST) and split.zero_stage in stack.half_weights
 
 
 def kept_of(profile: ModelProfile, table: OperationTable, split: Parallelism, setting: Setting) -> Kept:
@@ -177,7 +186,7 @@ def _working(profile: ModelProfile, split: Parallelism) -> float:
 
 def stage_memory(profile: ModelProfile, split: Parallelism, setting: Setting, use: StageUse) -> StageMemory:
     """Return what one device of a stage holds; `use` says which parts it has and how many micro-batches are alive."""
-    each = BytesPerParameter.of(profile, setting.stack.kept_gradient_bytes)
+    each = BytesPerParameter.of(profile, split, setting.stack)
     weights = weights_of(profile)
     dense, experts = float(use.parts @ weights.dense_of(split)), float(use.parts @ weights.experts_of(split))
     over = {name: _divided((dense, experts), split, name) for name in ("weight", "gradient", "optimizer")}

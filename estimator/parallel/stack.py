@@ -31,6 +31,9 @@ class Stack:
         ZeRO stages at which gradients are sent while the backward pass still runs
     fused_layers
         whether layers keep only what their fused kernels need for the backward pass
+    half_weights
+        ZeRO stages at which mixed precision computes in 16-bit copies of the weights, made once a step, instead of
+        casting at every operation (autocast)
     """
 
     name: str
@@ -40,16 +43,17 @@ class Stack:
     fused_optimizer: bool
     overlaps_gradients: tuple[int, ...]
     fused_layers: bool
+    half_weights: tuple[int, ...]
 
 
-TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, (0, 1, 2, 3), False)
+TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, (0, 1, 2, 3), False, (3,))
 """DDP and FSDP (docs.pytorch.org/docs/stable/fsdp.html): gradients reduced in float32 unless asked for otherwise."""
 
-MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, (1, 2, 3), True)
+MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, (1, 2, 3), True, (0, 1, 2, 3))
 """Megatron-LM and NeMo: float32 main gradients, fused Adam; overlap came with the distributed optimizer
 (github.com/NVIDIA/Megatron-LM, --overlap-grad-reduce)."""
 
-XLA: Final = Stack("XLA", "graph", 2, 4, True, (0, 1, 2, 3), True)
+XLA: Final = Stack("XLA", "graph", 2, 4, True, (0, 1, 2, 3), True, (0, 1, 2, 3))
 """JAX on TPUs and GPUs: one compiled graph; gradients are reduced in the type of the activations (bfloat16)."""
 
 STACKS: Final = {stack.name.casefold(): stack for stack in (TORCH, MEGATRON, XLA)}

@@ -50,6 +50,10 @@ STRAGGLER: Final = triple(0.0, 0.007, 0.014)
 (github.com/zhebrak/llm-cluster-simulator, docs/PHYSICS.md), half of it as the middle."""
 
 
+COMMUNICATION: Final = ("tensor parallel", "expert parallel", "context parallel", "parameter gathering", "gradients")
+"""Parts of a step that are exposed collectives."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParallelStep:
     """One training step on many devices.
@@ -67,6 +71,9 @@ class ParallelStep:
         parallel, context parallel, host, parameter gathering, bubble, gradients, optimizer, stragglers
     memory
         bytes a device of each stage holds
+    mfu
+        FLOPs of the model's products, without recomputation, over what all devices could do at their peak in that time
+        (Chowdhery et al., 2022, "PaLM", appendix B)
     basis, notes
         where the efficiencies come from, and what the reader should know
     """
@@ -77,8 +84,14 @@ class ParallelStep:
     total: Range
     parts: Mapping[str, Range]
     memory: tuple[StageMemory, ...]
+    mfu: float
     basis: Basis
     notes: tuple[str, ...]
+
+    @property
+    def communication_s(self) -> float:
+        """Middle seconds of the slowest stage that wait for other devices and that no computing hides."""
+        return sum(self.parts[name].mid for name in COMMUNICATION if name in self.parts)
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -146,9 +159,18 @@ def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, m
         total=as_range(total),
         parts={name: as_range(np.maximum(seconds, 0.0)) for name, seconds in parts.items()},
         memory=tuple(_memory(plan, stage) for stage in stages),
+        mfu=_flops_at_peak_s(plan) / float(total[1]),
         basis=plan.costs.basis,
         notes=plan.costs.notes,
     )
+
+
+def _flops_at_peak_s(plan: _Plan) -> float:
+    """Seconds in which all devices would do the model's products of a step at their peak."""
+    products = plan.profile.model_flops
+    flops = (products.forward + products.backward) * plan.micro_batches * plan.split.data_parallel
+    peak: float = plan.setting.device.peak_flops_per_s(plan.profile.precision)
+    return flops / (peak * plan.split.devices)
 
 
 def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_batches: int) -> _Plan:
@@ -164,7 +186,7 @@ def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_
         passes=passes,
         kept=kept_of(profile, sharded_table(profile, split), split, setting),
         weights=weights_of(profile),
-        each=BytesPerParameter.of(profile, setting.stack.kept_gradient_bytes),
+        each=BytesPerParameter.of(profile, split, setting.stack),
         owners=chunks_of(layout.blocks, (passes.forward + passes.backward)[1], split),
         ranks=Ranks(split, setting.network),
     )

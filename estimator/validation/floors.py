@@ -31,6 +31,10 @@ class Floors:
     constant_utilisation_s: float
     datasheet_roofline_s: float
 
+    def over(self, devices: int) -> Floors:
+        """Return both for a replica that is spread over several devices without loss."""
+        return Floors(self.constant_utilisation_s / devices, self.datasheet_roofline_s / devices)
+
 
 @cache
 def usual_utilisation() -> dict[str, float]:

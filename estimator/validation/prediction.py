@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimator.ranges import Range
+from estimator.parallel.measured import step_of_case
+from estimator.ranges import ZERO, Range
 from estimator.timing import Basis, TimeBreakdown, beside, predict
 from estimator.validation.execution import execution_of
 from estimator.validation.floors import Floors, floors_of
-from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
     from estimator.timing.settings import Floats
@@ -35,15 +35,15 @@ class Prediction:
 
 
 def predict_case(case: Case, profile: ModelProfile, device: Device) -> Prediction:
-    """Predict a case that ran on one device.
+    """Predict a case from the profile of its micro-batch.
 
     Raises
     ------
     FlopcastError
-        The device has no peak for the precision, no bandwidth, or the case ran on several devices.
+        The device has no peak for the precision, no bandwidth, or the case is no strategy on several devices.
     """
     if case.device_count > 1:
-        raise UsageError("it ran on several devices")
+        return _predict_split(case, profile, device.logical_device())
     one = device.logical_device()
     table = profile.table()
     breakdown = predict(table, one, execution_of(case))
@@ -53,6 +53,20 @@ def predict_case(case: Case, profile: ModelProfile, device: Device) -> Predictio
         basis=breakdown.basis,
         peak_memory_bytes=profile.peak_memory_bytes,
         floors=floors_of(table, weights, one),
+    )
+
+
+def _predict_split(case: Case, profile: ModelProfile, device: Device) -> Prediction:
+    """Predict a case on several devices: the step of its strategy, without the optimizer where that was not timed."""
+    step = step_of_case(case, profile, device, execution_of(case))
+    table = profile.table()
+    floors = floors_of(table, calls_in_step(table, case), device)
+    left_out = step.parts["optimizer"] if case.scope == "forward_backward" else ZERO
+    return Prediction(
+        step_time=Range(*(getattr(step.total, end) - getattr(left_out, end) for end in ("low", "mid", "high"))),
+        basis=step.basis,
+        peak_memory_bytes=step.peak_memory_bytes,
+        floors=floors.over(step.split.model_devices),
     )
 
 

@@ -20,8 +20,12 @@ FUSED_ATTENTION: Final = (2, 0)
 """First PyTorch with scaled_dot_product_attention (release notes of 2.0)."""
 
 # Frameworks other than PyTorch ("other": TensorFlow, MXNet) had no fused attention in the versions measured.
-_APEX: Final = ("FusedAdam", "FusedLAMB", "apex")
-"""NVIDIA apex: mixed precision of level O2 keeps the model itself in 16 bits (nvidia.github.io/apex/amp.html)."""
+_HALF_WEIGHTS: Final = ("FusedAdam", "FusedLAMB", "apex", "FSDP")
+"""NVIDIA apex: mixed precision of level O2 keeps the model itself in 16 bits (nvidia.github.io/apex/amp.html). FSDP
+with MixedPrecision gathers parameters in 16 bits and computes in them (docs.pytorch.org/docs/stable/fsdp.html)."""
+
+_HALF_STACKS: Final = ("megatron", "xla")
+"""Megatron's Float16Module and JAX compute in 16-bit copies of the weights and keep float32 ones for the optimizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ def software_of(case: Case) -> Software:
     old = old or case.compile == "other"
     eager = "attn=eager" in text or (old and "attn=sdpa" not in text)
     mixed = (case.precision or "").startswith("amp_")
-    return Software(eager, mixed and any(name in text for name in _APEX))
+    half = case.compile in _HALF_STACKS or any(name in text for name in _HALF_WEIGHTS)
+    return Software(eager, mixed and half)
 
 
 def pytorch_version(text: str) -> tuple[int, int] | None:

@@ -1,0 +1,108 @@
+"""A measured case on many devices as the step that is predicted for it.
+
+What a case leaves empty is taken as its software does by default, and only that: degrees that contradict the number of
+devices, and words nobody knows, are refused by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, cast
+
+from estimator.parallel.costs import Setting
+from estimator.parallel.network import network_of, usual_system
+from estimator.parallel.parallelism import Parallelism
+from estimator.parallel.stack import MEGATRON, TORCH, XLA, Stack
+from estimator.parallel.step import ParallelStep, parallel_step
+from hardware_db import load
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from estimator.parallel.network import Network
+    from estimator.parallel.parallelism import Checkpointing
+    from estimator.timing import TimeSettings
+    from estimator.validation.cases import Case
+    from hardware_db import Device
+    from profiles.model_profile import ModelProfile
+
+STACK_OF: Final[dict[str, Stack]] = {"megatron": MEGATRON, "xla": XLA}
+"""Column `compile` -> what runs the step; all others run as PyTorch's DDP and FSDP do."""
+
+FIRST_MEGATRON: Final = ("amp_float16", "float16")
+"""Precisions of Megatron-LM before the distributed optimizer and sequence parallelism (Korthikanti et al., 2022) became
+its usual choice; later runs are in bfloat16 or float8."""
+
+FULLY_REMATERIALISED: Final = "offload:decoder_layer_input"
+"""MaxText's custom policy that keeps little but the input of a layer: nearly all of its forward pass runs again
+(MaxText, configs/base.yml, remat_policy)."""
+
+
+def step_of_case(case: Case, profile: ModelProfile, device: Device, execution: TimeSettings) -> ParallelStep:
+    """Return the predicted step of a case whose micro-batch the profile is.
+
+    Raises
+    ------
+    UsageError
+        the case contradicts itself, has a strategy nobody knows, or a link is unknown
+    """
+    if not case.training:
+        raise UsageError("inference on several devices is not predicted")
+    network = network_of(device, usual_system(load(), device), case.devices_per_node)
+    stack = STACK_OF.get(case.compile, TORCH)
+    split = split_of(case, stack, network)
+    setting = Setting(device, network, replace(stack, execution=execution.execution), execution.memory_format)
+    return parallel_step(profile, split, setting, _micro_batches(case, split))
+
+
+def split_of(case: Case, stack: Stack, network: Network) -> Parallelism:
+    """Return how a case was split.
+
+    Raises
+    ------
+    UsageError
+        its degrees do not multiply to its devices, or a strategy is unknown
+    """
+    tensor, pipeline = case.tensor_parallel or 1, case.pipeline_parallel or 1
+    context, virtual = case.context_parallel or 1, case.virtual_pipeline or 1
+    replicas, rest = divmod(case.device_count, tensor * pipeline * context)
+    if rest or (case.data_parallel or replicas) != replicas:
+        raise UsageError(
+            f"data {case.data_parallel} × tensor {tensor} × pipeline {pipeline} × context {context} parallel are not "
+            f"its {case.device_count} devices"
+        )
+    interleaved = pipeline > 1 and virtual > 1
+    later = stack is MEGATRON and case.precision not in FIRST_MEGATRON
+    return _with_groups(
+        Parallelism(
+            data_parallel=replicas,
+            tensor_parallel=tensor,
+            pipeline_parallel=pipeline,
+            virtual_pipeline=virtual if interleaved else 1,
+            context_parallel=context,
+            expert_parallel=case.expert_parallel or 1,
+            zero_stage=int(later) if case.zero_stage is None else case.zero_stage,
+            schedule="interleaved" if interleaved else "1f1b",
+            sequence_parallel=tensor > 1 and later,
+            activation_checkpointing=_checkpointing(case),
+        ),
+        network,
+    )
+
+
+def _with_groups(split: Parallelism, network: Network) -> Parallelism:
+    """Sharding of several TPU slices stays inside each: between them only gradients go (MaxText's multislice)."""
+    inside = network.joined // split.tensor_parallel
+    sliced = network.shape.startswith("torus") and split.zero_stage == 3 and split.sharers > inside
+    return replace(split, sharding_group=inside) if sliced and inside and split.sharers % inside == 0 else split
+
+
+def _checkpointing(case: Case) -> Checkpointing:
+    if FULLY_REMATERIALISED in case.notes:
+        return "full"
+    return cast("Checkpointing", case.activation_checkpointing or "none")
+
+
+def _micro_batches(case: Case, split: Parallelism) -> int:
+    if case.global_batch_size is None or case.micro_batch_size is None:
+        raise UsageError("the global or the micro-batch size is not stated")
+    return split.micro_batches(case.global_batch_size, case.micro_batch_size)

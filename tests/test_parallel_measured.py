@@ -1,0 +1,101 @@
+"""Measured cases on many devices become steps: what is stated is taken, what contradicts is refused by name."""
+
+from functools import cache
+
+import pytest
+
+import hardware_db
+from estimator.parallel.costs import without_autocast
+from estimator.parallel.measured import split_of
+from estimator.parallel.network import network_of, usual_system
+from estimator.parallel.stack import MEGATRON, TORCH, XLA
+from estimator.validation import floors
+from estimator.validation.cases import Case
+from estimator.validation.prediction import predict_case
+from hardware_db.errors import UsageError
+from profiles.library import Question, find
+
+DATABASE = hardware_db.load()
+H100 = DATABASE.device("h100-sxm")
+NODE = network_of(H100, usual_system(DATABASE, H100))
+
+
+@pytest.fixture(autouse=True)
+def _floors_do_not_matter_here(monkeypatch):
+    monkeypatch.setattr(floors, "usual_utilisation", lambda: {floors.GENERAL: 0.4})
+
+
+@cache
+def llama(precision="amp_bfloat16"):
+    return find(Question("llama-3.1-8b", "train", precision, "adamw", "cuda"), 1, 4096)
+
+
+def case(**changes):
+    stated = {
+        "case_id": "a", "model": "llama-3.1-8b", "task": "train", "device": "h100-sxm", "device_count": 16,
+        "precision": "amp_bfloat16", "compile": "megatron", "micro_batch_size": 1, "global_batch_size": 32,
+        "sequence_length": 4096, "tensor_parallel": 4, "pipeline_parallel": 2,
+    }  # fmt: skip
+    return Case.model_validate(stated | changes)
+
+
+def test_what_is_stated_is_taken_and_the_rest_is_what_the_software_does():
+    split = split_of(case(virtual_pipeline=4, activation_checkpointing="full"), MEGATRON, NODE)
+    assert str(split) == "DP 2 · TP 4 · PP 2 · VP 4 · ZeRO 1 · interleaved · sequence parallel · full checkpointing"
+    old = split_of(case(precision="amp_float16"), MEGATRON, NODE)
+    assert str(old) == "DP 2 · TP 4 · PP 2 · 1f1b"
+    assert split_of(case(zero_stage=3, tensor_parallel=1, pipeline_parallel=1), TORCH, NODE).zero_stage == 3
+
+
+def test_shards_of_several_tpu_slices_stay_inside_each():
+    v5e = DATABASE.device("tpu-v5e")
+    pod = network_of(v5e, usual_system(DATABASE, v5e))
+    stated = case(device_count=1024, tensor_parallel=1, pipeline_parallel=1, zero_stage=3, compile="xla")
+    assert split_of(stated, XLA, pod).sharding_group == 256
+    assert split_of(stated.model_copy(update={"device_count": 256}), XLA, pod).sharding_group == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_parallel": 8}, "data 8 × tensor 4 × pipeline 2 × context 1 parallel are not its 16 devices"),
+        ({"activation_checkpointing": "now and then"}, "activation_checkpointing 'now and then' is unknown"),
+        ({"zero_stage": 4}, "zero_stage 4 is unknown"),
+        ({"global_batch_size": 33}, "leaves a remainder"),
+        ({"global_batch_size": None}, "global or the micro-batch size is not stated"),
+        ({"task": "infer"}, "inference on several devices is not predicted"),
+        ({"device": "rtx-3090", "device_count": 32}, "no network between machines"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused_by_name(changes, message):
+    asked = case(**changes)
+    with pytest.raises(UsageError, match=message):
+        predict_case(asked, llama(), DATABASE.device(asked.device))
+
+
+def test_a_case_on_many_devices_is_predicted_with_range_and_floors():
+    whole = predict_case(case(tensor_parallel=1, pipeline_parallel=1), llama(), H100)
+    split = predict_case(case(), llama(), H100)
+    assert 0 < split.step_time.low < split.step_time.mid < split.step_time.high
+    assert split.floors.constant_utilisation_s == pytest.approx(whole.floors.constant_utilisation_s, rel=0.01)
+    assert split.peak_memory_bytes < whole.peak_memory_bytes / 2
+    assert whole.step_time.mid > whole.floors.datasheet_roofline_s * 0.5
+
+
+def test_a_step_without_its_optimizer_is_shorter_by_the_optimizer():
+    stated = case(compile="eager", tensor_parallel=1, pipeline_parallel=1)
+    whole, passes = (
+        predict_case(stated.model_copy(update={"scope": s}), llama(), H100) for s in (None, "forward_backward")
+    )
+    assert 0 < whole.step_time.mid - passes.step_time.mid < 0.2 * whole.step_time.mid
+
+
+def test_16_bit_weights_need_no_casts_and_move_half_of_what_autocast_keeps_wide():
+    table = llama().table()
+    halved = without_autocast(table)
+    casts = table.operator.mask("aten._to_copy") & ~table.phase.mask("optimizer")
+    wide = table.precision.mask("float32") & table.engine.mask("vector") & ~table.phase.mask("optimizer") & ~casts
+    rest = ~(casts | wide)
+    assert casts.any() and (halved.count[casts] == 0).all()
+    assert (2 * halved.bytes_read[wide] <= table.bytes_read[wide]).all() and wide.any()
+    assert (halved.bytes_moved[rest] == table.bytes_moved[rest]).all()
