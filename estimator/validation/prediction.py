@@ -60,7 +60,8 @@ def _predict_split(case: Case, profile: ModelProfile, device: Device) -> Predict
     """Predict a case on several devices: the step of its strategy, without the optimizer where that was not timed."""
     step = step_of_case(case, profile, device, execution_of(case))
     table = profile.table()
-    floors = floors_of(table, calls_in_step(table, case), device)
+    counted = case.model_copy(update={"gradient_accumulation_steps": step.micro_batches})
+    floors = floors_of(table, calls_in_step(table, counted), device)
     left_out = step.parts["optimizer"] if case.scope == "forward_backward" else ZERO
     return Prediction(
         step_time=Range(*(getattr(step.total, end) - getattr(left_out, end) for end in ("low", "mid", "high"))),
