@@ -182,6 +182,11 @@ def test_low_mid_high_are_ordered_and_unknown_devices_are_less_certain():
     assert width["datasheet"].high / width["datasheet"].low >= width["calibrated"].high / width["calibrated"].low
 
 
+def test_a_kind_of_device_that_was_never_measured_is_less_certain():
+    gpu, tpu = (spread_of(kind, "graph", "datasheet") for kind in ("gpu", "tpu"))
+    assert tpu.low < gpu.low and tpu.high > gpu.high
+
+
 def test_what_is_known_of_a_device_decides_the_basis():
     hardware = load()
     assert correction_of(hardware.device("rtx-3090")).basis == "calibrated"

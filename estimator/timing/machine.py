@@ -151,13 +151,6 @@ def product_groups(table: OperationTable) -> tuple[tuple[str, bool, NDArray[np.i
     return tuple(found)
 
 
-@lru_cache(maxsize=4096)
-def vector_precisions(table: OperationTable) -> tuple[str, ...]:
-    """Return the precisions of element-wise arithmetic in a table."""
-    moves = table.engine.mask("vector") & (table.executed_flops > 0)
-    return tuple(table.precision.names[code] for code in np.unique(table.precision.codes[moves]))
-
-
 def multiplied_in(device: Device, precision: str, convolution: bool) -> str:
     """Return the precision a product really runs in.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from estimator.ranges import Range
 from estimator.timing.corrections import Correction, correction_of, spread_of
-from estimator.timing.machine import large_product, machine_of, vector_peak, vector_precisions
+from estimator.timing.machine import large_product, machine_of
 from estimator.timing.parameters import parameters_of
 from estimator.timing.rates import sustained_rate
 from estimator.timing.seconds import seconds_of, side_by_side
@@ -63,16 +63,7 @@ def predict(
         host_s=ends * seconds.host * work.calls,
         bound=seconds.parts.argmax(axis=0),
         basis=correction.basis,
-        notes=_notes(table, device),
     )
-
-
-def _notes(table: OperationTable, device: Device) -> tuple[str, ...]:
-    unknown = [name for name in vector_precisions(table) if not np.isfinite(vector_peak(device, name))]
-    if not unknown:
-        return ()
-    named = ", ".join(unknown)
-    return (f"no {named} vector peak of {device.id} is known: element-wise operations count by their bytes alone",)
 
 
 def sustained_flops_per_s(device: Device, precision: str) -> float:
