@@ -16,6 +16,7 @@ def old_prices(offers: Iterable[Offer], today: date | None = None) -> tuple[str,
     old = [age for age in ages if age > OLD_PRICE_DAYS]
     if not old:
         return ()
-    counted = f"{len(old)} of {len(ages)} prices are" if len(ages) > 1 else "The price is"
-    said = f"{counted} older than {OLD_PRICE_DAYS} days, the oldest {max(old)} days"
+    said = f"{len(old)} of {len(ages)} prices are older than {OLD_PRICE_DAYS} days, the oldest {max(old)} days"
+    if len(ages) == 1:
+        said = f"The price is {old[0]} days old"
     return (f"{said}. Newer ones: flopcast prices refresh",)

@@ -20,7 +20,8 @@ def price_history(database: Database, device: str, store: Store | None = None) -
     """Return what one device cost for an hour, one row per day, provider and pricing, oldest first.
 
     Columns: as_of, provider, pricing, offers (how many), lowest_usd, median_usd, highest_usd - per device hour, over
-    regions and machines. Published prices and all snapshots of the store.
+    regions and machines. Published prices and all snapshots of the store; of several prices of one machine on one day
+    the one that was stored last.
 
     Raises
     ------
@@ -30,10 +31,11 @@ def price_history(database: Database, device: str, store: Store | None = None) -
     import pandas as pd
 
     id = database.device(device).id
-    seen = {*database.offers(id, history=True), *(store.history(id) if store else ())}
+    found = (*database.offers(id, history=True), *(store.history(id) if store else ()))
+    seen = {(o.as_of, o.provider, o.instance, o.region, o.pricing): o for o in found}
     if not seen:
         raise NoPrice(f"No price of {id} was ever recorded. Import one: flopcast prices import FILE.csv")
-    frame = pd.DataFrame([(o.as_of, o.provider, o.pricing, o.usd_per_device_hour) for o in seen])
+    frame = pd.DataFrame([(o.as_of, o.provider, o.pricing, o.usd_per_device_hour) for o in seen.values()])
     frame.columns = pd.Index(["as_of", "provider", "pricing", "usd"])
     grouped = frame.groupby(["as_of", "provider", "pricing"])["usd"]
     summary = grouped.agg(offers="count", lowest_usd="min", median_usd="median", highest_usd="max")

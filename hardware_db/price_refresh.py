@@ -10,6 +10,7 @@ the store in one transaction: all providers asked for, or nothing.
 from __future__ import annotations
 
 import os
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -19,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from platformdirs import user_cache_path
 
@@ -39,6 +40,8 @@ PROVIDERS = ("aws", "azure", "gcp", "lambdalabs", "nebius", "oci", "runpod", "ve
 #: Names of providers here and in our tables, where they differ.
 OUR_NAMES: Mapping[str, str] = {"lambdalabs": "lambda"}
 TIMEOUT_S = 20.0
+#: A server that sends a little now and then keeps nobody waiting longer than this for one file.
+DEADLINE_S = 120.0
 #: No catalogue is near this; a server that sends more is broken.
 MAX_BYTES = 200_000_000
 
@@ -59,6 +62,7 @@ class Catalogs:
     url: str
     cache: Path
     timeout_s: float = TIMEOUT_S
+    deadline_s: float = DEADLINE_S
 
     @classmethod
     def default(cls) -> Catalogs:
@@ -90,7 +94,7 @@ class Catalogs:
     def _get(self, address: str) -> bytes:
         try:
             with urllib.request.urlopen(address, timeout=self.timeout_s) as answer:
-                content: bytes = answer.read(MAX_BYTES + 1)
+                content = _read_all(answer, time.monotonic() + self.deadline_s)
                 promised = answer.headers.get("Content-Length")
         except (OSError, ValueError, urllib.error.URLError) as error:
             raise PricesError(f"{address} cannot be fetched: {getattr(error, 'reason', error)}") from error
@@ -188,9 +192,24 @@ def _current(database: Database, store: Store) -> list[Offer]:
     return [*stored, *(offer for offer in database.offers() if offer.provider not in providers)]
 
 
+def _read_all(answer: IO[bytes], deadline: float) -> bytes:
+    """Read an answer piece by piece, at most `MAX_BYTES` + 1 of it and not past the deadline."""
+    pieces: list[bytes] = []
+    size = 0
+    while size <= MAX_BYTES and (piece := answer.read1(65536)):  # type: ignore[attr-defined]  # http.client has it
+        pieces.append(piece)
+        size += len(piece)
+        if time.monotonic() > deadline:
+            raise TimeoutError("it sends too slowly")
+    return b"".join(pieces)
+
+
 def _unzipped(provider: str, content: bytes) -> str:
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            return archive.read(f"{provider}.csv").decode("utf-8")
+        with zipfile.ZipFile(BytesIO(content)) as archive, archive.open(f"{provider}.csv") as file:
+            text = file.read(MAX_BYTES + 1)
+            if len(text) > MAX_BYTES:
+                raise PricesError(f"the catalogue unpacks to more than {MAX_BYTES:,} bytes")
+            return text.decode("utf-8")
     except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, EOFError, OSError) as error:
         raise PricesError(f"the catalogue is broken: {error}") from error

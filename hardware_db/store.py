@@ -33,6 +33,12 @@ from hardware_db.store_schema import (
 
 #: Seconds that a writer waits for another one before it gives up.
 LOCK_WAIT_S = 5
+#: Words of a driver to what they mean for the user.
+_CAUSES: Mapping[str, str] = {
+    "locked": "is busy: another process is writing",
+    "disk": "cannot be written: is its disk full",
+    "readonly": "cannot be written: it is read-only",
+}
 #: Tables in the order that foreign keys allow to fill them.
 TABLES = (snapshots, prices, measurements, machine_profiles, own_devices)
 
@@ -88,7 +94,8 @@ class Store:
 
     def history(self, device: str) -> tuple[Offer, ...]:
         """Return every price of a device (its id) in every snapshot, oldest first."""
-        return self._read_offers(sa.select(*_OFFER_COLUMNS).where(prices.c.device == device).order_by(prices.c.as_of))
+        question = sa.select(*_OFFER_COLUMNS).where(prices.c.device == device)
+        return self._read_offers(question.order_by(prices.c.as_of, prices.c.snapshot_id, prices.c.id))
 
     def save_measurements(self, records: Iterable[Measurement]) -> int:
         """Add measurements; return how many."""
@@ -215,9 +222,9 @@ def _faults_named(engine: Engine) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         cause = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()[0]
-        busy = "is busy: another process is writing" if "locked" in cause else "does not answer as it should"
+        said = next((text for sign, text in _CAUSES.items() if sign in cause), "does not answer as it should")
         raise StoreError(
-            f"The database {_shown(engine)} {busy} ({cause}).\n"
+            f"The database {_shown(engine)} {said} ({cause}).\n"
             "Published tables answer without it; FLOPCAST_DB names another"
         ) from error
 

@@ -30,7 +30,8 @@ def zipped(provider: str, text: str) -> bytes:
 class CatalogServer:
     """Serves `{provider}/version` and `{provider}/{version}/catalog.zip`; `faults` says how it misbehaves.
 
-    Faults by path ending: "missing" (404), "error" (500), "hang", "cut" (half the promised bytes), "html".
+    Faults by path ending: "missing" (404), "error" (500), "hang", "cut" (half the promised bytes), "drip" (a byte now
+    and then), "html".
     """
 
     def __init__(self) -> None:
@@ -68,12 +69,25 @@ class CatalogServer:
                     self.send_error(500)
                 elif fault == "hang":
                     time.sleep(3)
+                elif fault == "drip":
+                    self._drip(content)
                 elif fault == "html":
                     self._send(b"<html>Sign in to the network</html>", len(b"<html>Sign in to the network</html>"))
                 elif fault == "cut":
                     self._send(content[: len(content) // 2], len(content))
                 else:
                     self._send(content, len(content))
+
+            def _drip(self, content: bytes) -> None:
+                self.send_response(200)
+                self.end_headers()
+                try:
+                    for place in range(30):
+                        self.wfile.write(content[place : place + 1])
+                        self.wfile.flush()
+                        time.sleep(0.1)
+                except OSError:
+                    pass
 
             def _send(self, content: bytes, promised: int) -> None:
                 self.send_response(200)

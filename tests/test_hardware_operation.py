@@ -58,5 +58,6 @@ def test_old_prices_are_counted_and_fresh_ones_are_silent() -> None:
     assert old_prices([offer for offer in offers if offer.as_of == newest], newest) == ()
     (said,) = old_prices(offers, date(2027, 1, 31))
     assert said.startswith(f"{len(offers)} of {len(offers)} prices are older than 30 days, the oldest ")
-    assert old_prices([offers[0]], date(2099, 1, 1))[0].startswith("The price is older")
+    (alone,) = old_prices([offers[0]], date(2099, 1, 1))
+    assert alone.startswith(f"The price is {(date(2099, 1, 1) - offers[0].as_of).days} days old. ")
     assert old_prices([]) == ()

@@ -1,5 +1,7 @@
 """Refresh, import, history: new prices count only if they can be true; the old ones survive any failure."""
 
+import io
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -106,6 +108,31 @@ def test_a_server_that_misbehaves_changes_nothing(
         refresh_prices(store, db, ("nebius", "runpod"), catalogs)
     assert "the old prices stand" in str(caught.value) and len(str(caught.value).splitlines()) <= 3
     assert store.offers() == before and len(store.snapshots()) == 1
+
+
+def test_a_server_that_never_ends_is_left(
+    store: Store, db: Database, catalogs: Catalogs, server: CatalogServer
+) -> None:
+    """Each byte comes within the timeout, the whole file never does."""
+    server.faults["catalog.zip"] = "drip"
+    started = time.monotonic()
+    with pytest.raises(PricesError, match="it sends too slowly"):
+        refresh_prices(store, db, ("nebius",), replace(catalogs, deadline_s=0.3))
+    assert time.monotonic() - started < 2 and store.snapshots() == ()
+
+
+def test_a_catalogue_that_unpacks_without_end_is_refused(
+    store: Store, db: Database, catalogs: Catalogs, server: CatalogServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hardware_db.price_refresh.MAX_BYTES", 10_000)
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("nebius.csv", catalog(NEBIUS) + "0" * 1_000_000)
+    server.publish("nebius", "")
+    server.files["/v3/nebius/20261121-7/catalog.zip"] = bomb.getvalue()
+    with pytest.raises(PricesError, match="unpacks to more than"):
+        refresh_prices(store, db, ("nebius",), catalogs)
+    assert store.snapshots() == ()
 
 
 def test_no_network_at_all_changes_nothing(store: Store, db: Database, tmp_path: Path) -> None:
@@ -287,6 +314,8 @@ def test_history_spans_published_prices_and_snapshots(store: Store, catalogs: Ca
     assert frame["as_of"].iloc[-1] == date.today()
     today = frame[(frame.as_of == date.today()) & (frame.pricing == "on_demand")].iloc[0]
     assert (today.offers, today.median_usd) == (4, 2.95)
+    refresh_prices(store, db, ("nebius",), catalogs)
+    assert price_history(load(), "H100 SXM", store).equals(frame)
 
 
 def test_a_device_without_any_price_says_so() -> None:
