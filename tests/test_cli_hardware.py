@@ -155,7 +155,7 @@ def test_what_was_observed_stands_beside_what_is_published(monkeypatch, tmp_path
 
 
 def test_the_best_of_a_shipped_machine_profile_is_shown(tmp_path):
-    from estimator.cli.observed import observed
+    from estimator.cli.observed import observations
     from profiles.machine_profile import Machine, MachineProfile, Timing
 
     timings = (
@@ -166,10 +166,11 @@ def test_the_best_of_a_shipped_machine_profile_is_shown(tmp_path):
     MachineProfile(Machine("l4", "NVIDIA L4", "gpu"), "2026-11-02T10:00:00+00:00", "quick", timings).save(
         tmp_path / "l4.json"
     )
-    found = {item.quantity: item for item in observed("l4", tmp_path)}
+    found = {item.quantity: item for item in observations(tmp_path).of("l4")}
     assert (found["matmul"].shape, found["matmul"].value, found["matmul"].unit) == ("fast product", 2e14, "FLOP/s")
     assert (found["copy"].value, found["copy"].unit) == (pytest.approx(2.5e11), "byte/s")
-    assert observed("t4", tmp_path) == ()
+    assert observations(tmp_path).of("t4") == ()
+    assert observations(tmp_path / "none").of("l4") == ()
 
 
 def test_one_device_shows_every_figure_with_source_and_date():
@@ -201,6 +202,16 @@ def test_names_are_exact_aliases_and_patterns():
         "a100-sxm-40gb",
         "a100-sxm-80gb",
     }
+
+
+def test_hosts_purchase_prices_free_tiers_and_failures_are_shown():
+    h100 = hardware("h100-sxm").stdout
+    assert "NVIDIA DGX H100: 8 in a host, 8 on the fast link at 450 GB/s (switch), network 50 GB/s each" in h100
+    assert "server of 8: 269,000 USD, estimate price of 2023-05-01" in h100
+    assert "once in 50,677 device-hours: Llama 3 405B" in h100
+    assert "72 on the fast link" in hardware("gb200").stdout
+    assert "kaggle free: 2 devices, sessions of 12 h, 30 h a week, seen 2024-03-28" in hardware("t4").stdout
+    assert "Hosts" not in hardware("rtx-4060").stdout
 
 
 def test_several_devices_stand_side_by_side():

@@ -20,9 +20,9 @@ from hardware_db.price_age import old_prices
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from estimator.cli.observed import Observations
     from estimator.text.page import Page
     from hardware_db import Database, Device, Source
-    from hardware_db.records import Measurement
 
 KINDS = ("cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile")
 OFFERS_SHOWN = 10
@@ -93,39 +93,41 @@ def _answer(here: Here, devices: Sequence[Device], names: tuple[str, ...], view:
         from estimator.text import devices as layout
 
         if in_detail:
-            pages = (layout.device_page(page, each, database, _observed(each), view.limit) for each in ordered)
+            seen = _observations()
+            pages = (layout.device_page(page, each, database, seen.of(each.id), view.limit) for each in ordered)
             return "\n".join(pages)
         return (layout.side_by_side if names else layout.device_list)(page, ordered, offers)
 
     def records() -> list[dict[str, object]]:
-        return [_record(device, database, offers, in_detail) for device in ordered]
+        seen = _observations() if in_detail else None
+        return [_record(device, database, offers, seen) for device in ordered]
 
     warnings = (*here.warnings, *old_prices(shown))
     return Answer("hardware", text, records, {"names": names, "sort": view.sort}, warnings=warnings)
 
 
-def _record(device: Device, database: Database, offers: Offers, in_detail: bool) -> dict[str, object]:
+def _record(device: Device, database: Database, offers: Offers, seen: Observations | None) -> dict[str, object]:
     record: dict[str, object] = plain(device)
     cheapest = offers.get(device.id)
     record["cheapest_usd_per_device_hour"] = cheapest.usd_per_hour if cheapest else None
     record["cheapest_as_of"] = str(cheapest.offer.as_of) if cheapest else None
-    if not in_detail:
+    if seen is None:
         del record["figures"]
         return record
     record["offers"] = plain(database.offers(device.id))
-    record["measurements"] = plain(_observed(device))
+    record["measurements"] = plain(seen.of(device.id))
     record["sources"] = plain(_sources(device, database))
     return record
 
 
-def _observed(device: Device) -> tuple[Measurement, ...]:
-    """Return what was observed on a device; a store that does not answer was already warned of."""
-    from estimator.cli.observed import observed
+def _observations() -> Observations:
+    """Return what was observed; a store that does not answer was already warned of."""
+    from estimator.cli.observed import Observations, observations
 
     try:
-        return observed(device.id)
+        return observations()
     except StoreError:
-        return ()
+        return Observations()
 
 
 def _sources(device: Device, database: Database) -> list[Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,21 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parents[2] / "profiles" / "recorded_machines"
 
 
-def observed(device: str, shipped: Path = SHIPPED) -> tuple[Measurement, ...]:
-    """Return what was observed on a device (its id): measurements of the store, then the best of each machine profile.
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """All measurements and machine profiles at hand."""
+
+    measurements: tuple[Measurement, ...] = ()
+    profiles: tuple[MachineProfile, ...] = ()
+
+    def of(self, device: str) -> tuple[Measurement, ...]:
+        """Return what was observed on a device (its id): measurements, then the best of its machine profiles."""
+        profiles = (profile for profile in self.profiles if profile.machine.device == device)
+        return (*(item for item in self.measurements if item.device == device), *_best(device, profiles))
+
+
+def observations(shipped: Path = SHIPPED) -> Observations:
+    """Read the store and the machine profiles that come with flopcast.
 
     Raises
     ------
@@ -28,29 +42,27 @@ def observed(device: str, shipped: Path = SHIPPED) -> tuple[Measurement, ...]:
     DataError
         A machine profile is broken.
     """
-    kept, profiles = _stored(device) if store_exists() else ((), ())
-    return (*kept, *_best(device, (*profiles, *_shipped(device, shipped))))
+    measurements, profiles = _stored() if store_exists() else ((), ())
+    return Observations(measurements, (*profiles, *_shipped(shipped)))
 
 
-def _stored(device: str) -> tuple[tuple[Measurement, ...], tuple[MachineProfile, ...]]:
+def _stored() -> tuple[tuple[Measurement, ...], tuple[MachineProfile, ...]]:
     from hardware_db.store import open_store
     from hardware_db.store_documents import stored_profiles
     from profiles.machine_profile import MachineProfile
 
     store = open_store()
-    documents = stored_profiles(store, device)
+    documents = stored_profiles(store)
     profiles = (MachineProfile.from_json(json.dumps(dict(each.document)), each.name) for each in documents)
-    return store.measurements(device), tuple(profiles)
+    return store.measurements(), tuple(profiles)
 
 
-def _shipped(device: str, folder: Path) -> Iterator[MachineProfile]:
+def _shipped(folder: Path) -> Iterator[MachineProfile]:
     from profiles.machine_profile import MachineProfile
 
     for path in sorted(folder.glob("*.json*")):
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        profile = MachineProfile.from_json(content, str(path))
-        if profile.machine.device == device:
-            yield profile
+        yield MachineProfile.from_json(content, str(path))
 
 
 def _best(device: str, profiles: Iterable[MachineProfile]) -> tuple[Measurement, ...]:

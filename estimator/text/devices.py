@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from estimator.text.device_facts import device_facts
 from estimator.text.figures import figure, price
 from estimator.text.notes import notes
 from estimator.text.page import Page
@@ -128,14 +129,16 @@ def _observed_cells(device: Device, item: Measurement) -> list[str]:
 
 def device_sources(page: Page, device: Device, database: Database) -> str:
     """Return every figure of a device as published, with basis, date and source, and where the sources are."""
-    facts = (device.name, device.vendor, device.kind, device.architecture, _released(device))
-    head = [(device.id, " · ".join(fact for fact in facts if fact))]
+    made = (device.name, device.vendor, device.kind, device.architecture, _released(device))
+    head = [(device.id, " · ".join(fact for fact in made if fact))]
     head += [("Also called", ", ".join(device.aliases))] if device.aliases else []
     head += [("Note", device.note)] if device.note else []
     rows = [Row(_figure_cells(item)) for item in device.figures]
     keys = dict.fromkeys(key for item in device.figures for key in item.sources)
     sources = notes((key, _source(database, key)) for key in keys)
-    return page.render(notes(head), "", *table(FIGURE_COLUMNS, rows, page.width), "", sources)
+    figures = page.render(notes(head), "", *table(FIGURE_COLUMNS, rows, page.width), "", sources)
+    facts = list(device_facts(database, device))
+    return f"{figures}\n{page.render(notes(facts))}" if facts else figures
 
 
 def _released(device: Device) -> str:
