@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -65,3 +67,29 @@ def in_region(database: Database, offer: Offer, region: str) -> Offer:
     ratio = median(there[known.instance].usd_per_hour / known.usd_per_hour for known in pairs)
     note = f"price of {offer.region} x {ratio:.3f}, the median ratio of {len(pairs)} machines priced in both regions"
     return replace(offer, region=region, usd_per_hour=offer.usd_per_hour * ratio, basis="derived", note=note)
+
+
+def with_derived_prices(database: Database, provider: str, region: str) -> Database:
+    """Return a database that also prices, in one region of a provider, its machines that have no price there.
+
+    Each such price follows from the region that has the most machines in common with this one (`in_region`) and is
+    marked `derived`. Machines that no ratio is known for stay without a price there.
+
+    Raises
+    ------
+    NoPrice
+        The provider has no price in this region at all, so no ratio is known.
+    """
+    current = database.offers(provider=provider)
+    priced = {(offer.instance, offer.pricing) for offer in current if offer.region == region}
+    if not priced:
+        known = ", ".join(sorted({offer.region for offer in current})[:8]) or "no region"
+        raise NoPrice(f"No {provider} machine has a price in {region}. Known: {known}")
+    common = Counter(offer.region for offer in current if (offer.instance, offer.pricing) in priced)
+    found: dict[tuple[str, str], Offer] = {}
+    for offer in sorted(current, key=lambda known: (-common[known.region], known.region)):
+        key = (offer.instance, offer.pricing)
+        if key not in priced and key not in found:
+            with suppress(NoPrice):
+                found[key] = in_region(database, offer, region)
+    return database.with_offers(found.values())

@@ -213,3 +213,13 @@ def test_refresh_that_fails_leaves_everything_as_it_was(catalogue, monkeypatch):
 
 def test_unknown_provider_names_the_known_ones():
     assert "There are: aws, azure" in run("prices", "refresh", "--provider", "nobody", code=2).stderr
+
+
+def test_prices_of_other_regions_are_brought_there_only_when_asked_for(home):
+    asked = ["estimate", "gpt2", "--tokens", "1B", "--hardware", "h100-sxm", "--count", "8", "--provider", "aws"]
+    there = [*asked, "--region", "eu-west-1"]
+    assert "aws" in run(*there, code=2).stderr
+    brought = run(*there, "--derived-prices")
+    assert "prices are derived, not published: p5.48xlarge is the price of us-east-1 x 1." in brought.stderr
+    assert "aws" in brought.stdout
+    assert "needs --provider and --region" in run(*asked, "--derived-prices", code=2).stderr

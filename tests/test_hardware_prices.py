@@ -13,7 +13,7 @@ import pytest
 from hardware_db import Database, load
 from hardware_db.errors import DataError, NoPrice, PricesError, UnknownDevice
 from hardware_db.price_catalog import LeftOut, read_catalog
-from hardware_db.price_history import in_region, price_history
+from hardware_db.price_history import in_region, price_history, with_derived_prices
 from hardware_db.price_import import import_prices, read_price_list
 from hardware_db.price_refresh import Catalogs, refresh_prices
 from hardware_db.store import Store, open_store
@@ -336,3 +336,19 @@ def test_a_price_in_another_region_is_published_or_derived() -> None:
     assert derived.usd_per_hour == pytest.approx(100 * published.usd_per_hour / offer.usd_per_hour, rel=0.02)
     with pytest.raises(NoPrice, match="No aws machine has a price in us-east-1 and in the-moon-1"):
         in_region(db, offer, "the-moon-1")
+
+
+def test_machines_without_a_price_in_a_region_are_priced_there_on_request() -> None:
+    db = load()
+    more = with_derived_prices(db, "aws", "eu-west-1")
+    published = {(offer.instance, offer.pricing) for offer in db.offers(provider="aws", region="eu-west-1")}
+    added = [offer for offer in more.offers(provider="aws", region="eu-west-1") if offer.basis == "derived"]
+    assert {(offer.instance, offer.pricing) for offer in added}.isdisjoint(published) and len(added) > 20
+    assert all(offer.region == "eu-west-1" and "the median ratio of" in offer.note for offer in added)
+    box = next(offer for offer in added if (offer.instance, offer.pricing) == ("p5.48xlarge", "on_demand"))
+    assert 1.0 < box.usd_per_hour / 55.04 < 1.5
+    assert db.offers(provider="aws", region="eu-west-1") == tuple(
+        offer for offer in more.offers(provider="aws", region="eu-west-1") if offer.basis != "derived"
+    )
+    with pytest.raises(NoPrice, match=r"No aws machine has a price in the-moon-1\. Known: ap-"):
+        with_derived_prices(db, "aws", "the-moon-1")

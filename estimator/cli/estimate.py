@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from estimator.cli.market_options import Market, market_options
+from estimator.cli.market_options import Market, derived_prices, market_options
 from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as
@@ -51,7 +51,8 @@ def command(
     runs = _runs(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, output)
     here = load_here(market.devices_file)
     found = _estimates(runs, market, here.database).sort(sort)
-    output.show(replace(_answer(found, limit, verbose=output.verbose), warnings=(*here.warnings, *found.warnings)))
+    warnings = (*here.warnings, *found.warnings, *derived_prices(found.offers))
+    output.show(replace(_answer(found, limit, verbose=output.verbose), warnings=warnings))
     return 0 if found.answered else NO
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -31,6 +31,7 @@ class Market:
     region: str | None = None
     pricing: str = "on-demand"
     prices: Mapping[str, float] = field(default_factory=dict)
+    derived_prices: bool = False
     all_offers: bool = False
     devices_file: Path | None = None
 
@@ -53,12 +54,23 @@ class Market:
         }
 
     def _priced(self, database: Database) -> Database:
+        if self.derived_prices:
+            database = self._with_derived_prices(database)
         if not self.prices:
             return database
         own = [offer for name, price in self.prices.items() for offer in own_offers(database.device(name), price, self)]
         named = {offer.device for offer in own}
         others = tuple(offer for offer in database.all_offers if offer.device not in named)
         return replace(database, own_offers=(*others, *own))
+
+    def _with_derived_prices(self, database: Database) -> Database:
+        from hardware_db.price_history import with_derived_prices
+
+        if self.provider is None or self.region is None:
+            raise UsageError(
+                "--derived-prices needs --provider and --region: where prices are brought to"
+            )
+        return with_derived_prices(database, self.provider, self.region)
 
 
 def own_offers(device: Device, usd_per_hour: float, market: Market) -> list[Offer]:
@@ -87,6 +99,15 @@ def _own_offer(device: str, size: int, usd_per_hour: float, market: Market) -> O
         source="--price",
         kind="vm",
     )
+
+
+def derived_prices(offers: Sequence[Offer]) -> tuple[str, ...]:
+    """Return a sentence that names the prices nobody published; nothing if there are none."""
+    derived = list(dict.fromkeys(offer for offer in offers if offer.basis == "derived"))
+    if not derived:
+        return ()
+    first = f"{derived[0].instance} is the {derived[0].note}"
+    return (f"{len(derived)} of {len(set(offers))} prices are derived, not published: {first}",)
 
 
 def read_prices(_context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
@@ -140,6 +161,7 @@ _OPTIONS = (
         metavar="NAME=USD",
         help="Own price an hour.",
     ),
+    click.option("--derived-prices", is_flag=True, help="Also prices brought to --region from others, marked derived."),
     click.option("--all-offers", is_flag=True, help="Every offer, not only the cheapest of each hardware."),
     devices_option,
 )
