@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from profiles.records import Uncounted
 
 OLD_PRICE_DAYS = 30
+ROUNDED_UP = 1.1
+"""From here on the reader is told how much more the whole steps compute than was asked for."""
 SORTS: Final[Mapping[str, Callable[[Estimate], float | None]]] = {
     "cost": lambda row: row.cost_usd,
     "time": lambda row: row.run_time_s,
@@ -158,7 +160,10 @@ class Estimates(Sequence[Estimate]):
 
 
 def _order(row: Estimate, by: str) -> tuple[bool, bool, float, float, str]:
+    """Rows without an answer come last, those that lack memory before the others, the least lacking first."""
     figure = SORTS[by](row)
+    if row.why_not is not None and row.peak_memory_bytes and row.memory_bytes:
+        figure = row.peak_memory_bytes / row.memory_bytes
     unknown = figure is None
     return row.why_not is not None, unknown, figure or 0.0, row.run_time_s or 0.0, row.device.id
 
@@ -176,6 +181,8 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
         "plain data parallel: every device holds the whole model; a ring all-reduce overlaps with the backward pass",
         f"operations and memory as recorded for {run.profile.device}; devices of another kind may choose other kernels",
         _efficiencies(run),
+        f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs",
+        _half(run.precision),
         "no time lost to data loading, evaluation, checkpoints, compilation or failures",
         _prices(estimates),
         f"energy: {POWER_SHARE.mid:.0%} of the devices' rated power ({POWER_SHARE.low:.0%}-{POWER_SHARE.high:.0%}), "
@@ -193,6 +200,12 @@ def _efficiencies(run: TrainingRun) -> str:
     )
 
 
+def _half(precision: str) -> str:
+    if precision not in ("bfloat16", "float16"):
+        return ""
+    return f"{precision} throughout, optimizer states too; mixed precision: --precision amp_{precision}"
+
+
 def _prices(estimates: Estimates) -> str:
     dates = sorted(offer.as_of for offer in estimates.offers)
     if not dates:
@@ -206,6 +219,14 @@ def _warnings(estimates: Estimates) -> Iterator[str]:
     old = [age for age in ages if age > OLD_PRICE_DAYS]
     if old:
         yield f"{len(old)} of {len(ages)} prices are older than {OLD_PRICE_DAYS} days, the oldest {max(old)} days"
+    run = estimates.runs[0]
+    computed = run.total_steps * run.global_batch_size
+    if computed > ROUNDED_UP * run.total_samples:
+        yield (
+            f"{run.total_steps:,} whole steps of {run.global_batch_size:,} samples are "
+            f"{computed / run.total_samples:.3g} times the {run.total_samples:,.0f} samples asked for, "
+            "and are what is priced; take a smaller batch size"
+        )
     if estimates.runs[0].mfu is not None:
         yield f"mfu {estimates.runs[0].mfu:g} replaces the predicted step times, on every device alike"
     if estimates.runs[0].profile.uncounted:

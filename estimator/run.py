@@ -18,6 +18,9 @@ DEFAULT_GLOBAL_BATCH_SIZE = 256
 """Samples per step where nothing is said: what BERT (Devlin et al., 2019: 256 sequences) and ResNet (He et al., 2016:
 256 images) were trained with."""
 
+MOST_SAMPLES = 1e18
+"""A run of more samples is a slip of a unit: the largest published runs saw some 1e13 tokens."""
+
 NODE = 8
 """Devices of a common machine; a default batch divides over them."""
 
@@ -45,6 +48,8 @@ class TrainingRun:
         must be the profile's (operations and memory were recorded in them); default the profile's
     micro_batch_size
         samples that one device puts through at a time; default the largest that fits its memory
+    compiled
+        whether GPUs and CPUs run `torch.compile`d code instead of eager PyTorch; TPUs run a compiled graph either way
     mfu
         0 to 1: take this model FLOPs utilisation instead of a prediction
 
@@ -71,6 +76,7 @@ class TrainingRun:
     precision: str = None  # type: ignore[assignment]  # the profile's
     optimizer: str = None  # type: ignore[assignment]  # the profile's
     micro_batch_size: int | None = None
+    compiled: bool = False
     mfu: float | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +88,7 @@ class TrainingRun:
         object.__setattr__(self, "precision", parse_precision(self.precision))
         _check_sizes(self)
         _check_amount(self)
+        _check_samples(self)
         _check_recorded(self)
         _check_mfu(self.mfu)
 
@@ -122,7 +129,7 @@ class TrainingRun:
         return {
             "model": self.profile.model,
             "parameters": self.profile.parameters,
-            **{name: getattr(self, name) for name in (*AMOUNTS, *fields, "mfu")},
+            **{name: getattr(self, name) for name in (*AMOUNTS, *fields, "compiled", "mfu")},
             "total_steps": self.total_steps,
             "total_samples": self.total_samples,
             "total_tokens": self.total_tokens,
@@ -176,6 +183,14 @@ def _check_tokens(run: TrainingRun, tokens: float) -> None:
     if tokens < run.sequence_length:
         raise UsageError(
             f"tokens {tokens:g} is less than one sequence of {run.sequence_length:,} tokens. Did you mean {tokens:g}B?"
+        )
+
+
+def _check_samples(run: TrainingRun) -> None:
+    samples = run.total_samples
+    if samples > MOST_SAMPLES:
+        raise UsageError(
+            f"{samples:.2g} samples are more than any data holds (limit {MOST_SAMPLES:.0e}): check the unit"
         )
 
 

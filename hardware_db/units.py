@@ -101,6 +101,10 @@ def to_base(value: float, unit: str) -> float:
     return float(f"{value * UNITS[unit][1]:.15g}")
 
 
+_MOST = 1e18
+"""No figure of a data sheet is near this in any unit."""
+
+
 def parse_measure(text: str, base: str) -> tuple[float, str]:
     """Read a figure with its unit, such as "3.35 TB/s", whose base unit is `base` ("byte/s"): (3.35, "TB/s").
 
@@ -115,7 +119,7 @@ def parse_measure(text: str, base: str) -> tuple[float, str]:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not value > 0 or unit.strip() not in units:
+    if not 0 < value < _MOST or unit.strip() not in units:
         raise QuantityError(f"{text!r} is not a number above 0 with one of the units {', '.join(units)}")
     return value, unit.strip()
 
@@ -204,6 +208,11 @@ def format_count(value: float | None) -> str:
 def format_bytes(value: float | None) -> str:
     """Bytes in decimal units, 9.02e9 as "9.02 GB"; None as a dash."""
     return _scaled(value, ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")))
+
+
+def gibibytes(value: float | None) -> str:
+    """Bytes of a device's memory, 25769803776 as "24 GiB": what vendors sell as 24 GB; None as a dash."""
+    return "-" if value is None else f"{value / 2**30:.3g} GiB"
 
 
 def format_flops(value: float | None) -> str:

@@ -87,8 +87,8 @@ def test_a_device_too_small_is_listed_with_what_would_do(full):
     assert row.fits is False and row.run_time_s is None and row.cost_usd is None
     assert row.why_not_kind == "memory"
     first, second = row.why_not.splitlines()
-    assert first.startswith("needs 554 MB a device, tiny has 540 MB: 450 MB context, ")
-    assert "41.9 MB optimizer" in first and "21.0 MB parameters" in first and "21.0 MB gradients" in first
+    assert first.startswith("needs 0.516 GiB a device, tiny has 0.503 GiB: 0.419 GiB context, ")
+    assert "0.0391 GiB optimizer" in first and "0.0195 GiB parameters" in first and "0.0195 GiB gradients" in first
     assert "More devices do not help" in second and "roomy (1.00 GB) · vast (80.0 GB)" in second
 
 
@@ -101,7 +101,7 @@ def test_checkpointing_is_named_where_activations_are_the_problem():
     run = TrainingRun(profile(), steps=1, global_batch_size=64, micro_batch_size=64, sequence_length=1024)
     offers = [offer(), offer("vast")]
     row = estimate(run, device(memory_bytes=10**9), database=database([device("vast")], offers))
-    assert "less activations (they hold 1.34 GB): activation checkpointing · vast (80.0 GB)" in row.why_not
+    assert "less activations (they hold 1.25 GiB): activation checkpointing · vast (74.5 GiB)" in row.why_not
 
 
 def test_checkpointing_is_not_named_where_the_state_alone_is_too_large(full):

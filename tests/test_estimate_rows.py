@@ -355,3 +355,32 @@ def test_explain_shows_a_given_mfu_as_the_ground():
     text = str(estimate(RUN.replace(mfu=0.4), "big", database=DB).explain())
     assert "TFLOP / (0.4 × 1 × 400 TFLOP/s)" in text and "the MFU that was given" in text
     assert "MFU: 40.0%" in text
+
+
+def test_a_batch_larger_than_the_run_is_said():
+    whole = estimate_all(RUN.replace(samples=1000, global_batch_size=4000), database=DB)
+    assert any("1 whole steps of 4,000 samples are 4 times the 1,000 samples" in each for each in whole.warnings)
+    assert not any("whole steps" in each for each in estimate_all(RUN, database=DB).warnings)
+
+
+def test_a_slip_of_a_unit_is_refused():
+    with pytest.raises(UsageError, match="check the unit"):
+        RUN.replace(tokens=1e30)
+
+
+def test_compiled_code_is_no_slower_and_is_an_assumption(rows):
+    compiled = estimate_all(RUN.replace(compiled=True), database=DB)
+    assert row_of(compiled, "big").step_time_s < row_of(rows, "big").step_time_s
+    assert "torch.compile; a compiled graph on TPUs" in compiled.assumptions
+    assert "eager PyTorch (else --compile); a compiled graph on TPUs" in rows.assumptions
+
+
+def test_pure_half_precision_is_an_assumption(rows):
+    assert any(line.startswith("bfloat16 throughout, optimizer states too") for line in rows.assumptions)
+
+
+def test_rows_that_lack_memory_come_with_the_least_lacking_first():
+    small = [device("tiny", memory_bytes=540 * 10**6), device("less", memory_bytes=400 * 10**6), device("big")]
+    found = estimate_all(RUN, database=database(small, [offer("tiny"), offer("less"), offer("big")]))
+    assert [row.device.id for row in found.unanswered] == ["tiny", "less"]
+    assert "Too small   tiny misses least." in repr(found) and "flopcast fit ten-layers --device tiny" in repr(found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from estimator.cli.progress import progress
+from estimator.cli.quantities import read_size
 from hardware_db.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from profiles.models import InputSpec, ModelDefinition
     from profiles.request import ProfileRequest
 
-SIZE: dict[str, Any] = {"type": click.IntRange(min=1), "metavar": "N"}
+SIZE: dict[str, Any] = {"type": str, "callback": read_size, "metavar": "N"}
 ROWS: dict[str, Any] = {"type": click.IntRange(min=0), "metavar": "N"}
 input_option = click.option(
     "--input", "inputs", multiple=True, metavar="SHAPE", help="What to feed it: 8x3x224x224, int64:8x1024."

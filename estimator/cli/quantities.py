@@ -42,6 +42,14 @@ def read_tokens(context: click.Context, parameter: click.Parameter, text: str | 
     return number
 
 
+def read_size(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """Read a whole number above zero, with or without a suffix: 512, 4k."""
+    number: int | None = read_as("count")(context, parameter, text)
+    if number == 0:
+        raise QuantityError(f"{parameter.opts[0]} {text}: give a whole number above zero, for example 256 or 4k")
+    return number
+
+
 def read_integers(_context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:
     """Read whole numbers above zero, separated by commas: `1,8,64`; each is kept once."""
     if text is None:

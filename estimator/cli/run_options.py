@@ -26,6 +26,7 @@ class Work:
     global_batch_size: int | None = None
     micro_batch_size: int | None = None
     sequence_length: int | None = None
+    compiled: bool = False
     mfu: float | None = None
 
     def check(self) -> None:
@@ -62,6 +63,7 @@ _WORK = (
     click.option("--batch-size", "global_batch_size", **SIZE, help="Global batch: samples of one step."),
     click.option("--micro-batch-size", **SIZE, help="Samples a device takes at once; default: what fits."),
     click.option("--sequence-length", **SIZE, help="Tokens of one sample."),
+    click.option("--compile", "compiled", is_flag=True, help="torch.compile instead of eager PyTorch."),
     click.option(
         "--mfu", type=float, metavar="SHARE", callback=read_utilisation, help="Take this model FLOPs utilisation: 0.4."
     ),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from estimator.memory.need import MemoryNeed
-from hardware_db.units import format_bytes
+from hardware_db.units import gibibytes
 
 if TYPE_CHECKING:
     from hardware_db import Device
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 def shortage(needed: MemoryNeed, device_id: str, capacity_bytes: int) -> str:
     """Return why it does not fit: needed, there, and what holds the most."""
-    held = ", ".join(f"{format_bytes(size)} {name}" for name, size in list(needed.parts.items())[:4] if size)
-    return f"needs {format_bytes(needed.total_bytes)} a device, {device_id} has {format_bytes(capacity_bytes)}: {held}"
+    held = ", ".join(f"{gibibytes(size)} {name}" for name, size in list(needed.parts.items())[:4] if size)
+    return f"needs {gibibytes(needed.total_bytes)} a device, {device_id} has {gibibytes(capacity_bytes)}: {held}"
 
 
 def remedies(needed: MemoryNeed, capacity_bytes: int, devices: Iterable[Device]) -> str:
     """Return what would make it fit: activation checkpointing where the rest fits, or devices that have the memory."""
     ways = []
     if needed.total_bytes - needed.activation_bytes < capacity_bytes:
-        ways.append(f"less activations (they hold {format_bytes(needed.activation_bytes)}): activation checkpointing")
+        ways.append(f"less activations (they hold {gibibytes(needed.activation_bytes)}): activation checkpointing")
     large = sorted(
         (device.usable_memory_bytes, device.id)
         for device in devices
         if device.kind != "cpu" and device.usable_memory_bytes and device.usable_memory_bytes >= needed.total_bytes
     )
-    ways.extend(f"{name} ({format_bytes(capacity)})" for capacity, name in large[:2])
+    ways.extend(f"{name} ({gibibytes(capacity)})" for capacity, name in large[:2])
     if not ways:
         ways.append("no single device; the state must be sharded over devices")
     return f"More devices do not help, data parallel copies everything. Would fit: {' · '.join(ways)}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from estimator.text.figures import DURATION, MONEY, price, share, span, two_digits
+from estimator.text.figures import DURATION, MONEY, figure, price, share, span, two_digits
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
@@ -27,18 +28,21 @@ NAMED = 3
 COLUMNS = (
     Column("", align="left", gap=1),
     Column("HARDWARE", align="left"),
-    Column("PROVIDER", align="left", drop=5),
-    Column("REGION", align="left", drop=1),
-    Column("$/H", drop=2),
+    Column("PROVIDER", align="left", drop=9),
+    Column("REGION", align="left", drop=4),
+    Column("$/H", drop=5),
+    Column("STEP", drop=3),
     Column("RUN TIME", gap=1),
-    Column("RANGE", drop=4),
+    Column("RANGE", drop=8),
+    Column("DEVICE-H", drop=2),
     Column("COST", gap=1),
-    Column("RANGE", drop=9),
-    Column("MEMORY GiB", drop=6),
-    Column("MFU", drop=3),
+    Column("RANGE", drop=12),
+    Column("kWh", drop=1),
+    Column("MEM GiB", drop=10),
+    Column("MFU", drop=11),
     Column("BOUND", align="left", drop=7),
-    Column("BASIS", align="left", drop=10),
-    Column("PRECISION", align="left", drop=8),
+    Column("BASIS", align="left", drop=13),
+    Column("PRECISION", align="left", drop=6),
 )
 KINDS = {
     "precision": "precision not supported",
@@ -72,7 +76,7 @@ def estimates_text(estimates: Estimates, page: Page | None = None, limit: int = 
     shown = _shown(estimates, limit)
     rows = [_row(row, best=place == 0 and row.why_not is None) for place, row in enumerate(shown)]
     more = [f"   …{len(estimates) - len(shown)} more: --limit 0"] if len(estimates) > len(shown) else []
-    lines = table(_columns(estimates), rows, page.width)
+    lines = table(_columns(estimates, sort), rows, page.width)
     return page.render(_head(estimates.runs, page.width), "", *lines, *more, "", *_footer(estimates, shown, page.width))
 
 
@@ -95,8 +99,10 @@ def _best_of_other_kinds(answered: Estimates, limit: int) -> Iterator[Estimate]:
             yield row
 
 
-def _columns(estimates: Estimates) -> Sequence[Column]:
-    return COLUMNS if len(estimates.runs) > 1 else COLUMNS[:-1]
+def _columns(estimates: Estimates, sort: str) -> Sequence[Column]:
+    """Return the columns; what the rows are sorted by is never dropped, one precision for all is in the head."""
+    columns = COLUMNS if len(estimates.runs) > 1 else COLUMNS[:-1]
+    return [replace(each, drop=0) if sort == "energy" and each.header == "kWh" else each for each in columns]
 
 
 def _head(runs: Sequence[TrainingRun], width: int) -> str:
@@ -149,7 +155,8 @@ def _row(row: Estimate, *, best: bool) -> Row:
     precision = SHORT_PRECISIONS.get(row.precision, row.precision)
     words = [share(row.mfu), row.bound or MISSING, row.basis or MISSING, precision]
     money = cost[0] if cost[0] == MISSING else f"${cost[0]}"
-    return Row([*head, *time, money, cost[1], memory, *words], style="bold" if best else "")
+    step, hours, energy = span(row.step_time, DURATION)[0], figure(row.device_hours), figure(row.energy_kwh)
+    return Row([*head, step, *time, hours, money, cost[1], energy, memory, *words], style="bold" if best else "")
 
 
 def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iterator[RenderableType]:
@@ -158,6 +165,8 @@ def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iter
     lines += [("Left out", text) for text in [_left_out(estimates, shown)] if text]
     if not estimates.answered:
         lines += [("Why not", row.why_not or "") for row in estimates.rows[:WHY_SHOWN]]
+    elif remedy := _remedy(estimates):
+        lines += [("Too small", remedy)]
     lines += [("Next", flow(_next(estimates), width - 11, " · "))]
     yield notes(lines)
 
@@ -196,6 +205,16 @@ def _counted(words: str, names: Iterable[str]) -> str:
     return f"{words}: {len(distinct)} ({some})"
 
 
-def _next(estimates: Estimates) -> Sequence[str]:
-    first = estimates.rows[0].device.id
-    return f"flopcast hardware {first}", "every offer: --all-offers", "how it is computed: -v"
+def _remedy(estimates: Estimates) -> str:
+    """Return what would help the device that misses least, and who can say more."""
+    short = next((row for row in estimates.unanswered if row.why_not_kind == "memory"), None)
+    return "" if short is None else f"{short.device.id} misses least. {(short.why_not or '').splitlines()[-1]}"
+
+
+def _next(estimates: Estimates) -> Iterator[str]:
+    short = next((row for row in estimates.unanswered if row.why_not_kind == "memory"), None)
+    if short is not None:
+        yield f"flopcast fit {short.run.profile.model} --device {short.device.id}"
+    yield f"flopcast hardware {estimates.rows[0].device.id}"
+    yield "every offer: --all-offers"
+    yield "how it is computed: -v"
