@@ -18,6 +18,7 @@ sources.
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -110,6 +111,8 @@ def parse_own_devices(text: str, origin: str, published: Database) -> tuple[Devi
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{origin} cannot be read: {error}") from error
+    if isinstance(tables.get("device"), dict):
+        raise DataError(f"{origin}: a device begins with [[device]], not [device]: there may be several")
     try:
         entries = _File.model_validate(_with_quantities(tables)).device
     except ValidationError as error:
@@ -185,17 +188,33 @@ def _faults(origin: str, tables: dict[str, Any], error: ValidationError) -> str:
         if len(where) > 1 and where[0] == "device":
             entry = tables["device"][int(where[1])]
             where = [f"device {entry.get('id', where[1])!r}" if isinstance(entry, dict) else where[1], *where[2:]]
-        lines.append(f"{': '.join(where)}: {fault['msg'].removeprefix('Value error, ')}")
+        said = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            said = _unknown_field(where[-1])
+        lines.append(f"{': '.join(where)}: {said}")
     more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
     return f"{origin}: " + "\n".join(lines[:2]) + more
 
 
-def check_own_file(path: Path, published: Database) -> list[str]:
-    """Return what the rules of `hardware_db.checks` say against a user's file; nothing means that all of them hold.
+def _unknown_field(name: str) -> str:
+    fields = [field for field in _Entry.model_fields if field != "quantities"]
+    quantities = [quantity for quantity in FIELDS if quantity not in PEAKS]
+    close = difflib.get_close_matches(name, [*fields, *quantities], n=3)
+    return f"no such field. Did you mean {', '.join(close)}?" if close else "no such field; see docs/data.md"
+
+
+def check_own_file(path: Path, published: Database) -> tuple[tuple[Device, ...], list[str]]:
+    """Return the devices of a user's file and what is wrong with them: the rules of `hardware_db.checks`, taken names.
 
     Raises
     ------
     DataError
         The file cannot be read or an entry breaks the schema.
     """
-    return check_devices(read_own_devices(path, published))
+    devices = read_own_devices(path, published)
+    faults = check_devices(devices) if devices else ["no device: each begins with [[device]]"]
+    for device in devices:
+        for name in (device.name, *device.aliases):
+            taken = [id for id in published.names.candidates(name) if id != device.id]
+            faults += [f"{device.id}: the name {name!r} is that of {', '.join(taken)}"] if taken else []
+    return devices, faults

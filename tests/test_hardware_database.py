@@ -191,7 +191,8 @@ def test_own_devices_lie_over_the_published_ones(own: Path, db: Database) -> Non
     ("old", "new", "message"),
     [
         ('memory = "80 GiB"', 'memory = "80 GB/s"', "acme-x1.*80 GB/s"),
-        ('memory = "80 GiB"', 'memori = "80 GiB"', "memori"),
+        ('memory = "80 GiB"', 'memori = "80 GiB"', "memori: no such field. Did you mean memory"),
+        ('memory = "80 GiB"', 'memory = "1e400 GiB"', "1e400 GiB' is not a number above 0"),
         ('kind = "npu"', 'kind = "spaceship"', "acme-x1.*kind"),
         ('kind = "npu"', "", "lacks kind"),
         ("bf16", "bf61", "bf61.*no precision"),
@@ -210,15 +211,26 @@ def test_each_fault_of_an_own_file_is_named(own: Path, old: str, new: str, messa
     assert str(own) in str(caught.value) and len(str(caught.value).splitlines()) <= 3
 
 
+def test_a_single_table_is_explained(own: Path) -> None:
+    own.write_text('[device]\nid = "x"\n')
+    with pytest.raises(DataError, match=r"a device begins with \[\[device\]\]"):
+        load(own)
+
+
 def test_a_missing_own_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         load(tmp_path / "none.toml")
 
 
 def test_a_check_names_figures_that_cannot_be_true(own: Path, db: Database) -> None:
-    assert check_own_file(own, db) == []
+    devices, faults = check_own_file(own, db)
+    assert ([device.id for device in devices], faults) == (["acme-x1", "h100-sxm"], [])
     own.write_text(OWN.replace('"700 TFLOP/s"', '"7000 TFLOP/s"'))
-    assert check_own_file(own, db) == ["acme-x1: ridge point 2.09e+03 FLOP/byte"]
+    assert check_own_file(own, db)[1] == ["acme-x1: ridge point 2.09e+03 FLOP/byte"]
+    own.write_text(OWN.replace('name = "Acme X1"', 'name = "Acme X1"\naliases = ["NVIDIA L4"]'))
+    assert check_own_file(own, db)[1] == ["acme-x1: the name 'NVIDIA L4' is that of l4"]
+    own.write_text("")
+    assert check_own_file(own, db) == ((), ["no device: each begins with [[device]]"])
 
 
 def test_a_rack_and_a_slice_are_systems_of_their_offers(db: Database) -> None:

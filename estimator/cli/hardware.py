@@ -71,11 +71,10 @@ def command(
 
 def check_file(path: Path, output: Output) -> int:
     """Check a user's devices by the rules of the published ones; exit code 1 where a figure cannot be true."""
-    from hardware_db.checks import check_devices
-    from hardware_db.own import read_own_devices
+    from hardware_db.database import load
+    from hardware_db.own import check_own_file
 
-    devices = read_own_devices(path, load_here().database)
-    faults = check_devices(devices)
+    devices, faults = check_own_file(path, load())
     said = "\n".join(faults) if faults else f"{path}: {len(devices)} devices, every figure passes"
     output.show(Answer("hardware", lambda page: said, lambda: [{"fault": fault} for fault in faults], {"check": path}))
     return NO if faults else 0
