@@ -227,7 +227,7 @@ def test_a_check_names_figures_that_cannot_be_true(own: Path, db: Database) -> N
     assert ([device.id for device in devices], faults) == (["acme-x1", "h100-sxm"], [])
     own.write_text(OWN.replace('"700 TFLOP/s"', '"7000 TFLOP/s"'))
     assert check_own_file(own, db)[1] == ["acme-x1: ridge point 2.09e+03 FLOP/byte"]
-    own.write_text(OWN.replace('name = "Acme X1"', 'name = "Acme X1"\naliases = ["NVIDIA L4"]'))
+    own.write_text(OWN.replace('["Acme X1 Rev B"]', '["NVIDIA L4"]'))
     assert check_own_file(own, db)[1] == ["acme-x1: the name 'NVIDIA L4' is that of l4"]
     own.write_text("")
     assert check_own_file(own, db) == ((), ["no device: each begins with [[device]]"])
