@@ -201,6 +201,8 @@ class MachineProfile:
         what was fitted to it
     notes
         what disturbed it (other load, clocks, throttling) and what was left out
+    complete
+        whether it was not interrupted
     """
 
     machine: Machine
@@ -209,6 +211,7 @@ class MachineProfile:
     timings: tuple[Timing, ...]
     figures: tuple[FittedFigure, ...] = ()
     notes: tuple[str, ...] = ()
+    complete: bool = True
     schema: Literal[1] = field(default=SCHEMA)
 
     __pydantic_config__: ClassVar[Any] = _STRICT

@@ -26,6 +26,8 @@ PRECISIONS: Final = {
 CONVOLVED: Final = ("float32", "tf32", "bfloat16", "float16")
 ATTENDED: Final = ("float32", "bfloat16", "float16")
 _FEW: Final = 4
+_LANES: Final = 8
+"""Operators that move data have the most cases, and the shortest: several go to a round."""
 
 
 def cases(kind: str, full: bool, precisions: Iterable[str]) -> tuple[Case, ...]:
@@ -39,7 +41,11 @@ def cases(kind: str, full: bool, precisions: Iterable[str]) -> tuple[Case, ...]:
         *(_products(kind, full, precision, place) for place, precision in enumerate(chosen)),
         *(_convolutions(kind, full, precision, place) for place, precision in enumerate(chosen)),
         *(attention_cases(kind, precision) for precision in _attended(kind, full, chosen)),
-        *(vector_cases(kind, precision) for precision in _vector_precisions(kind, full, chosen)),
+        *(
+            islice(vector_cases(kind, precision), first, None, _LANES)
+            for precision in _vector_precisions(kind, full, chosen)
+            for first in range(_LANES)
+        ),
         sweep_cases(kind),
         chain(memory_cases(kind), transfer_cases(kind), optimizer_cases(kind)),
         launch_cases(kind),

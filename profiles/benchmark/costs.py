@@ -44,9 +44,10 @@ MAPPED_BYTES: Final = 32 << 20
 """Results from this size on get new pages each time: the largest value of glibc's dynamic M_MMAP_THRESHOLD on 64 bits
 (mallopt(3))."""
 
-REACH: Final = 2.0
-"""How many times its own bytes pass before an operation's data are used again: what it made and what its successor
-makes."""
+REACH: Final = 16.0
+"""How many times its own bytes pass before an operation's data are used again: other tensors of its layer, and for what
+the backward pass or the optimizer need those of all later ones. Chosen on `benchmarks/cpu_steps.py`; 8 and 32 do
+as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,15 @@ class Amounts:
     values: Floats
 
     def costs(self, figures: Figures) -> Floats:
-        """Return the cost of each amount; nan where it was not measured."""
-        return np.array([figures.get(f"cost.{self.kind}.{name}", np.nan) for name in self.names])
+        """Return the cost of each amount, nan where it was not measured.
+
+        An operator that only moves data and was left out of a benchmark that was stopped early costs what an addition
+        does.
+        """
+        kind = self.kind
+        if kind.startswith("traffic.") and f"cost.{kind}.{self.names[0]}" not in figures:
+            kind = "traffic.add"
+        return np.array([figures.get(f"cost.{kind}.{name}", np.nan) for name in self.names])
 
 
 def product_amounts(table: OperationTable) -> Iterator[Amounts]:

@@ -63,11 +63,11 @@ class Sample:
 def sample(variants: Sequence[Call], clock: Clock, effort: Effort, now: Callable[[], float] = time.monotonic) -> Sample:
     """Time calls in turn: `variants` are the same call on different data, so that none finds its own in a cache.
 
-    Every variant is called at least once before anything counts.
+    Two calls at least are thrown away before anything counts: the first loads code and chooses kernels by shape.
     """
     deadline = now() + effort.seconds
     call = _in_turn(variants)
-    warm = _warm_up(call, clock, len(variants), effort, now)
+    warm = _warm_up(call, clock, effort, now)
     calls = max(1, min(10_000, math.ceil(effort.repeat_s / max(warm[-1].seconds, 1e-9))))
     readings: list[Reading] = []
     stable = False
@@ -94,9 +94,9 @@ def _in_turn(variants: Sequence[Call]) -> Call:
     return lambda: next(following)()
 
 
-def _warm_up(call: Call, clock: Clock, fewest: int, effort: Effort, now: Callable[[], float]) -> list[Reading]:
+def _warm_up(call: Call, clock: Clock, effort: Effort, now: Callable[[], float]) -> list[Reading]:
     started = now()
-    readings = [clock.read(call, 1) for _ in range(fewest + 1)]
+    readings = [clock.read(call, 1) for _ in range(2)]
     while now() - started < effort.warm_up_s:
         readings.append(clock.read(call, 1))
     return readings

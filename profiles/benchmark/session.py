@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from profiles.benchmark.cases import Case
 from profiles.benchmark.catalogue import PRECISIONS, cases
+from profiles.benchmark.clock import Call
 from profiles.benchmark.conditions import Drift, load_remarks, start_remarks, steadiness_remarks
 from profiles.benchmark.fitting import fit_figures
 from profiles.benchmark.gpu_state import look, remarks
 from profiles.benchmark.precisions import tf32, usable_precisions
 from profiles.benchmark.sampling import Effort, Sample, sample
 from profiles.machine_profile import MachineProfile, Timing
+from profiles.records import Operation
 
 if TYPE_CHECKING:
     from profiles.benchmark.target import Target
@@ -59,7 +61,7 @@ class _Journal:
     timings: list[Timing] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
 def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progress: None) -> MachineProfile:
@@ -81,6 +83,7 @@ def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progres
         if not journal.timings:
             raise
         journal.notes.append(f"interrupted after {len(journal.timings)} of {len(chosen)} cases")
+        journal.complete = False
     return MachineProfile(
         machine=target.machine,
         recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -88,6 +91,7 @@ def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progres
         timings=tuple(journal.timings),
         figures=fit_figures(target.lab.kind, journal.timings),
         notes=(*((target.note,) if target.note else ()), *journal.notes, *_disturbances(journal)),
+        complete=journal.complete,
     )
 
 
@@ -125,13 +129,11 @@ def _record(target: Target, case: Case, effort: Effort, journal: _Journal) -> No
 
 def time_case(target: Target, case: Case, effort: Effort) -> tuple[Timing, Sample]:
     """Time one case and describe what ran."""
-    from profiles.benchmark.observed import operations_of
-
     lab = target.lab
     with tf32(lab.torch, case.precision == "tf32"):
         calls = [case.make(lab) for _ in range(case.variants(lab))]
         taken = sample(calls, target.clock(case.timer), effort)
-        operations = operations_of(calls[0], case.precision, optimizing=case.family == "optimizer")
+        operations = _operations(calls[0], case)
     inside = case.calls_inside
     timing = Timing(
         name=case.name,
@@ -145,6 +147,15 @@ def time_case(target: Target, case: Case, effort: Effort) -> tuple[Timing, Sampl
         stable=taken.stable,
     )
     return (replace(timing, flops=0, moved_bytes=0) if case.family == "launch" else timing), taken
+
+
+def _operations(call: Call, case: Case) -> tuple[Operation, ...]:
+    """Return what ran below a case; what a whole step runs is in the profile of its model."""
+    from profiles.benchmark.observed import operations_of
+
+    if case.family == "training step":
+        return ()
+    return operations_of(call, case.precision, optimizing=case.family == "optimizer")
 
 
 def _settle(target: Target) -> None:

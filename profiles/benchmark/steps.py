@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from hardware_db.errors import ModelError, UsageError
+from profiles.benchmark.cases import Case, Lab
+from profiles.benchmark.clock import Call
 from profiles.models import ModelDefinition, Sizes
 from profiles.trace.calls import tensors_in
 from profiles.trace.optimizers import make_optimizer
@@ -116,6 +118,22 @@ def real_step(definition: ModelDefinition, sizes: Sizes, settings: StepSettings,
     return RealStep(model, args, kwargs, losses, settings, [])
 
 
+def step_case(definition: ModelDefinition, sizes: Sizes, settings: StepSettings) -> Case:
+    """Return the case of a training step of a model: after some steps, on the same inputs each time.
+
+    Its name says all that decides its time: "training step of gpt2 float32 adamw, 2 x 128".
+    """
+    given = [size for size in (sizes.batch_size, sizes.sequence_length, sizes.image_size) if size is not None]
+
+    def make(lab: Lab) -> Call:
+        step = real_step(definition, sizes, settings, lab.device)
+        step.settle()
+        return step.run
+
+    what = f"{definition.name} {settings.precision} {settings.optimizer}, {' x '.join(map(str, given))}"
+    return Case(f"training step of {what}", "training step", settings.precision, make, cached=True)
+
+
 def _placed(inputs: Any, device: str, weights: torch.dtype | None) -> Any:
     """Move inputs to the device: floats with random values, in the dtype of the weights."""
 
@@ -127,8 +145,3 @@ def _placed(inputs: Any, device: str, weights: torch.dtype | None) -> Any:
         return torch.randn(tensor.shape, device=device, dtype=weights or tensor.dtype)
 
     return torch.utils._pytree.tree_map(place, inputs)
-
-
-def tensors_of(step: RealStep) -> list[torch.Tensor]:
-    """Return parameters, buffers and inputs: what is there before a step."""
-    return [*step.model.parameters(), *step.model.buffers(), *tensors_in((step.args, step.kwargs))]

@@ -1,0 +1,188 @@
+"""Machine profiles: kept, found again, imported, compared; the command that does it."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from estimator.cli import main
+from estimator.cli.benchmark_run import time_left_s
+from hardware_db.errors import DataError
+from profiles.benchmark import library
+from profiles.benchmark.drift import drifts, fastest
+from profiles.machine_profile import FittedFigure, Machine, MachineProfile, Timing
+
+
+def timing(name="matmul float32 8x8x8", seconds=(1.0, 1.0, 1.0), family="matmul", **more):
+    return Timing(name, family, "float32", seconds, flops=1024, moved_bytes=768, **more)
+
+
+def profile(*timings, **more):
+    machine = Machine("epyc-9654", "AMD EPYC 9654 96-Core Processor", "cpu", "Zen 4", units=2, threads=2)
+    fields = {"machine": machine, "recorded_at": "2026-11-20T10:00:00+00:00", "mode": "quick", **more}
+    return MachineProfile(timings=timings or (timing(),), **fields)
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(library, "_recorded", lambda: iter(()))
+
+
+def test_json_keeps_everything():
+    whole = profile(timing(note="said"), figures=(FittedFigure("launch.forward", 4e-6, "s", 0.1, 3),), notes=("busy",))
+    assert MachineProfile.from_json(whole.to_json()) == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": 9}, "has schema 9; this flopcast reads 1"),
+        ({"timings": [{"name": "x", "family": "cooking", "precision": "float32", "seconds": [1]}]}, "no sound machine"),
+        ({"timings": [{"name": "x", "family": "matmul", "precision": "float32", "seconds": [-1]}]}, "above 0"),
+        ({"surprise": 1}, "no sound machine profile"),
+        ({"recorded_at": "yesterday"}, "no sound machine profile"),
+    ],
+)
+def test_broken_profiles_are_refused(change, said):
+    document = {**json.loads(profile().to_json()), **change}
+    with pytest.raises(DataError, match=said):
+        MachineProfile.from_json(json.dumps(document), "box.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("{", "is no JSON"), ("[]", "is no machine profile"), ("{}", "is no machine")]
+)
+def test_other_files_are_refused(text, said):
+    with pytest.raises(DataError, match=said):
+        MachineProfile.from_json(text, "box.json")
+
+
+def test_typical_time_is_the_median_of_the_faster_half():
+    assert timing(seconds=(5.0, 1.0, 2.0, 9.0, 3.0)).typical_s == 2.0
+    assert timing(seconds=(4.0,)).typical_s == 4.0
+    assert timing(seconds=(1.0, 9.0)).typical_s == 1.0
+
+
+def test_names_tell_profiles_apart():
+    assert library.name_of(profile()) == "epyc-9654_2-threads_2026-11-20"
+    assert library.name_of(profile(complete=False)) == "epyc-9654_2-threads_2026-11-20_part"
+    together = timing("all-reduce of 8 bytes over 4", family="collective", processes=4)
+    assert library.name_of(profile(together)) == "epyc-9654_2-threads_4-processes_2026-11-20"
+    assert library.device_name(Machine(None, "AMD EPYC (Zen 9)", "cpu")) == "amd-epyc-zen-9"
+
+
+def test_the_newest_whole_profile_comes_first():
+    old, new = profile(), profile(recorded_at="2026-11-21T10:00:00+00:00")
+    part = profile(recorded_at="2026-11-22T10:00:00+00:00", complete=False)
+    for each in (part, new, old):
+        library.keep(each)
+    assert library.profiles_of("epyc-9654") == (new, old, part)
+    assert library.profiles_of("h100-sxm") == ()
+
+
+def test_one_of_the_same_day_takes_the_place():
+    library.keep(profile())
+    later = profile(timing(seconds=(2.0,)))
+    library.keep(later)
+    assert library.profiles_of("epyc-9654") == (later,)
+
+
+def test_a_profile_is_found_by_what_it_holds():
+    launch = FittedFigure("launch.forward", 4e-6, "s", 0.1, 3)
+    fitted = profile(figures=(launch,))
+    library.keep(profile(recorded_at="2026-11-21T10:00:00+00:00"))
+    library.keep(fitted)
+    assert library.profile_with("launch.forward", "epyc-9654") == fitted
+    assert library.profile_with("launch.forward", "epyc-9654", threads=2) == fitted
+    assert library.profile_with("launch.forward", "epyc-9654", threads=8) is None
+    assert library.profile_with("launch.view", "epyc-9654") is None
+
+
+def test_own_profiles_come_before_recorded_ones(monkeypatch):
+    recorded = profile(recorded_at="2027-01-01T00:00:00+00:00")
+    monkeypatch.setattr(library, "_recorded", lambda: iter((recorded,)))
+    library.keep(profile())
+    assert library.profiles_of("epyc-9654") == (profile(), recorded)
+
+
+def test_forgetting_removes_those_of_one_device():
+    assert library.forget("epyc-9654") == 0
+    library.keep(profile())
+    library.keep(replace(profile(), machine=Machine("h100-sxm", "NVIDIA H100", "gpu")))
+    assert library.forget("epyc-9654") == 1
+    assert [each.machine.device for each in library.profiles_of()] == ["h100-sxm"]
+
+
+def test_drift_is_the_median_over_a_family():
+    then = profile(timing("a"), timing("b"), timing("c"), timing("launch of one operation", family="launch"))
+    times = {"a": 1.0, "b": 1.3, "c": 1.2, "launch of one operation": 9.0, "d": 9.0}
+    now = profile(*(timing(name, (s,), "launch" if s == 9 else "matmul") for name, s in times.items()))
+    (found,) = drifts(now, then)
+    assert (found.family, found.cases, found.ratio, found.slower) == ("matmul", 3, 1.2, True)
+    assert not drifts(then, then)[0].slower
+
+
+def test_unlike_machines_are_not_compared():
+    card = replace(profile(), machine=Machine("h100-sxm", "NVIDIA H100", "gpu"))
+    with pytest.raises(DataError, match="is of a gpu, this machine is a cpu"):
+        drifts(profile(), card)
+    eight = replace(profile(), machine=replace(profile().machine, threads=8))
+    with pytest.raises(DataError, match="threads: 8, this machine is threads: 2"):
+        drifts(profile(), eight)
+    with pytest.raises(DataError, match="no case in common"):
+        drifts(profile(timing("other")), profile())
+
+
+def test_the_fastest_case_is_rated_by_what_its_family_is_bound_by():
+    quick = Timing("quick", "elementwise", "float32", (1.0,), flops=1, moved_bytes=100)
+    busy = Timing("busy", "elementwise", "float32", (1.0,), flops=900, moved_bytes=10)
+    assert fastest((quick, busy), "elementwise", "float32") == quick
+    assert fastest((quick, busy), "matmul", "float32") is None
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["benchmark", *words])
+
+
+def test_a_profile_from_elsewhere_is_used_and_forgotten(tmp_path):
+    file = tmp_path / "box.json"
+    profile().save(file)
+    imported = run("--import", str(file))
+    assert imported.exit_code == 0
+    assert "Kept as epyc-9654_2-threads_2026-11-20; estimates for epyc-9654 now use it." in imported.stdout
+    assert library.profiles_of("epyc-9654") == (profile(),)
+    assert run("--forget", "epyc-9654").stdout == "Removed 1 machine profile of epyc-9654\n"
+    assert run("--forget", "epyc-9654").exit_code == 2
+
+
+def test_what_is_no_profile_is_not_imported(tmp_path):
+    file = tmp_path / "box.json"
+    file.write_text("{}", encoding="utf-8")
+    refused = run("--import", str(file))
+    assert refused.exit_code == 2
+    assert "is no machine profile. Make one with: flopcast benchmark -o FILE" in refused.stderr
+
+
+def test_a_device_that_is_not_there_is_named():
+    refused = run("--device", "cuda:7")
+    assert refused.exit_code == 2
+    assert "--device cuda:7: this torch" in refused.stderr
+    assert "Seen here: cpu" in refused.stderr
+
+
+@pytest.mark.parametrize(("budget", "left"), [(40.0, 15.0), (8.0, 8.0)])
+def test_time_left_follows_the_pace_within_the_budget(budget, left):
+    assert time_left_s(10, 40, 5.0, budget) == left
+
+
+def test_recorded_machines_can_be_read():
+    from importlib.resources import files
+
+    for path in files("profiles.recorded_machines").iterdir():
+        if path.name.endswith(".json.gz"):
+            found = MachineProfile.from_json(gzip.decompress(path.read_bytes()), path.name)
+            assert found.complete
+            assert library.name_of(found) == path.name.removesuffix(".json.gz")

@@ -1,0 +1,182 @@
+"""The benchmark on this machine, with little time: that it runs, is right where it can be known, and can be stopped."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from estimator.cli import main
+from hardware_db import load
+from hardware_db.errors import UsageError
+from profiles.benchmark.cases import Lab
+from profiles.benchmark.observed import operations_of
+from profiles.benchmark.session import Plan, measure
+from profiles.benchmark.steps import real_step, step_case
+from profiles.benchmark.target import targets
+from profiles.machine_profile import MachineProfile
+from profiles.models import resolve
+from profiles.trace.settings import StepSettings
+
+SETTINGS = StepSettings("train", "float32", "adamw", "cpu")
+
+
+@pytest.fixture(scope="module")
+def target():
+    return targets("cpu", torch, load())[0]
+
+
+@pytest.fixture(scope="module")
+def measured(target):
+    seen = []
+    return measure(target, Plan(budget_s=4.0, precisions=("float32",)), seen.append), seen
+
+
+def test_rates_are_those_of_a_computer(measured):
+    profile, _ = measured
+    assert 1e9 < profile.figure("sustained.matmul.float32") < 1e14
+    assert profile.complete
+    product = profile.timings[0]
+    assert product.name == "matmul float32 1024x1024x1024 nn"
+    assert product.flops == 2 * 1024**3
+    assert product.moved_bytes == 3 * 4 * 1024**2
+    assert all(0 < seconds <= wall * 1.01 for seconds, wall in zip(product.seconds, product.wall_seconds, strict=True))
+
+
+def test_progress_counts_up_and_tells_the_latest(measured):
+    profile, seen = measured
+    assert [each.done for each in seen] == list(range(len(seen)))
+    assert seen[0].latest is None
+    assert seen[1].latest.name == profile.timings[0].name
+    assert all(each.seconds_left >= 0 for each in seen)
+
+
+def test_what_time_did_not_allow_is_said(measured):
+    profile, seen = measured
+    left_out = seen[0].total - len(profile.timings)
+    assert (f"time was up: {left_out} of {seen[0].total} cases were left out" in profile.notes) == (left_out > 0)
+
+
+def test_ctrl_c_keeps_what_was_measured(target):
+    def interrupt(progress):
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    profile = measure(target, Plan(budget_s=4.0, precisions=("float32",)), interrupt)
+    assert len(profile.timings) == 2
+    assert not profile.complete
+    assert any(note.startswith("interrupted after 2 of ") for note in profile.notes)
+
+
+def test_ctrl_c_before_anything_was_measured_is_an_interruption(target):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(target, Plan(budget_s=4.0, precisions=("float32",)), interrupt)
+
+
+def test_a_step_trains_the_model():
+    step = real_step(resolve("lenet5"), resolve("lenet5").sizes(batch_size=4), SETTINGS, "cpu")
+    before = [parameter.clone() for parameter in step.model.parameters()]
+    step.run()
+    assert all(not torch.equal(old, new) for old, new in zip(before, step.model.parameters(), strict=True))
+    assert all(parameter.grad is None for parameter in step.model.parameters())
+
+
+def test_a_settled_optimizer_has_no_moments_of_zero():
+    step = real_step(resolve("lenet5"), resolve("lenet5").sizes(batch_size=2), SETTINGS, "cpu")
+    step.settle()
+    for state in step.optimizers[0].state.values():
+        assert (state["exp_avg_sq"] > 0).all()
+
+
+def test_models_with_two_optimizers_are_stepped_twice():
+    definition = resolve("dcgan")
+    step = real_step(definition, definition.sizes(batch_size=2), SETTINGS, "cpu")
+    step.run()
+    assert len(step.optimizers) == 2
+
+
+def test_the_case_of_a_step_says_what_decides_its_time():
+    definition = resolve("lenet5")
+    case = step_case(definition, definition.sizes(batch_size=4), SETTINGS)
+    assert case.name == "training step of lenet5 float32 adamw, 4 x 32"
+
+
+@pytest.mark.parametrize(("model", "precision"), [("params=7B", "float32"), ("lenet5", "float8")])
+def test_what_cannot_be_trained_is_said(model, precision):
+    definition = resolve(model)
+    with pytest.raises(UsageError):
+        real_step(definition, definition.sizes(batch_size=1), StepSettings("train", precision, "adamw", "cpu"), "cpu")
+
+
+def test_operations_below_a_call_are_described():
+    one, other = torch.ones(8, 4), torch.ones(4, 2)
+    (found,) = operations_of(lambda: one @ other, "float32")
+    assert (found.operator, found.flops, dict(found.dims)["k"]) == ("aten.mm", 2 * 8 * 4 * 2, 4)
+
+
+def test_data_are_random_and_lie_apart():
+    lab = Lab(torch, "cpu")
+    one, other = lab.random(1000), lab.random(1000)
+    assert one.std() > 0.5
+    assert not torch.equal(one, other)
+    assert lab.random(10, precision="bfloat16").dtype == torch.bfloat16
+
+
+def test_the_command_saves_a_profile_and_checks_against_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    file = tmp_path / "here.json"
+    words = ["benchmark", "--device", "cpu", "--seconds", "1", "--precision", "float32"]
+    first = CliRunner().invoke(main, [*words, "--model", "lenet5", "--batch-size", "2", "-o", str(file)])
+    assert first.exit_code == 0
+    assert "matmul float32" in first.stdout
+    profile = MachineProfile.load(file)
+    assert profile.timings[-1].name == "training step of lenet5 float32 adamw, 2 x 32"
+    faster = json.loads(profile.to_json())
+    for timing in faster["timings"]:
+        timing["seconds"] = [seconds / 100 for seconds in timing["seconds"]]
+    file.write_text(json.dumps(faster), encoding="utf-8")
+    second = CliRunner().invoke(main, [*words, "--check", str(file), "--json"])
+    assert second.exit_code == 1
+    (result,) = json.loads(second.stdout)["results"]
+    assert all(drift["ratio"] > 10 for drift in result["drifts"])
+    assert result["timings"][0]["seconds"]
+
+
+def test_the_memory_of_a_step_is_measured():
+    words = ["benchmark", "--device", "cpu", "--memory", "mnist-mlp", "--batch-size", "8", "--json"]
+    found = CliRunner().invoke(main, words)
+    assert found.exit_code == 0
+    (result,) = json.loads(found.stdout)["results"]
+    assert result["measured_bytes"] == pytest.approx(result["predicted_bytes"], rel=0.01)
+
+
+def test_collectives_over_two_processes(tmp_path):
+    file = tmp_path / "pair.json"
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = ["-m", "profiles.benchmark.collectives", "--seconds", "0.5", "-o", str(file)]
+    done = subprocess.run([*start, *words], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    profile = MachineProfile.load(file)
+    assert {timing.processes for timing in profile.timings} == {2}
+    biggest = next(timing for timing in profile.timings if timing.name == "all-reduce of 16777216 bytes over 2")
+    assert biggest.moved_bytes == 16777216
+    assert 0 < profile.figure("collective.all_reduce.latency") < 1
+    assert 1e6 < profile.figure("collective.all_reduce.bus_bandwidth") < 1e12
+    assert done.stdout.count("all-reduce") == 4
+
+
+def test_collectives_need_company():
+    done = subprocess.run(
+        [sys.executable, "-m", "profiles.benchmark.collectives"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "collectives need 2 processes or more" in done.stderr
