@@ -14,6 +14,8 @@ from hardware_db.errors import ModelError
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
 
+Loop = Literal["loss", "sum of logits"]
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileQuestion:
@@ -23,6 +25,8 @@ class ProfileQuestion:
     optimizer         None in forward mode
     eager_attention   attention as separate products, also for models that have no option for it
     device            kind of device whose kernels are traced
+    loop              "loss": what training minimises is the model's own loss; "sum of logits": a loop that minimises
+                      that, and whose outputs live until the next forward pass has replaced them
     """
 
     model: str
@@ -34,11 +38,15 @@ class ProfileQuestion:
     image_size: int | None
     eager_attention: bool
     device: str
+    loop: Loop = "loss"
 
     @property
     def text(self) -> str:
         """Return one text a question, for keys and messages."""
-        return json.dumps(asdict(self), sort_keys=True)
+        told = asdict(self)
+        if self.loop == "loss":
+            del told["loop"]
+        return json.dumps(told, sort_keys=True)
 
 
 def trace(question: ProfileQuestion, base: Path) -> ModelProfile:
@@ -67,6 +75,10 @@ def _trace(question: ProfileQuestion, model: str, base: Path) -> ModelProfile:
 
     with _attention(question.eager_attention):
         module, args, kwargs = _made(question, model, base)
+        if question.loop == "sum of logits":
+            from profiles.loops import profile_summing_loop
+
+            return profile_summing_loop(module, args, kwargs, precision=question.precision, device=question.device)
         return profile_model(
             module,
             args,

@@ -75,7 +75,7 @@ def measure_step_memory(
     held = [*model.parameters(), *model.buffers(), *tensors_in((args, kwargs)), *_states(optimizer)]
     if any(tensor.is_cuda for tensor in held):
         torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats()
         _step(model, args, kwargs, loss, optimizer)
         return int(torch.cuda.max_memory_allocated())
     with _uncollected(), LiveStorages(held) as seen:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.memory.blocks import Blocks, all_blocks, bytes_of
+from estimator.memory.parameters import parameter
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +63,23 @@ def freed_by(profile: ModelProfile, settings: MemorySettings, live: Floats) -> F
     if not ways:
         raise UsageError(f"{profile.model} has no repeated layers that are recorded: nothing to checkpoint or offload")
     return min(ways, key=lambda way: float((live - way.activations).max()))
+
+
+def freed_by_compiler(profile: ModelProfile, moments: int) -> Floats:
+    """Return (moments,) bytes that compiled layers do not keep; zero for models without repeated layers.
+
+    A compiler keeps of a layer what its products need and computes what is cheap again on the way back (the min-cut
+    partitioner of torch.compile, torch/_functorch/partitioners.py); which share of the cheap, is measured.
+    """
+    share = parameter("compiled", ()).value.mid
+    ways = [_alive_between(blocks, share * bytes_of(blocks, profile).cheap, moments) for blocks in _deepest(profile)]
+    return ways[0] if ways else np.zeros(moments)
+
+
+def _deepest(profile: ModelProfile) -> tuple[Blocks, ...]:
+    """Return the one way to take the model apart whose blocks keep most."""
+    ways = all_blocks(profile.trace.current)
+    return tuple(sorted(ways, key=lambda blocks: -bytes_of(blocks, profile).kept.sum())[:1])
 
 
 def _freed(profile: ModelProfile, blocks: Blocks, settings: MemorySettings, moments: int) -> Freed:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.memory.blocks import block_names
-from estimator.memory.checkpointing import freed_by
+from estimator.memory.checkpointing import freed_by, freed_by_compiler
 from estimator.memory.loss import freed_by_chunks
 from estimator.memory.moments import (
     ACTIVATION,
@@ -30,7 +30,7 @@ from estimator.memory.moments import (
     moments_of,
 )
 from estimator.memory.settings import MemorySettings
-from estimator.memory.states import State, state_of
+from estimator.memory.states import State, state_of, trained_bytes
 from profiles.records import PHASES
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
     UsageError
         The settings do not fit the model: checkpointing or adapters without repeated layers, an unknown optimizer.
     """
-    moments, state = _with_last(moments_of(profile)), state_of(profile, settings)
+    moments, state = _with_last(moments_of(profile), recorded_gradients(profile)), state_of(profile, settings)
     live = moments.live.astype(np.float64)
     gradients = _gradients(live[:, GRADIENT], state, settings)
     activations = _activations(profile, moments, live, gradients, state, settings)
@@ -128,8 +128,16 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
     )
 
 
-def _with_last(moments: Moments) -> Moments:
-    """Add the moment of the optimizer's step, which is not recorded where the step allocates nothing."""
+def recorded_gradients(profile: ModelProfile) -> int:
+    """Return the bytes of all gradients of the recorded step."""
+    return trained_bytes(profile, profile.memory.parameter_bytes)
+
+
+def _with_last(moments: Moments, gradients: int) -> Moments:
+    """Add the moment of the optimizer's step, which is not recorded where the step allocates nothing.
+
+    All gradients are there then; in the last moment of the backward pass the last one is still an activation.
+    """
     outline = moments.outline
     if not outline.phases.any() or outline.phases[-1] == OPTIMIZER:
         return moments
@@ -137,6 +145,7 @@ def _with_last(moments: Moments) -> Moments:
     numbers = np.append(np.arange(len(moments.live)), len(moments.live) - 1)
     live = moments.live[numbers]
     live[-1, ACTIVATION] = moments.live[outline.phases > FORWARD, ACTIVATION].min()
+    live[-1, GRADIENT] = max(gradients, int(moments.live[-1, GRADIENT]))
     return Moments(last, live)
 
 
@@ -166,7 +175,7 @@ def _activations(
     if settings.chunked_loss:
         found = found - freed_by_chunks(profile, moments.outline, found)
     if settings.checkpointing == "none" and "activations" not in settings.offloaded:
-        return found
+        return found - freed_by_compiler(profile, len(found)) if settings.compiled else found
     freed: Floats = found - freed_by(profile, settings, found + gradients).activations
     return freed
 

@@ -40,8 +40,8 @@ class MemoryNeed:
         driver, kernels, runtime and buffers of collectives
     host_bytes
         states that lie in host memory instead
-    total
-        range of everything together on the device: 80 % of cases
+    allocated, reserved, total
+        ranges of what the allocator has given out, of what it holds, and of everything together: 80 % of cases
     capacity_bytes
         what the device has; None where unknown
     phase, module
@@ -60,6 +60,8 @@ class MemoryNeed:
     reserve_bytes: int
     context_bytes: int
     host_bytes: int
+    allocated: Range
+    reserved: Range
     total: Range
     capacity_bytes: int | None
     phase: str
@@ -88,11 +90,11 @@ class MemoryNeed:
 
     def measured(self, basis: Basis) -> int:
         """Return the bytes that a measurement shows: "allocated", "reserved" or "nvidia_smi" (all of the process)."""
-        return {
-            "allocated": self.allocated_bytes,
-            "reserved": self.reserved_bytes,
-            "nvidia_smi": self.total_bytes,
-        }[basis]
+        return round(self.measured_range(basis).mid)
+
+    def measured_range(self, basis: Basis) -> Range:
+        """Return the range of what a measurement shows."""
+        return {"allocated": self.allocated, "reserved": self.reserved, "nvidia_smi": self.total}[basis]
 
     @property
     def probability_out_of_memory(self) -> float | None:
@@ -199,6 +201,8 @@ def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -
         reserve_bytes=round(reserve.mid),
         context_bytes=round(context.mid),
         host_bytes=held.host_bytes,
+        allocated=allocated,
+        reserved=allocated + reserve,
         total=allocated + reserve + context,
         capacity_bytes=capacity_bytes,
         phase=held.phase,

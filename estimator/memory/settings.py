@@ -38,6 +38,8 @@ class MemorySettings:
         what lies in host memory: "optimizer" states, "activations" kept for the backward pass
     chunked_loss
         the loss and its gradient are computed for a part of the tokens at a time (`estimator.memory.loss.CHUNKS` parts)
+    compiled
+        layers are compiled: what is cheap to compute again is not kept (`compiled` of `parameters.csv`)
     optimizer_in_backward
         each gradient is used and freed as soon as it is there (not with accumulation)
     lora_rank
@@ -54,6 +56,7 @@ class MemorySettings:
     zero_stage: int = 0
     offloaded: tuple[Offloaded, ...] = ()
     chunked_loss: bool = False
+    compiled: bool = False
     optimizer_in_backward: bool = False
     lora_rank: int | None = None
     weight_bits: float | None = None
