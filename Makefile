@@ -34,7 +34,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed
-	@$(PIP) --editable '.[all,vision,onnx,keras,test]'
+	@$(PIP) --editable '.[all,test]'
 	@touch $@
 
 clean:

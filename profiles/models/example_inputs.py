@@ -74,13 +74,17 @@ def _mapped(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
 
 
 def _like(tensor: torch.Tensor, shape: list[int]) -> torch.Tensor:
-    """Return a new tensor: the same values where the shape is kept; integers without values become zeros on the CPU."""
+    """Return a new tensor: integers repeat their values in a larger shape; those without values become zeros."""
     import torch
 
     if tensor.is_floating_point() or tensor.is_complex():
         if tensor.device.type != "meta" and list(tensor.shape) == shape:
             return tensor.detach().to(torch.get_default_device())
         return torch.zeros(shape, dtype=tensor.dtype, device=torch.get_default_device())
-    if tensor.device.type == "meta" or list(tensor.shape) != shape:
+    if tensor.device.type == "meta" or not tensor.numel():
         return torch.zeros(shape, dtype=tensor.dtype, device="cpu")
+    for dimension, size in enumerate(shape):
+        if size != tensor.shape[dimension]:
+            places = torch.arange(size, device="cpu") % tensor.shape[dimension]
+            tensor = tensor.index_select(dimension, places.to(tensor.device))
     return tensor

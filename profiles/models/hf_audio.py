@@ -22,8 +22,10 @@ def audio_inputs(request: Request) -> dict[str, Any]:
     features, frames = _features(request)
     if request.config.model_type in _FUSED:
         features = features.unsqueeze(1)
-    made = {name: features, "input_features_mask": ones(request.batch, frames)}
+    mask = ones(request.batch, frames)
+    made = {name: features, "input_features_mask": mask.bool() if "gemma" in request.config.model_type else mask}
     made |= {"feature_attention_mask": ones(request.batch, frames)}
+    made |= {"audio_mel": features, "audio_mel_mask": ones(request.batch, frames).bool()}
     return {key: value for key, value in made.items() if key in request.names}
 
 
@@ -33,24 +35,33 @@ _FUSED = ("clap", "clap_audio_model")
 
 def _mels(request: Request) -> int:
     names = (
-        "feature_projection_input_dim", "num_mel_bins", "n_mels", "num_mels", "input_feat_per_channel", "feature_size",
-        "input_dim",
+        "input_feat_size", "feature_projection_input_dim", "num_mel_bins", "n_mels", "num_mels",
+        "input_feat_per_channel", "feature_size", "input_dim",
     )  # fmt: skip
-    for part in (request.audio, request.config):
+    inner = getattr(request.audio, "asr_config", None)
+    for part in (request.audio, inner, request.config):
         for name in names:
             if isinstance(getattr(part, name, None), int):
-                return int(getattr(part, name))
-    return 80
+                return int(getattr(part, name)) * first(_stacked(part), 1)
+    return 128 if "gemma4" in getattr(request.audio, "model_type", "") else 80
+
+
+def _stacked(part: Any) -> Any:
+    """How many frames are put side by side before the encoder sees them."""
+    if getattr(part, "model_type", "") in ("granite_speech5_encoder", "granite_speech5_ctc"):
+        return 4
+    return getattr(part, "num_stacked_frames", None)
 
 
 def _features(request: Request) -> tuple[Any, int]:
     """Log-mel features and their frames: [batch, mels, frames] of fixed length (Whisper) or [batch, frames, mels]."""
     positions = getattr(request.audio, "max_source_positions", None)
     mels = _mels(request)
-    if positions and _convolves(request):
-        frames = 2 * int(positions)
+    if _convolves(request):
+        frames = 2 * int(positions) if positions else WHISPER_FRAMES
         return floats(request.batch, mels, frames), frames
     frames = request.sequence // SAMPLES_PER_FRAME if heard_length(request) else WHISPER_FRAMES
+    frames = min(frames, _LONGEST.get(request.config.model_type, frames))
     return floats(request.batch, max(1, frames), mels), max(1, frames)
 
 
@@ -66,7 +77,8 @@ def _convolves(request: Request) -> bool:
 
 _WHISPER_LIKE = (
     "whisper", "qwen2_audio_encoder", "audioflamingo3_encoder", "voxtral_encoder", "glmasr_encoder",
-    "qwen2_5_omni_audio_encoder", "qwen3_omni_moe_audio_encoder",
+    "qwen2_5_omni_audio_encoder", "qwen3_omni_moe_audio_encoder", "qwen3_asr_encoder", "voxtral_realtime_encoder",
+    "moss_transcribe_diarize_audio", "clvp_encoder", "clvp",
 )  # fmt: skip
 
 
@@ -81,4 +93,9 @@ def _values(request: Request) -> dict[str, Any]:
     return {"input_values": floats(request.batch, samples)}
 
 
-_CODECS = ("encodec", "dac", "mimi", "xcodec", "xcodec2", "vibevoice_acoustic_tokenizer", "higgs_audio_v2_tokenizer")
+# Frames of the spectrogram that a model takes at most.
+_LONGEST = {"clap": 1000, "clap_audio_model": 1000, "fun_asr_nano_encoder": 2000, "fun_asr_nano": 2000}
+_CODECS = (
+    "pe_audio", "pe_audio_encoder", "pe_audio_video", "pe_audio_video_encoder", "encodec", "dac", "mimi", "xcodec",
+    "xcodec2", "vibevoice_acoustic_tokenizer", "higgs_audio_v2_tokenizer",
+)  # fmt: skip

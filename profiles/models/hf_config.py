@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hardware_db.errors import ModelError, UnknownModel, UsageError
+from hardware_db.errors import MissingExtra, ModelError, UnknownModel, UsageError
 from profiles.models import torchvision_shim
 from profiles.models.hf_spec import HuggingFaceSpec
 from profiles.models.hf_tables import heads
@@ -78,8 +78,7 @@ def sub_configurations(config: Any) -> list[Any]:
 
 def model_class(spec: HuggingFaceSpec, config: Any, class_name: str) -> Any:
     """Find a model class by name. Raises UnknownModel where transformers has none."""
-    module = importlib.import_module(_modeling_module(type(config)))
-    found = getattr(module, class_name, None)
+    found = getattr(_module(_modeling_module(type(config))), class_name, None)
     if found is None:
         import transformers
 
@@ -87,6 +86,28 @@ def model_class(spec: HuggingFaceSpec, config: Any, class_name: str) -> Any:
     if found is None:
         raise UnknownModel(f"{spec.model_type} has no class {class_name}. It has: {', '.join(heads(spec.model_type))}")
     return found
+
+
+def _module(name: str) -> Any:
+    """Import a module with models; None where the model type has none of its own and uses those of another.
+
+    Raises MissingExtra where it needs a package that is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            return None
+        message = f"This model needs {error.name}, which is not installed.\npip install {error.name}"
+        raise MissingExtra(message) from error
+
+
+def text_configuration(config: Any) -> Any:
+    """Return the part that reads text, of several the one that writes; the whole where there are no parts."""
+    try:
+        return config.get_text_config()
+    except ValueError:
+        return config.get_text_config(decoder=True)
 
 
 def build(spec: HuggingFaceSpec, class_name: str) -> Any:
@@ -104,4 +125,15 @@ def build(spec: HuggingFaceSpec, class_name: str) -> Any:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"transformers cannot build {class_name} from this configuration: {reason}") from error
+    if spec.options.get("tie_word_embeddings") is False:
+        _untie_head(model)
     return model
+
+
+def _untie_head(model: Any) -> None:
+    """Give the output layer weights of its own, as asked: T5's class ties it whatever its configuration says."""
+    import torch
+
+    head, words = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is not None and words is not None and head.weight is words.weight:
+        head.weight = torch.nn.Parameter(torch.empty_like(words.weight))

@@ -11,11 +11,16 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hardware_db.errors import FlopcastError
+from profiles.models.hf_config import text_configuration
+
 if TYPE_CHECKING:
     import torch
 
 # Names of the number of layers; of several in one group all are set together (encoder and decoder of equal depth).
 _LAYER_NAMES = (("encoder_layers", "decoder_layers"), ("num_layers", "num_decoder_layers"), ("num_hidden_layers",))
+# Options that hold changes for some layers, by the number of the layer.
+_BY_LAYER = ("per_layer_config",)
 _POSITION_NAMES = ("layer_idx", "layer_id", "layer_number", "idx", "layer_index")
 Builder = Callable[[dict[str, Any]], "torch.nn.Module"]
 
@@ -42,7 +47,11 @@ def layer_names(config: Any) -> tuple[str, ...]:
 def shortened(options: dict[str, Any], config: Any, names: tuple[str, ...], layers: int) -> dict[str, Any]:
     """Options of the same configuration with fewer layers: per-layer lists are cut to length."""
     full = getattr(config, names[0])
-    cut = {key: list(value)[:layers] for key, value in _lists(config, full).items()}
+    cut: dict[str, Any] = {key: list(value)[:layers] for key, value in _lists(config, full).items()}
+    written = config.to_dict()
+    for name in _BY_LAYER:
+        if isinstance(written.get(name), dict):
+            cut[name] = {layer: own for layer, own in written[name].items() if int(layer) < layers}
     reverse = {alias: own for alias, own in getattr(config, "attribute_map", {}).items()}
     return options | cut | {reverse.get(name, name): layers for name in names}
 
@@ -106,7 +115,7 @@ def find(options: dict[str, Any], config: Any, build: Builder) -> Stack | None:
 
     `build` makes the model from options, on the meta device.
     """
-    text = config.get_text_config()
+    text = text_configuration(config)
     key = next((name for name in getattr(config, "sub_configs", {}) if getattr(config, name, None) is text), None)
     names = layer_names(text)
     layers = getattr(text, names[0]) if names else 0
@@ -124,6 +133,10 @@ def find(options: dict[str, Any], config: Any, build: Builder) -> Stack | None:
 
     if fewest >= layers:
         return None
-    short = {path: stack for path, stack in stacks(build(fewer(fewest)), fewest).items() if path in whole}
+    try:
+        built = build(fewer(fewest))
+    except FlopcastError:  # a number of layers that other options of this configuration do not allow
+        return None
+    short = {path: stack for path, stack in stacks(built, fewest).items() if path in whole}
     same = bool(short) and all(stack == whole[path][:fewest] for path, stack in short.items())
     return Stack(layers, period, fewest, fewer) if same else None

@@ -22,7 +22,13 @@ def count_features(model: torch.nn.Module, what: str, fed: dict[str, Any]) -> in
     parts = [part for part in (owner, getattr(owner, "model", None)) if hasattr(part, _GETTERS[what])]
     taken = {name for part in parts for name in inspect.signature(getattr(part, _GETTERS[what])).parameters}
     given = {name: value for name, value in fed.items() if name in taken}
-    return _run(model, owner is model, what, given) if given else 0
+    needed = {name for part in parts[-1:] for name in _required(getattr(part, _GETTERS[what]))}
+    return _run(model, owner is model, what, given) if given and needed <= given.keys() else 0
+
+
+def _required(function: Any) -> set[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
 
 
 def _run(model: torch.nn.Module, on_top: bool, what: str, given: dict[str, Any]) -> int:

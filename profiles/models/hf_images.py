@@ -14,6 +14,8 @@ from profiles.models.tensors import floats, ones
 
 # Patches that models of packed patches take at most when their configuration does not say.
 PACKED_PATCHES = 256
+# Patches along one side of Gemma 4's image: 3 x 3 of them become one of its 256 features.
+PLACED_SIDE = 48
 
 
 def image_inputs(request: Request) -> dict[str, Any]:
@@ -27,14 +29,16 @@ def image_inputs(request: Request) -> dict[str, Any]:
 def _plain(request: Request) -> dict[str, Any]:
     """[batch, channels, side, side], with a dimension of frames for video and of crops where the model has them."""
     shape = [request.batch]
-    if request.task == "VIDEO_CLASSIFICATION" or request.main_input == "pixel_values_videos":
+    filmed = "pixel_values_videos" in (request.main_input, *request.required)
+    if request.task == "VIDEO_CLASSIFICATION" or filmed or request.config.model_type in _FILMED:
         shape.append(int(request.value("num_frames", "frames_per_clip", default=16)))
     elif request.config.model_type in _PAIRS:
         shape.append(2)
     elif (crops := _crops(request)) is not None:
         shape.append(crops)
     pixels = floats(*shape, request.channels, *request.image_shape)
-    made = {request.main_input if request.main_input.startswith("pixel") else "pixel_values": pixels}
+    name = "pixel_values_videos" if "pixel_values_videos" in request.required else "pixel_values"
+    made = {request.main_input if request.main_input.startswith("pixel") else name: pixels}
     if request.config.model_type in _SIZED or getattr(request.vision, "model_type", "") == "pixtral":
         made["image_sizes"] = ones(request.batch, 2) * request.image_side
     return made
@@ -49,6 +53,8 @@ def _crops(request: Request) -> int | None:
     return int(rule(pair, request.config.image_grid_pinpoints, request.vision.image_size))
 
 
+# Model types that take a film though their task does not say so.
+_FILMED = ("xclip", "x-clip", "tvp", "instructblipvideo", "pe_audio_video")
 # Model types that compare two images.
 _PAIRS = ("efficientloftr", "lightglue", "superglue")
 # Model types that must be told how large each image is.
@@ -57,16 +63,25 @@ _SIZED = ("llava_next", "llava_next_video", "llava_onevision", "granite4_vision"
 
 def _grid(request: Request) -> dict[str, Any]:
     """Patches of all images in one row, [patches, values of a patch], and each image's grid of patches."""
-    patch, merge = request.patch, first(getattr(request.vision, "spatial_merge_size", None), 2)
-    frames = first(getattr(request.vision, "temporal_patch_size", None), 1)
+    patch, merge = request.patch, first(_first_of(request.vision, "spatial_merge_size", "merge_size"), 2)
+    frames = first(_first_of(request.vision, "temporal_patch_size", "patch_temporal"), 1)
     side = max(1, request.image_side // (patch * merge)) * merge
     values = request.channels * frames * patch * patch
     import torch
 
     grid = torch.tensor([[1, side, side]] * request.batch, device="cpu")
-    rows = floats(request.batch * side * side, values)
+    shape = (request.channels, patch, patch) if request.vision.model_type in _SQUARE_PATCHES else (values,)
+    rows = floats(request.batch * side * side, *shape)
     made = {"pixel_values": rows, "image_grid_thw": grid, "hidden_states": rows, "grid_thw": grid}
-    return made | {"image_merge_sizes": ones(request.batch) * merge}
+    return made | {"image_merge_sizes": ones(request.batch) * merge, "merge_sizes": ones(request.batch) * merge}
+
+
+def _first_of(part: Any, *names: str) -> Any:
+    return next((getattr(part, name) for name in names if getattr(part, name, None) is not None), None)
+
+
+# Vision parts that take each patch as a small image, [patches, channels, side, side].
+_SQUARE_PATCHES = ("kimi_k25_vision", "paddleocr_vl_vision", "paddleocr_vision_model")
 
 
 def _packed(request: Request) -> dict[str, Any]:
@@ -79,6 +94,16 @@ def _packed(request: Request) -> dict[str, Any]:
         "spatial_shapes": ones(request.batch, 2) * side,
         "pixel_attention_mask": ones(request.batch, side * side),
     }
+
+
+def _placed(request: Request) -> dict[str, Any]:
+    """Patches in a row, [batch, patches, values of a patch], with column and row of each (Gemma 4)."""
+    import torch
+
+    row = torch.arange(PLACED_SIDE**2, device="cpu")
+    places = torch.stack([row % PLACED_SIDE, row // PLACED_SIDE], dim=-1).repeat(request.batch, 1, 1)
+    patches = floats(request.batch, PLACED_SIDE**2, request.channels * request.patch**2)
+    return {"pixel_values": patches, "pixel_position_ids": places, "image_position_ids": places}
 
 
 def _several(request: Request) -> dict[str, Any]:
@@ -134,6 +159,8 @@ _FORMS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "image_grid_thw": _grid,
     "grid_thw": _grid,
     "spatial_shapes": _packed,
+    "pixel_position_ids": _placed,
+    "image_position_ids": _placed,
     "flattened_patches": _flattened,
     "aspect_ratio_ids": _tiles,
     "high_res_pixel_values": _two_resolutions,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hardware_db.errors import UsageError
-from profiles.models import hf_series, hf_text
+from profiles.models import hf_particular, hf_series, hf_text
 from profiles.models.hf_audio import audio_inputs
 from profiles.models.hf_images import image_inputs
 from profiles.models.hf_labels import RULES
@@ -17,7 +17,7 @@ from profiles.models.hf_request import Request
 from profiles.models.hf_tasks import T5_FAMILY, T5_TARGET_TOKENS, task_kind
 
 _SEEN = ("pixel_values", "pixel_values_videos", "flattened_patches", "grid_thw", "visual_feats", "visual_embeds")
-_HEARD = ("input_features", "input_values", "input_audio")
+_HEARD = ("input_features", "input_values", "input_audio", "audio_mel")
 # Counts the features of an image ("image") or a sound ("audio") that enter the text, over the whole batch.
 Count = Callable[[str, dict[str, Any]], int]
 
@@ -47,11 +47,12 @@ def make(request: Request, count: Count) -> dict[str, Any]:
     if "decoder_input_ids" in request.names and getattr(request.config, "is_encoder_decoder", False):
         fed["decoder_input_ids"] = hf_text.decoder_ids(request)
     labels = RULES[task_kind(request.task).labels](request, fed)
-    return fed | {name: value for name, value in labels.items() if name in request.names}
+    fed |= {name: value for name, value in labels.items() if name in request.names}
+    return fed | hf_particular.inputs(request, fed)
 
 
 def _sees(request: Request) -> bool:
-    if request.main_input.startswith("pixel") or "grid_thw" in request.required:
+    if request.main_input.startswith("pixel") or any(name in request.required for name in (*_SEEN, "grid_thw")):
         return True
     if "visual_feats" in request.names or "visual_embeds" in request.names:
         return True
@@ -60,7 +61,7 @@ def _sees(request: Request) -> bool:
 
 
 def _hears(request: Request) -> bool:
-    if request.main_input in _HEARD:
+    if request.main_input in _HEARD or any(name in request.required for name in _HEARD):
         return True
     return request.audio is not request.config and any(name in request.names for name in _HEARD)
 
@@ -70,11 +71,12 @@ def _reads(request: Request) -> bool:
 
 
 def _text(request: Request, fed: dict[str, Any], count: Count) -> dict[str, Any]:
+    fed = fed | hf_text.questions(request)
     features: dict[int, int] = {}
     for what in ("image", "audio"):
         token = hf_text.placeholder(request, what)
         if token is not None and fed:
             features[token] = count(what, fed) // request.batch
     ids = hf_text.ids(request, features)
-    made = {"input_ids": ids.unsqueeze(1) if request.task == "MULTIPLE_CHOICE" else ids}
+    made = {"input_ids": ids.unsqueeze(1) if request.task == "MULTIPLE_CHOICE" else ids} | hf_text.questions(request)
     return made | hf_text.beside(request, ids.shape[1], sum(features.values()))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from profiles.models.hf_config import text_configuration
 from profiles.models.hf_tasks import task_kind
 
 
@@ -45,7 +46,8 @@ class Request:
     @property
     def main_input(self) -> str:
         """Name of the one input that every call has."""
-        return str(self.kind.main_input_name)
+        name = self.kind.main_input_name
+        return str(name[0] if isinstance(name, (list, tuple)) else name)
 
     @property
     def reads(self) -> str:
@@ -55,7 +57,7 @@ class Request:
     @property
     def text(self) -> Any:
         """The configuration of the part that reads text; the whole one where there are no parts."""
-        return self.config.get_text_config()
+        return text_configuration(self.config)
 
     @property
     def vision(self) -> Any:
@@ -127,7 +129,10 @@ class Request:
 
 
 # Images of models whose configuration does not say: height and width, from their published processors.
-_OWN_SHAPES = {"depth_pro": (1536, 1536), "rf_detr": (560, 560)}
+_OWN_SHAPES = {
+    "depth_pro": (1536, 1536), "rf_detr": (560, 560), "tvp": (448, 448), "pe_video": (336, 336),
+    "pe_video_encoder": (336, 336), "pe_audio_video": (336, 336), "pe_audio_video_encoder": (336, 336),
+}  # fmt: skip
 _TASK_SHAPES = {"TEXT_RECOGNITION": (48, 320)}
 
 

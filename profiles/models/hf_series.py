@@ -18,7 +18,7 @@ def series_inputs(request: Request) -> dict[str, Any]:
     future = first(getattr(config, "prediction_length", None), 1)
     channels = first(getattr(config, "num_input_channels", None) or getattr(config, "input_size", None), 1)
     shape = () if lags and channels == 1 else (channels,)
-    features = first(getattr(config, "num_time_features", None), 1)
+    features = int(getattr(config, "num_time_features", 1))
     if config.model_type.startswith("timesfm"):
         return {"past_values": [floats(past) for _ in range(batch)], "future_values": floats(batch, future)}
     made = {

@@ -48,11 +48,16 @@ def beside(request: Request, length: int, features: int) -> dict[str, Any]:
         made |= {"mm_token_type_ids": marks, "token_type_ids": marks}
     if "bbox" in request.names:
         made["bbox"] = _boxes(request, length)
-    if "qformer_input_ids" in request.names:
-        made["qformer_input_ids"] = integers(request.value("qformer_config").vocab_size, request.batch, 32)
     if "audio_codes" in request.required:
         made["audio_codes"] = integers(2, request.batch, length)
     return {name: value for name, value in made.items() if name in request.names}
+
+
+def questions(request: Request) -> dict[str, Any]:
+    """Make what a Q-Former is asked about the image, [batch, 32], where the model has one that reads."""
+    if "qformer_input_ids" not in request.names:
+        return {}
+    return {"qformer_input_ids": integers(request.value("qformer_config").vocab_size, request.batch, 32)}
 
 
 def states(request: Request, fed: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _OWN_SEQUENCES = {
     "clip": 77, "clip_text_model": 77, "clipseg": 77, "altclip": 77, "x-clip": 77, "xclip": 77, "groupvit": 77,
     "flava": 77,
     "chinese_clip": 52, "siglip": 64, "siglip2": 64, "align": 64, "owlvit": 16, "owlv2": 16, "vilt": 40,
-    "perceiver": 2048, "reformer": 4096,
+    "sam3": 32, "perceiver": 2048, "reformer": 4096,
 }  # fmt: skip
 # Model types that learn an embedding per position, and how many of these no token ever gets.
 _LEARNED_POSITIONS = {
@@ -117,7 +117,7 @@ def _inputs(spec: HuggingFaceSpec, head: Head, batch: int, sequence: int | None,
     config = hf_config.configuration(spec)
     kind = hf_config.model_class(spec, config, head.class_name)
     tokens = sequence or 1
-    limit = _limit(spec.model_type, lambda name: getattr(config.get_text_config(), name, None))
+    limit = _limit(spec.model_type, lambda name: getattr(hf_config.text_configuration(config), name, None))
     if limit is not None and tokens > limit:
         raise UsageError(f"{spec.model_type} has {limit:,} positions here; {tokens:,} were asked for")
     target = hf_inputs.target_tokens(spec.model_type, spec.run.get("decoder_sequence_length"), tokens)

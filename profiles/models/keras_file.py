@@ -59,7 +59,7 @@ def is_keras(model: Any) -> bool:
 
 def _load(path: Path, text: str) -> Any:
     choose_torch()
-    import keras  # type: ignore[import-not-found]
+    import keras
     import torch
 
     check_backend(text)
@@ -115,7 +115,7 @@ class _Meta(str):
 
 @contextmanager
 def _on(device: torch.device) -> Iterator[None]:
-    from keras.src.backend.common import global_state  # type: ignore[import-not-found]
+    from keras.src.backend.common import global_state
 
     before = global_state.get_global_attribute("torch_device", None)
     global_state.set_global_attribute("torch_device", _Meta("meta") if device.type == "meta" else device.type)

@@ -43,7 +43,7 @@ def resolve(text: str, base: Path | None = None) -> ModelDefinition:
 
 
 def _load(path: Path) -> Any:
-    import onnx  # type: ignore[import-not-found]
+    import onnx
 
     try:
         return _without_identities(onnx.load(path))
@@ -83,7 +83,7 @@ def _spec(tensor: Any) -> InputSpec:
 def _convert(model: Any, text: str) -> torch.nn.Module:
     """Make a module; its weights are those of the file, on the CPU."""
     torchvision_shim.prepare()
-    import onnx2torch  # type: ignore[import-not-found]
+    import onnx2torch
     import torch
 
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)

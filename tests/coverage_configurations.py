@@ -1,0 +1,91 @@
+"""What the default configuration of a model type lacks to be a model: parts that fit together, names, sizes.
+
+A default configuration of transformers is often not one that can be built: an index of an image token is missing, the
+size of a vision part does not fit the text part, a list has another length than the number of layers. Each entry holds
+the options that mend it, in the words of the configuration class; values are those of a published model of the type
+where one is known, else the smallest that fit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_IMAGE_364 = {"vision_config": {"image_size": 364, "patch_size": 14}}
+_IMAGE_448 = {"vision_config": {"image_size": 448, "patch_size": 14}}
+_IMAGE_896 = {"vision_config": {"image_size": 896, "patch_size": 14}}
+
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+_HALF_ROPE = {**_ROPE, "partial_rotary_factor": 0.5}
+
+MENDED: dict[str, dict[str, Any]] = {
+    "autoformer": {"prediction_length": 24},
+    "informer": {"prediction_length": 24},
+    "time_series_transformer": {"prediction_length": 24},
+    "esm": {"vocab_size": 33, "pad_token_id": 1, "mask_token_id": 32},
+    "dots1": {
+        "n_routed_experts": 16, "n_shared_experts": 2, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 4,
+    },
+    "hunyuan_v1_dense": {"head_dim": 128},
+    "hunyuan_v1_moe": {"head_dim": 128},
+    "ministral": {"head_dim": 128},
+    "deepseek_v2": {"num_experts_per_tok": 6, "n_routed_experts": 64, "topk_method": "greedy"},
+    "xmod": {"default_language": "en_XX"},
+    "wav2vec2-bert": {"vocab_size": 32},
+    "wav2vec2-conformer": {"vocab_size": 32},
+    "blip-2": {"image_token_index": 5},
+    "instructblip": {"image_token_index": 5},
+    "instructblipvideo": {"video_token_index": 5},
+    "gemma3": _IMAGE_896,
+    "shieldgemma2": _IMAGE_896,
+    "idefics3": _IMAGE_364,
+    "smolvlm": _IMAGE_364,
+    "modernvbert": _IMAGE_448,
+    "ultravbert": _IMAGE_448,
+    "colmodernvbert": {"vlm_config": _IMAGE_448},
+    "llama4": {"vision_config": {"vision_output_dim": 4096, "hidden_size": 1408}},
+    "janus": {"vision_config": {"projection_dim": 4096}},
+    "ovis2": {"hidden_size": 4096},
+    "aria": {"vision_config": {"image_size": 490, "patch_size": 14}},
+    "granite4_vision": {"downsample_rate": "4/8", "deepstack_layer_map": [[-1, 0]]},
+    "nemotron": {"head_dim": 128, "num_key_value_heads": 8},
+    "lfm2_moe": {"num_hidden_layers": 4, "layer_types": ["conv", "full_attention", "conv", "full_attention"]},
+    "hunyuan_vl_text": {"head_dim": 128},
+    "hunyuan_vl": {"text_config": {"head_dim": 128}},
+    "vitmatte": {"fusion_hidden_sizes": [256, 128, 64, 32], "convstream_hidden_sizes": [48, 96, 192]},
+    "chameleon": {"vocabulary_map": {"<image>": 5, "IMGIMGIBJBZ": 6}, "image_token_id": 5},
+    "emu3": {"vocabulary_map": {"<image>": 5, "<|extra_200|>": 7, "<|visual token 032767|>": 8}, "image_token_id": 5},
+    "diffusion_gemma": {"text_config": {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 704}},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}},
+    "cohere_compass": {
+        "text_config": {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}},
+    },
+    "dbrx": {"attn_config": {"rope_theta": 10000.0, "kv_n_heads": 8, "clip_qkv": 8}},
+    "glm4v_text": {"rope_parameters": _HALF_ROPE},
+    "glm_image_text": {"rope_parameters": _HALF_ROPE},
+    "glm4v_moe_text": {"head_dim": 128, "rope_parameters": _HALF_ROPE},
+    "moonshine_streaming": {"num_key_value_heads": 8},
+    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
+    "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}},
+    "gemma4": {"vision_config": {}},
+    "gemma4_unified": {"vision_config": {}},
+    "timm_backbone": {"backbone": "resnet18"},
+    "timm_wrapper": {"architecture": "resnet18"},
+    "step3p7": {"text_config": {"sliding_window": 512}},
+    "qwen4_exp": {
+        "text_config": {
+            "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 64, "indexer_budget": 64,
+            "indexer_compress_ratio": 4,
+        }
+    },
+    "sapiens2": {
+        "head_config": {
+            "upsample_out_channels": [256, 128], "upsample_kernel_sizes": [4, 4], "conv_out_channels": [128],
+            "conv_kernel_sizes": [1],
+        }
+    },
+}  # fmt: skip
+# The vision part writes vectors of the width of the text part.
+WIDTH_OF_TEXT = (
+    "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp", "exaone4_5",
+    "glm5_next", "glm_ocr", "cosmos3_omni", "cosmos3_edge",
+)  # fmt: skip
