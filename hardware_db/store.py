@@ -7,6 +7,7 @@ transaction, so a process killed half way leaves what was there before.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -147,7 +148,11 @@ def open_store(url: str | None = None) -> Store:
     try:
         engine = _engine(address)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise StoreError(f"FLOPCAST_DB={address} is no usable database address: {error}") from error
+        shown = re.sub(r"(?<=:)[^:@/]*(?=@)", "***", address)
+        raise StoreError(
+            f"FLOPCAST_DB={shown} is no usable database address ({str(error).splitlines()[0]}).\n"
+            "Try sqlite:///PATH or postgresql://USER@HOST/NAME; published tables answer without it"
+        ) from error
     with _faults_named(engine), engine.begin() as connection:
         migrate(connection)
     return Store(engine)
