@@ -20,7 +20,7 @@ from profiles.models import ModelDefinition
 from profiles.profiling import profile_model
 from profiles.records import FAMILIES
 from profiles.request import ProfileRequest
-from profiles.second_opinions import COMPOSITES, SecondOpinion, Workload, ask_flop_counter, ask_fvcore
+from profiles.second_opinions import COMPOSITES, CUSTOM, SecondOpinion, Workload, ask_flop_counter, ask_fvcore
 from profiles.sheets import MISSING, Head, Line, Sheet, figure, scale_of
 from profiles.trace.rungs import Ground, bytes_of
 from profiles.trace.twin import Twins, original
@@ -118,7 +118,7 @@ class _Module:
 
     def profile(self) -> ModelProfile:
         """Flopcast's count."""
-        chosen = {"precision": self.request.precision, "device": self.request.device}
+        chosen: dict[str, Any] = {"precision": self.request.precision, "device": self.request.device}
         return profile_model(self.model, self.args, self.kwargs, mode="forward", **chosen)
 
     def parameter_bytes(self) -> int:
@@ -177,9 +177,16 @@ def _by_family(missed: Mapping[str, int], profile: ModelProfile) -> dict[str, Co
     known = {operation.operator.removeprefix("aten.").rstrip("_"): operation.family for operation in profile.operations}
     found: dict[str, Counter[str]] = {}
     for name, calls in missed.items():
-        family = COMPOSITES.get(name) or known.get(name.rstrip("_"), "other")
+        family = COMPOSITES.get(name) or CUSTOM.get(name) or known.get(name.rstrip("_"), "other")
         found.setdefault(family, Counter())[name] += calls
     return found
+
+
+_CONVENTIONS = {
+    "normalisation": "fvcore takes 5 operations an element with an affine part and 4 without, doubled here like all "
+    "its figures; flopcast's conventions are in docs/formulas.md",
+}
+"""Family of vector work -> how fvcore's convention differs from ours (fvcore/nn/jit_handles.py, norm_flop_counter)."""
 
 
 def _row(family: str, ours: int, fvcore: SecondOpinion, counter: SecondOpinion) -> CrossCheckRow:
@@ -187,7 +194,8 @@ def _row(family: str, ours: int, fvcore: SecondOpinion, counter: SecondOpinion) 
     if family not in MATRIX:
         reason = "" if theirs == ours else "vector work: "
         if reason:
-            reason += "fvcore counts it by another convention" if theirs else "counted by flopcast alone"
+            reason += _CONVENTIONS.get(family, "fvcore counts it by another convention")
+            reason = reason if theirs else "vector work: counted by flopcast alone"
         return CrossCheckRow(family, ours, theirs, torchs, reason)
     reasons = (
         _reason("fvcore", "handle", (ours, theirs), fvcore, family),

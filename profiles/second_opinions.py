@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
 from profiles.formulas import cost_of
 from profiles.trace.calls import call_of, tensors_in
@@ -37,6 +37,17 @@ COMPOSITES = {
     "rnn_relu": "rnn",
 }
 """Functions that torch takes apart into plain products on symbolic tensors, and the family they belong to."""
+
+CUSTOM = {"transformers::grouped_mm_fallback": "matmul", "_grouped_mm": "matmul"}
+"""Operators of other names than in a profile, where the grouped product of the experts is one kernel, by family."""
+
+
+def _fused_attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+
+
+_TWINS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _fused_attention}
+"""The CPU's fused attention does what the GPU's does; torch's registry has a formula for the latter only."""
 
 _FVCORE_FAMILIES = {
     **dict.fromkeys(("addmm", "bmm", "einsum", "matmul", "mm", "linear"), "matmul"),
@@ -116,7 +127,7 @@ class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator and note it."""
         result = func(*args, **(kwargs or {}))
-        if isinstance(func, torch._ops.OpOverload) and func._overloadpacket not in flop_registry:
+        if isinstance(func, torch._ops.OpOverload) and func._overloadpacket not in {**flop_registry, **_TWINS}:
             call = call_of(func, args, kwargs or {}, tuple(tensors_in(result)))
             cost = cost_of(call)
             if cost.engine != "none":
@@ -144,8 +155,8 @@ class _Attributed(TorchFunctionMode):
 
 def _count_dispatched(workload: Workload) -> SecondOpinion:
     model, args, kwargs = workload
-    counter, seen = FlopCounterMode(display=False), _Seen()
-    composite = _Attributed(counter.get_total_flops)
+    counter, seen = FlopCounterMode(display=False, custom_mapping=_TWINS), _Seen()
+    composite = _Attributed(lambda: _plain_products(counter))
     with seen, counter, composite:
         model(*args, **kwargs)
     flops = Counter({family: count for family, count in composite.flops.items() if count})
@@ -153,6 +164,11 @@ def _count_dispatched(workload: Workload) -> SecondOpinion:
         flops[_torch_family(packet)] += count
     flops["matmul"] -= sum(composite.flops.values())
     return SecondOpinion({family: count for family, count in flops.items() if count}, seen.missed)
+
+
+def _plain_products(counter: FlopCounterMode) -> int:
+    counted = counter.get_flop_counts().get("Global", {})
+    return sum(count for packet, count in counted.items() if _torch_family(packet) == "matmul")
 
 
 def _torch_family(packet: Any) -> str:
