@@ -13,12 +13,15 @@ import numpy as np
 
 from estimator.timing.parameters import parameter_table
 from estimator.validation.execution import execution_of
+from estimator.validation.floors import GENERAL
 
 if TYPE_CHECKING:
+    from estimator.calibration.design import Sample
     from estimator.calibration.fit import Calibration
-    from estimator.calibration.samples import Left
+    from estimator.calibration.samples import Labelled, Left
 
 TIMING: Final = Path(__file__).resolve().parent.parent / "timing"
+VALIDATION: Final = Path(__file__).resolve().parent.parent / "validation"
 HERE: Final = Path(__file__).resolve().parent
 FEWEST_RESIDUALS: Final = 20
 LOW, HIGH = 0.10, 0.90
@@ -36,6 +39,7 @@ def write(calibrations: Sequence[Calibration]) -> None:
     """Write all tables."""
     _write(TIMING / "parameters.csv", parameter_rows(calibrations))
     _write(TIMING / "factors.csv", [row for each in calibrations for row in factor_rows(each)])
+    _write(VALIDATION / "utilisation.csv", utilisation_rows([each for c in calibrations for each in c.labelled]))
     if all(each.left_out for each in calibrations):
         _write(TIMING / "spreads.csv", [row for each in calibrations for row in spread_rows(each)])
         _write(HERE / "left_out.csv", [row for each in calibrations for row in left_out_rows(each)])
@@ -84,6 +88,28 @@ def factor_rows(calibration: Calibration) -> list[Row]:
         for scope in ("architecture", "device")
         for (name, quantity), factor in calibration.fitted.factors(scope).items()
     ]
+
+
+def utilisation_rows(labelled: Iterable[Labelled]) -> list[Row]:
+    """Return the median share of the datasheet peak that measured steps reached, by precision and over all."""
+    reached: dict[str, list[float]] = defaultdict(list)
+    for each in labelled:
+        share = ideal_seconds(each.sample) / each.sample.measured_s
+        for name in (GENERAL, each.case.precision or GENERAL):
+            reached[name].append(share)
+    return [
+        {"precision": name, "utilisation": f"{np.median(shares):.4f}", "n": len(shares)}
+        for name, shares in sorted(reached.items())
+    ]
+
+
+def ideal_seconds(sample: Sample) -> float:
+    """Return the seconds of a step's products at the datasheet peak."""
+    work, once = sample.work, float(sample.with_optimizer)
+    weight = work.calls * np.where(work.optimizer, once, float(sample.accumulation))
+    peak = np.broadcast_to(sample.machine.peak, (work.n,))
+    parts = ((work.products.row, work.products.flops), (work.kernels.row, work.kernels.flops))
+    return float(sum((flops / peak[rows] * weight[rows]).sum() for rows, flops in parts))
 
 
 def spread_rows(calibration: Calibration) -> list[Row]:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import click
 
-from estimator.cli import benchmark, dashboard, detect, doctor, estimate, fit, hardware, models, prices, profile, store
+from estimator.cli import (
+    benchmark,
+    dashboard,
+    detect,
+    doctor,
+    estimate,
+    fit,
+    hardware,
+    models,
+    prices,
+    profile,
+    store,
+    validate,
+)
 from estimator.cli.group import CommandGroup
 from estimator.cli.version import version_option
 
@@ -24,5 +37,18 @@ def main() -> None:
     """Know what a training run takes and costs, on any CPU, GPU or TPU, before you pay for it."""
 
 
-for _module in (profile, benchmark, estimate, fit, hardware, models, detect, prices, store, doctor, dashboard):
+for _module in (
+    profile,
+    benchmark,
+    estimate,
+    fit,
+    validate,
+    hardware,
+    models,
+    detect,
+    prices,
+    store,
+    doctor,
+    dashboard,
+):
     main.add_command(_module.command)

@@ -90,8 +90,8 @@ def spreads() -> tuple[Spread, ...]:
 def spread_of(kind: str, execution: str, basis: str) -> Spread:
     """Return the spread for a kind of device, execution and basis: the most particular one that was recorded.
 
-    An execution that was never left out takes the widest spread of its kind and basis. A kind of device of which nothing
-    was measured takes that of GPUs, twice as wide: nothing says that its formulas err less.
+    An execution that was never left out takes the widest spread of its kind and basis. A kind of device of which
+    nothing was measured takes that of GPUs, twice as wide: nothing says that its formulas err less.
     """
     measured = any(each.kind == kind for each in spreads())
     of_kind = [each for each in spreads() if each.kind == (kind if measured else "gpu")]

@@ -6,8 +6,8 @@ report = validate(Path("cases.csv"), jobs=2)
 report.strata[-1].median_error
 """
 
-from estimator.validation.cases import Case, read_cases
+from estimator.validation.cases import Case, Unreadable, read_cases, read_rows
 from estimator.validation.report import Report, Row, Stratum
 from estimator.validation.validate import validate, validate_cases
 
-__all__ = ["Case", "Report", "Row", "Stratum", "read_cases", "validate", "validate_cases"]
+__all__ = ["Case", "Report", "Row", "Stratum", "Unreadable", "read_cases", "read_rows", "validate", "validate_cases"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def answers(questions: Iterable[ProfileQuestion], base: Path, jobs: int) -> Iter
 
 def _library_question(question: ProfileQuestion) -> Question:
     attention = " eager attention" if question.eager_attention else ""
+    loop = "" if question.loop == "loss" else f" {question.loop}"
     return Question(
         model=question.model,
         mode=question.mode,
@@ -40,7 +42,7 @@ def _library_question(question: ProfileQuestion) -> Question:
         optimizer=question.optimizer,
         device=question.device,
         image_size=question.image_size,
-        definition=f"as measured{attention}",
+        definition=f"as measured{attention}{loop}",
     )
 
 
@@ -55,7 +57,10 @@ def _traced_in_parallel(questions: Iterable[ProfileQuestion], base: Path, jobs: 
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(answer, question, base): question for question in questions}
         for done in as_completed(running):
-            profile, reason = done.result()
+            try:
+                profile, reason = done.result()
+            except BrokenProcessPool:
+                profile, reason = None, "the process that traced it was ended, most likely for want of memory"
             yield running[done], profile, reason
 
 
@@ -67,5 +72,7 @@ def answer(question: ProfileQuestion, base: Path) -> tuple[ModelProfile | None, 
         profile = trace(question, base)
     except FlopcastError as error:
         return None, str(error).splitlines()[0]
+    except Exception as error:  # a model's own code may raise anything; its row says so, others go on
+        return None, f"the model failed: {type(error).__name__}: {error}".splitlines()[0]
     keep(_library_question(question), profile)
     return profile, ""

@@ -34,6 +34,11 @@ class Prediction:
     floors: Floors
 
 
+def runs_alone(case: Case) -> bool:
+    """Whether every device of a case runs as if alone: one device, or copies of a model that only infer."""
+    return case.device_count == 1 or (not case.training and case.model_devices == 1)
+
+
 def predict_case(case: Case, profile: ModelProfile, device: Device) -> Prediction:
     """Predict a case from the profile of its micro-batch.
 
@@ -42,7 +47,7 @@ def predict_case(case: Case, profile: ModelProfile, device: Device) -> Predictio
     FlopcastError
         The device has no peak for the precision, no bandwidth, or the case is no strategy on several devices.
     """
-    if case.device_count > 1:
+    if not runs_alone(case):
         return _predict_split(case, profile, device.logical_device())
     one = device.logical_device()
     table = profile.table()

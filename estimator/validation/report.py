@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 
-from estimator.validation.cases import Case
+from estimator.validation.cases import Case, Unreadable
+from estimator.validation.memory import MemoryPrediction
 from estimator.validation.prediction import Prediction
 
 CLOSE: Final = 0.20
@@ -23,8 +24,12 @@ class Row:
     ----------
     low_s, high_s
         ends of the 80 % range
-    error
-        predicted over measured step time, minus 1
+    error, memory_error
+        predicted over measured step time or peak memory, minus 1
+    fits
+        whether the case is predicted to fit its device; None where memory was not asked for
+    assumed
+        what the case did not say and was taken as usual
     reason
         why there is no prediction; empty where there is one
     """
@@ -41,9 +46,11 @@ class Row:
     measured_peak_memory_bytes: float | None
     predicted_peak_memory_bytes: int | None
     memory_error: float | None
+    fits: bool | None
     basis: str | None
     constant_utilisation_s: float | None
     datasheet_roofline_s: float | None
+    assumed: str
     reason: str
 
 
@@ -65,6 +72,8 @@ class Stratum:
         share of cases whose measured time lies in the 80 % range
     constant_utilisation_error, datasheet_roofline_error
         median absolute relative errors of the two floors on the same cases
+    memory_predicted, memory_median_error, memory_p90_error
+        the same of peak memory
     """
 
     stratum: str
@@ -77,6 +86,9 @@ class Stratum:
     coverage: float | None
     constant_utilisation_error: float | None
     datasheet_roofline_error: float | None
+    memory_predicted: int
+    memory_median_error: float | None
+    memory_p90_error: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +108,12 @@ class Report:
         return {"rows": [asdict(row) for row in self.rows], "strata": [asdict(each) for each in self.strata]}
 
 
-def row_of(case: Case, found: Prediction | None, reason: str) -> Row:
-    """Put a case and its prediction side by side."""
+def row_of(
+    case: Case, found: Prediction | None, held: MemoryPrediction | None, reason: str, assumed: Sequence[str] = ()
+) -> Row:
+    """Put a case and its predictions side by side."""
     time = found.step_time if found else None
+    memory = round(held.peak_memory_bytes.mid) if held else found.peak_memory_bytes if found else None
     return Row(
         case_id=case.case_id,
         stratum=case.stratum,
@@ -110,13 +125,23 @@ def row_of(case: Case, found: Prediction | None, reason: str) -> Row:
         high_s=time.high if time else None,
         error=_error(time.mid if time else None, case.measured_step_time_s),
         measured_peak_memory_bytes=case.measured_peak_memory_bytes,
-        predicted_peak_memory_bytes=found.peak_memory_bytes if found else None,
-        memory_error=_error(found.peak_memory_bytes if found else None, case.measured_peak_memory_bytes),
+        predicted_peak_memory_bytes=memory,
+        memory_error=_error(memory, case.measured_peak_memory_bytes),
+        fits=held.fits if held else None,
         basis=found.basis if found else None,
         constant_utilisation_s=found.floors.constant_utilisation_s if found else None,
         datasheet_roofline_s=found.floors.datasheet_roofline_s if found else None,
+        assumed="; ".join(assumed),
         reason=reason,
     )
+
+
+def unreadable_row(row: Unreadable) -> Row:
+    """Return the row of a case that could not be read."""
+    known = dict.fromkeys(("model", "device", "assumed"), "") | {"case_id": row.case_id, "stratum": row.stratum}
+    known["reason"] = row.reason
+    figures: dict[str, Any] = {each.name: known.get(each.name) for each in fields(Row)}
+    return Row(**figures)
 
 
 def _error(predicted: float | None, measured: float | None) -> float | None:
@@ -133,6 +158,7 @@ def report_of(rows: Sequence[Row]) -> Report:
 def _stratum(name: str, rows: Sequence[Row]) -> Stratum:
     timed = [row for row in rows if row.error is not None]
     errors = np.array([row.error for row in timed], dtype=np.float64)
+    held = np.array([row.memory_error for row in rows if row.memory_error is not None], dtype=np.float64)
     return Stratum(
         stratum=name,
         n=len(rows),
@@ -144,6 +170,9 @@ def _stratum(name: str, rows: Sequence[Row]) -> Stratum:
         coverage=_share(_covered(row) for row in timed),
         constant_utilisation_error=_floor_error(timed, "constant_utilisation_s"),
         datasheet_roofline_error=_floor_error(timed, "datasheet_roofline_s"),
+        memory_predicted=len(held),
+        memory_median_error=_quantile(np.abs(held), 0.5),
+        memory_p90_error=_quantile(np.abs(held), 0.9),
     )
 
 
