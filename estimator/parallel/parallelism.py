@@ -118,6 +118,19 @@ class Parallelism:
         return self.sharding_group or self.sharers
 
     @property
+    def inside(self) -> Parallelism:
+        """The part of the split that changes what one device computes of one layer."""
+        spread = self.sharers % self.expert_parallel == 0
+        return Parallelism(
+            data_parallel=self.expert_parallel if spread else self.data_parallel,
+            tensor_parallel=self.tensor_parallel,
+            context_parallel=self.context_parallel,
+            expert_parallel=self.expert_parallel,
+            zero_stage=3 if self.zero_stage == 3 else 0,
+            sequence_parallel=self.sequence_parallel,
+        )
+
+    @property
     def chunks(self) -> int:
         """Pieces that the layers are cut into."""
         return self.pipeline_parallel * self.virtual_pipeline

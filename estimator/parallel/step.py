@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -32,7 +33,7 @@ from estimator.parallel.memory import (
 from estimator.parallel.passes import Passes, chunk_times, passes_of, shards_of
 from estimator.parallel.pipeline import StageTimes, in_flight, pipeline_s
 from estimator.parallel.ranks import Ranks
-from estimator.parallel.sharding import sharded_table
+from estimator.parallel.sharding import check_split, sharded_table
 from estimator.parallel.stages import Owners, chunks_of
 from estimator.parallel.sync import Load, optimizer_s, sync_of
 from estimator.parallel.values import Triple, as_range, triple
@@ -174,8 +175,9 @@ def _flops_at_peak_s(plan: _Plan) -> float:
 
 
 def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_batches: int) -> _Plan:
-    costs = part_costs(profile, split, setting)
     layout = layout_of(profile)
+    check_split(profile, layout, split)
+    costs, kept = pass_of_one(profile, split.inside, setting)
     passes = passes_of(costs, split, layers_of(layout))
     return _Plan(
         profile=profile,
@@ -184,12 +186,18 @@ def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_
         micro_batches=micro_batches,
         costs=costs,
         passes=passes,
-        kept=kept_of(profile, sharded_table(profile, split), split, setting),
+        kept=kept,
         weights=weights_of(profile),
         each=BytesPerParameter.of(profile, split, setting.stack),
         owners=chunks_of(layout.blocks, (passes.forward + passes.backward)[1], split),
         ranks=Ranks(split, setting.network),
     )
+
+
+@lru_cache(maxsize=2048)
+def pass_of_one(profile: ModelProfile, inside: Parallelism, setting: Setting) -> tuple[PartCosts, Kept]:
+    """Return what a micro-batch costs and leaves on one device; `inside` is the split of its layers alone."""
+    return part_costs(profile, inside, setting), kept_of(profile, sharded_table(profile, inside), inside, setting)
 
 
 def _stage_times(plan: _Plan) -> tuple[Floats, Floats]:

@@ -1,0 +1,155 @@
+"""`flopcast plan`: how to split a training step over many devices, and how many of them pay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.cli.estimate import AUTO
+from estimator.cli.market_options import devices_option
+from estimator.cli.model_options import SIZE, ModelQuestion, find_profile, input_option, profile_file
+from estimator.cli.output import Answer, Output, output_options
+from estimator.cli.quantities import read_as
+from hardware_db.errors import QuantityError
+from hardware_db.here import load_here
+from hardware_db.units import parse_count
+
+if TYPE_CHECKING:
+    from estimator.plan import Scaling
+    from estimator.text.page import Page
+    from hardware_db import Device
+    from profiles.model_profile import ModelProfile
+
+NO = 1
+"""Exit code of "answered: nothing fits"."""
+
+TOKENS = "-tokens"
+FORMATS = ("torchrun", "torchtitan", "accelerate-fsdp", "accelerate-deepspeed", "megatron", "maxtext")
+
+
+@click.command("plan")
+@click.argument("model")
+@click.option("--hardware", required=True, metavar="NAME", help="The device: h100-sxm, tpu-v5e ...")
+@click.option("--count", required=True, metavar="N", help="Devices: 512, 64,128 or all doublings of a range: 8..1024.")
+@click.option("--global-batch-size", required=True, metavar="N", help="Samples of one step, or tokens: 512, 4M-tokens.")
+@click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
+@click.option("--precision", callback=read_as("precision"), help="bf16-mixed, fp16-mixed, fp8 ...; default: its best.")
+@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
+@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
+@click.option("--export", "form", type=click.Choice(FORMATS), help="Print the best plan as the file of this software.")
+@input_option
+@devices_option
+@output_options
+def command(
+    model: str, hardware: str, count: str, global_batch_size: str, form: str | None, output: Output, **options: Any
+) -> int:
+    """Plan how to split a training step of MODEL over many devices: degrees, ZeRO stage, micro-batch, schedule.
+
+    Searches all splits that divide the model and shows the fastest that fits, what the others lose, and, for several
+    counts, where more devices stop paying. Exit code 1: nothing fits.
+    """
+    here = load_here(options.pop("devices_file"))
+    device = here.database.device(hardware)
+    counts = read_counts(count)
+    profile = find_profile(_precise(ModelQuestion(model, **options), device), output)
+    batch, said = read_batch(global_batch_size, profile)
+    found, assumed = _searched(profile, device, counts, batch)
+    if form is not None and found.feasible:
+        return _export(found, form, output)
+    output.show(replace(_answer(found, said + assumed), warnings=here.warnings))
+    return 0 if found.feasible else NO
+
+
+def read_counts(text: str) -> list[int]:
+    """Read "512", "64,128" or "8..1024" (all doublings of the first up to the last).
+
+    Raises
+    ------
+    QuantityError
+        it is none of these
+    """
+    first, dots, last = text.partition("..")
+    parts = [part.strip() for part in ([first, last] if dots else text.split(","))]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise QuantityError(f"--count {text}: give a number of devices, or several: 512, 64,128 or 8..1024")
+    numbers = [int(part) for part in parts]
+    if not dots:
+        return sorted(set(numbers))
+    if numbers[1] < numbers[0]:
+        raise QuantityError(f"--count {text}: the range ends before it begins")
+    return [numbers[0] << power for power in range((numbers[1] // numbers[0]).bit_length())]
+
+
+def read_batch(text: str, profile: ModelProfile) -> tuple[int, list[str]]:
+    """Read samples ("512") or tokens ("4M-tokens"); tokens become a number of samples that divides well.
+
+    Raises
+    ------
+    QuantityError
+        it is no number, or tokens of a model without a sequence
+    """
+    if not text.endswith(TOKENS):
+        return _samples(parse_count(text), text), []
+    length = profile.sequence_length
+    if length is None:
+        raise QuantityError(f"--global-batch-size {text}: {profile.model} has no sequence; give samples")
+    samples = _samples(parse_count(text.removesuffix(TOKENS)) / length, text)
+    unit = max(2**power for power in range(samples.bit_length() + 1) if _rounded(samples, 2**power))
+    chosen = _rounded(samples, unit)
+    return chosen, [f"batch of {chosen} sequences of {length} tokens: the nearest to {text} that divides by {unit}"]
+
+
+def _samples(number: float, text: str) -> int:
+    if round(number) < 1:
+        raise QuantityError(f"--global-batch-size {text} is less than one sample")
+    return round(number)
+
+
+def _rounded(samples: int, unit: int) -> int:
+    """Return the nearest multiple of the unit, 0 where that is more than 5 % away."""
+    nearest = round(samples / unit) * unit
+    return nearest if nearest and abs(nearest - samples) <= 0.05 * samples else 0
+
+
+def _precise(question: ModelQuestion, device: Device) -> ModelQuestion:
+    """Return the question in the precision asked for, else in the first that the device has."""
+    if question.precision is not None or profile_file(question.model) is not None:
+        return question
+    return replace(question, precision=next((each for each in AUTO if device.supports(each)), AUTO[-1]))
+
+
+def _searched(profile: ModelProfile, device: Device, counts: list[int], batch: int) -> tuple[Scaling, list[str]]:
+    from estimator.parallel.network import network_of, usual_system
+    from estimator.plan import Job, scaling_of
+    from estimator.plan.job import stack_for
+    from hardware_db import load
+
+    one = device.logical_device()
+    system = usual_system(load(), device)
+    network, stack = network_of(device, system), stack_for(profile, device)
+    job = Job(profile, one, network, stack, counts[0], batch)
+    where = f"links of {network.name}" if system else f"published links of {device.id}"
+    return scaling_of(job, counts), [where, f"software as {stack.name} runs it", f"batch of {batch}"]
+
+
+def _answer(found: Scaling, assumed: list[str]) -> Answer:
+    def text(page: Page) -> str:
+        from estimator.text.plan import plan_text
+
+        return plan_text(found, assumed, page)
+
+    from estimator.plan.rows import rows_of
+
+    knees = {"knee_hours": found.knee("hours"), "knee_dollars": found.knee("dollars")}
+    return Answer("plan", text, results=lambda: rows_of(found), assumptions=assumed, more=knees)
+
+
+def _export(found: Scaling, form: str, output: Output) -> int:
+    from estimator.plan.exports import exported
+
+    point = found.feasible[-1]
+    text = exported(form, point.found, found.job.on(point.count))
+    output.show(Answer("plan", lambda _page: text, results=lambda: [{"format": form, "file": text}]))
+    return 0

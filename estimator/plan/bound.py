@@ -1,0 +1,167 @@
+"""A floor under the time of many candidates at once, and what they must hold, as numpy columns.
+
+No schedule beats this: stage s starts after one forward pass on each stage before it, then runs m micro-batches, and
+its last gradient passes through the stages before it again:
+
+    step >= max over s (fill_s + m (f_s + b_s) + max(drain_s + tail_0, tail_s)) * stragglers
+
+f and b are passes with collectives that nothing hides, tail the optimizer and the gradients that are still to be sent.
+Equal stages reach the floor, so the search looks at few candidates that are not among the best.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from estimator.communication import DDP_BUCKET_BYTES
+from estimator.memory import overhead_of
+from estimator.parallel.blocks import LAST
+from estimator.parallel.layout import layout_of
+from estimator.parallel.memory import HALF, STAGE_OF, layers_of
+from estimator.parallel.passes import SIDE_BY_SIDE_ORDER
+from estimator.parallel.pipeline import in_flight
+from estimator.parallel.step import STRAGGLER
+from estimator.parallel.weights import weights_of
+from estimator.plan.columns import MID
+from estimator.timing import side_by_side
+
+if TYPE_CHECKING:
+    from estimator.parallel.blocks import Floats
+    from estimator.parallel.parallelism import Checkpointing
+    from estimator.parallel.stages import Owners
+    from estimator.plan.columns import Columns, Sharding
+    from estimator.plan.job import Job
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """Floors of cells that deal their layers to stages alike (`owners`: chunk of each part)."""
+
+    job: Job
+    columns: Columns
+    owners: Owners
+
+    @cached_property
+    def sizes(self) -> tuple[int, int]:
+        """Stages, and chunks of each."""
+        shape, order = self.columns.cells[0]
+        return shape.pipeline, order.chunks
+
+    @cached_property
+    def hot(self) -> Floats:
+        """(parts, chunks) 1 where a part belongs to a chunk."""
+        return np.asarray(self.owners[:, None] == np.arange(math.prod(self.sizes)), dtype=np.float64)
+
+    @cached_property
+    def mine(self) -> Floats:
+        """(parts, stages) 1 where a part belongs to a stage."""
+        stages, chunks = self.sizes
+        staged: Floats = self.hot.reshape(-1, chunks, stages).sum(axis=1)
+        return staged
+
+    @cached_property
+    def dense(self) -> Floats:
+        """Trained parameters outside of experts of each stage, (n, stages)."""
+        trained: Floats = (self.columns.dense @ self.mine) * weights_of(self.job.profile).trained
+        return trained
+
+    def seconds(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
+        """Return what no candidate can beat, (n,) seconds."""
+        forward, backward = self._passes(sharding, checkpointing)
+        first = forward[:, 0], backward[:, 0]
+        fill = np.cumsum(first[0], axis=1) - first[0]
+        drain = np.cumsum(first[1], axis=1) - first[1]
+        windows = forward.sum(axis=1), backward.sum(axis=1)
+        tail = self._tail_s(sharding, windows)
+        if self.columns.cells[0][1].schedule == "zero_bubble":
+            drain = np.zeros_like(drain)
+        after = np.maximum(drain + tail[:, :1], tail)
+        busy = self.columns.micro_batches[:, None] * (windows[0] + windows[1])
+        late = STRAGGLER[MID] * math.sqrt(2 * math.log(max(1.0, self.job.count / self.job.network.nodes_of)))
+        floor: Floats = (fill + busy + after).max(axis=1) * (1 + late)
+        return floor
+
+    def _passes(self, sharding: Sharding, checkpointing: Checkpointing) -> tuple[Floats, Floats]:
+        """Seconds of a pass of each chunk, (n, chunks, stages); with ZeRO 3 gathering may take longer."""
+        columns, layers = self.columns, layers_of(layout_of(self.job.profile))
+        nothing = np.zeros_like(columns.forward)
+        again = {"none": nothing, "selective": columns.again, "full": columns.forward}[checkpointing] * layers
+        host = columns.host_forward * layers if checkpointing == "full" else nothing
+        passes = []
+        for device, hosted in (
+            (columns.forward, columns.host_forward),
+            (columns.backward + again, columns.host_backward + host),
+        ):
+            shown = device @ self.hot
+            if sharding.stage == 3:
+                shown = np.maximum(shown, self._gathered_s(sharding) @ self.hot)
+            passes.append(side_by_side(shown, hosted @ self.hot, SIDE_BY_SIDE_ORDER))
+        stages, chunks = self.sizes
+        return passes[0].reshape(-1, chunks, stages), passes[1].reshape(-1, chunks, stages)
+
+    def _gathered_s(self, sharding: Sharding) -> Floats:
+        """Seconds to gather the parameters of layers outside of experts, (n, parts)."""
+        seconds: Floats = sharding.gather[1][:, None] * self.columns.dense * self.columns.per.weight
+        seconds[:, [0, LAST]] = 0.0
+        return seconds
+
+    def _tail_s(self, sharding: Sharding, windows: tuple[Floats, Floats]) -> Floats:
+        """Optimizer and gradients that nothing hides, (n, stages); those of experts are left out."""
+        columns, zero, stack, per = self.columns, sharding.stage, self.job.stack, self.columns.per
+        tail: Floats = columns.per_parameter_s[:, None] * self.dense / sharding.shards[:, None]
+        if zero == 3:
+            return tail
+        wire = stack.wire_gradient_bytes if per.weight == HALF else per.weight
+        latency, per_byte = (sharding.gather if zero else sharding.reduce)[..., None]
+        sums = latency + per_byte * self.dense * wire
+        sent = (latency + per_byte * self.dense * per.weight) * (zero > 0)
+        if zero not in stack.overlaps_gradients:
+            return np.asarray(tail + sums + sent)
+        all_bytes = np.maximum(1.0, (self.dense + self.columns.experts @ self.mine) * wire)
+        last = np.minimum(1.0, DDP_BUCKET_BYTES / all_bytes)
+        exposed = np.maximum(sums * last, sums - windows[1]) + np.maximum(sent * last, sent - windows[0])
+        return np.asarray(tail + exposed)
+
+    def held_bytes(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
+        """Return what the fullest stage of each candidate holds, (n,): `estimator.parallel.memory` in columns."""
+        columns, per = self.columns, self.columns.per
+        full = checkpointing == "full"
+        trained = weights_of(self.job.profile).trained
+        dense, experts = columns.dense @ self.mine, columns.experts @ self.mine
+        held = self._alive * ((columns.inputs if full else columns.whole) @ self.mine) + self._working(full)
+        sizes = {"weight": per.weight, "gradient": per.gradient * trained, "optimizer": per.optimizer * trained}
+        for what, size in sizes.items():
+            if sharding.stage < STAGE_OF[what]:
+                held = held + (dense + experts) * size
+            else:
+                held = held + (dense / sharding.shards[:, None] + experts / sharding.expert_shards[:, None]) * size
+        if sharding.stage == 3:
+            loads = columns.dense + columns.experts
+            around = np.sort(loads[:, 1:LAST], axis=1)[:, -2:].sum(axis=1) + loads[:, 0] + loads[:, LAST]
+            held = held + (around * per.weight)[:, None]
+        over = overhead_of(self.job.device)
+        total: Floats = held * (1 + over.reserve_share.mid) + over.context_bytes.mid + over.communicator_bytes.mid
+        return np.asarray(total.max(axis=1))
+
+    @cached_property
+    def _alive(self) -> Floats:
+        """Micro-batches whose activations each stage holds at once, (n, stages)."""
+        stages, chunks = self.sizes
+        batches = self.columns.micro_batches.astype(np.int64).tolist()
+        known = {m: [in_flight((stages, chunks, m), stage) / chunks for stage in range(stages)] for m in set(batches)}
+        return np.array([known[m] for m in batches])
+
+    def _working(self, full: bool) -> Floats:
+        working: Floats = np.asarray(self.columns.working[:, None] * self.mine[LAST])
+        if not full:
+            return working
+        layers = self.columns.whole.copy()
+        layers[:, [0, LAST]] = 0.0
+        once = np.stack([(layers * column).max(axis=1, initial=0.0) for column in self.mine.T], axis=1)
+        most: Floats = np.maximum(once, working)
+        return most

@@ -1,0 +1,251 @@
+"""Plans as the files that people train with.
+
+Names of fields: torchtitan `config/job_config.py`; Accelerate `commands/config/config_args.py`; Megatron-LM
+`training/arguments.py`; MaxText `configs/base.yml`; torchrun `torch/distributed/run.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from estimator.parallel.layout import layout_of
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from estimator.parallel.parallelism import Parallelism
+    from estimator.plan.job import Job
+    from estimator.plan.search import Found, Plan
+
+Value = str | int | bool
+Section = Mapping[str, Value]
+
+SCHEDULES: Final = {"1f1b": "1F1B", "interleaved": "Interleaved1F1B", "gpipe": "GPipe"}
+SHORT: Final = {"amp_bfloat16": "bf16", "bfloat16": "bf16", "amp_float16": "fp16", "float16": "fp16", "float8": "fp8"}
+MAXTEXT_DTYPES: Final = {"bf16": "bfloat16", "fp16": "float16", "no": "float32", "fp8": "bfloat16"}
+REMAT: Final = {"none": "minimal", "selective": "minimal_flash", "full": "full"}
+SHARDING: Final = {2: "optim_grads", 3: "optim_grads_params"}
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """One plan of a job to be written."""
+
+    plan: Plan
+    job: Job
+
+    @property
+    def split(self) -> Parallelism:
+        """Its split."""
+        return self.plan.split
+
+    @property
+    def precision(self) -> str:
+        """Mixed precision in one word: bf16, fp16, fp8 or no."""
+        return SHORT.get(self.job.profile.precision, "no")
+
+    @property
+    def machines(self) -> tuple[int, int]:
+        """Machines, and processes on each."""
+        inside = min(self.job.count, self.job.network.nodes_of)
+        return -(-self.job.count // inside), inside
+
+    @property
+    def local_batch(self) -> int:
+        """Samples of one replica in a step."""
+        return self.job.global_batch_size // self.split.data_parallel
+
+
+def exported(form: str, found: Found, job: Job) -> str:
+    """Return the fastest of the plans that a software can run, as its file.
+
+    Raises
+    ------
+    UsageError
+        it can run none of them
+    """
+    write, unable = FORMATS[form]
+    reasons = []
+    for plan in found.plans:
+        missing = [why for why, wanted in unable.items() if wanted(plan.split)]
+        if not missing:
+            slower = plan.seconds / found.plans[0].seconds - 1
+            said = "the fastest" if plan is found.plans[0] else f"{100 * slower:.1f} % slower than the fastest"
+            header = f"# {plan.split or 'one device'} on {job.count} x {job.device.id}; {said}\n"
+            return header + write(Exported(plan, job))
+        reasons.append(f"{plan.split}: no {missing[0]}")
+    raise UsageError(f"{form} runs none of the plans found ({'; '.join(reasons[:2])})")
+
+
+def _toml(sections: Mapping[str, Section]) -> str:
+    def lines(section: Section) -> str:
+        return "".join(f"{name} = {_toml_value(value)}\n" for name, value in section.items())
+
+    return "\n".join(f"[{name}]\n{lines(section)}" for name, section in sections.items())
+
+
+def _toml_value(value: Value) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+def _yaml(fields: Mapping[str, Value | Section], indent: str = "") -> str:
+    text = ""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            text += f"{indent}{name}:\n{_yaml(value, indent + '  ')}"
+        else:
+            text += f"{indent}{name}: {str(value).lower() if isinstance(value, bool) else value}\n"
+    return text
+
+
+def _torchrun(at: Exported) -> str:
+    machines, each = at.machines
+    rendezvous = "--rdzv-backend c10d --rdzv-endpoint $HEAD_NODE:29500" if machines > 1 else "--standalone"
+    return f"torchrun --nnodes {machines} --nproc-per-node {each} {rendezvous} train.py\n"
+
+
+def _torchtitan(at: Exported) -> str:
+    split = at.split
+    shards = split.data_parallel if split.zero_stage else 1
+    if split.sharding_group:
+        shards = max(1, split.sharding_group // split.context_parallel)
+    parallel: dict[str, Value] = {
+        "data_parallel_replicate_degree": split.data_parallel // shards,
+        "data_parallel_shard_degree": shards,
+        "fsdp_reshard_after_forward": "always" if split.zero_stage == 3 else "never",
+        "tensor_parallel_degree": split.tensor_parallel,
+        "context_parallel_degree": split.context_parallel,
+        "expert_parallel_degree": split.expert_parallel,
+        "pipeline_parallel_degree": split.pipeline_parallel,
+    }
+    piped = split.pipeline_parallel > 1
+    if piped:
+        parallel["pipeline_parallel_schedule"] = SCHEDULES[split.schedule]
+        parallel["pipeline_parallel_microbatch_size"] = at.plan.step.micro_batch_size
+    training: dict[str, Value] = {
+        "local_batch_size": at.local_batch if piped else at.plan.step.micro_batch_size,
+        "global_batch_size": at.job.global_batch_size,
+        "seq_len": at.job.profile.sequence_length or 1,
+    }
+    mode = split.activation_checkpointing
+    return _toml({"training": training, "parallelism": parallel, "activation_checkpoint": {"mode": mode}})
+
+
+def _accelerate(at: Exported, kind: str, config: Mapping[str, Value | Section]) -> str:
+    machines, _ = at.machines
+    return _yaml({
+        "compute_environment": "LOCAL_MACHINE", "distributed_type": kind, "debug": False,
+        "mixed_precision": at.precision, "num_machines": machines, "num_processes": at.job.count, "machine_rank": 0,
+        "rdzv_backend": "static", "same_network": True, "main_training_function": "main", "use_cpu": False, **config,
+    })  # fmt: skip
+
+
+def _accelerate_fsdp(at: Exported) -> str:
+    split = at.split
+    fsdp: dict[str, Value] = {
+        "fsdp_version": 2,
+        "fsdp_reshard_after_forward": split.zero_stage == 3,
+        "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "fsdp_state_dict_type": "SHARDED_STATE_DICT",
+        "fsdp_activation_checkpointing": split.activation_checkpointing == "full",
+        "fsdp_cpu_ram_efficient_loading": True,
+        "fsdp_offload_params": False,
+    }
+    shards = split.sharding_group or split.data_parallel
+    sizes: dict[str, Value] = {
+        "parallelism_config_dp_replicate_size": split.data_parallel // shards,
+        "parallelism_config_dp_shard_size": shards,
+        "parallelism_config_tp_size": split.tensor_parallel,
+        "parallelism_config_cp_size": split.context_parallel,
+    }
+    return _accelerate(at, "FSDP", {"fsdp_config": fsdp, "parallelism_config": sizes})
+
+
+def _accelerate_deepspeed(at: Exported) -> str:
+    config: dict[str, Value] = {
+        "zero_stage": at.split.zero_stage,
+        "gradient_accumulation_steps": at.plan.step.micro_batches,
+        "offload_optimizer_device": "none",
+        "offload_param_device": "none",
+        "zero3_init_flag": at.split.zero_stage == 3,
+    }
+    return _accelerate(at, "DEEPSPEED", {"deepspeed_config": config})
+
+
+def _megatron(at: Exported) -> str:
+    split, step = at.split, at.plan.step
+    flags: dict[str, Value] = {
+        "tensor-model-parallel-size": split.tensor_parallel,
+        "pipeline-model-parallel-size": split.pipeline_parallel,
+        "context-parallel-size": split.context_parallel,
+        "expert-model-parallel-size": split.expert_parallel,
+        "micro-batch-size": step.micro_batch_size,
+        "global-batch-size": at.job.global_batch_size,
+        "seq-length": at.job.profile.sequence_length or 1,
+        "sequence-parallel": split.sequence_parallel,
+        "use-distributed-optimizer": split.zero_stage > 0,
+        "overlap-grad-reduce": split.zero_stage > 0,
+        "overlap-param-gather": split.zero_stage > 0,
+        "use-megatron-fsdp": split.zero_stage > 1,
+        "bf16": at.precision in ("bf16", "fp8"),
+        "fp16": at.precision == "fp16",
+    }
+    if split.virtual_pipeline > 1:
+        flags["num-layers-per-virtual-pipeline-stage"] = layout_of(at.job.profile).blocks.count // split.chunks
+    if split.zero_stage in SHARDING:
+        flags |= {"data-parallel-sharding-strategy": SHARDING[split.zero_stage], "ckpt-format": "fsdp_dtensor"}
+        flags["no-gradient-accumulation-fusion"] = True
+    if at.precision == "fp8":
+        flags["fp8-format"] = "hybrid"
+    if split.activation_checkpointing != "none":
+        flags["recompute-granularity"] = split.activation_checkpointing
+    if split.activation_checkpointing == "full":
+        flags |= {"recompute-method": "uniform", "recompute-num-layers": 1}
+    given = [
+        f"--{name}" if value is True else f"--{name} {value}" for name, value in flags.items() if value is not False
+    ]
+    return "".join(f"{flag}\n" for flag in given)
+
+
+def _maxtext(at: Exported) -> str:
+    split = at.split
+    shards = (split.sharding_group or split.sharers) // split.context_parallel if split.zero_stage == 3 else 1
+    slices = -(-at.job.count // at.job.network.joined)
+    replicas = split.data_parallel // max(1, shards)
+    across = slices if replicas % slices == 0 else 1
+    fields: dict[str, Value] = {
+        "per_device_batch_size": f"{at.job.global_batch_size / (at.job.count * at.plan.step.micro_batches):g}",
+        "gradient_accumulation_steps": 1 if split.pipeline_parallel > 1 else at.plan.step.micro_batches,
+        "max_target_length": at.job.profile.sequence_length or 1,
+        "ici_data_parallelism": replicas // across,
+        "dcn_data_parallelism": across,
+        "ici_fsdp_parallelism": max(1, shards),
+        "ici_tensor_parallelism": split.tensor_parallel,
+        "ici_context_parallelism": split.context_parallel,
+        "ici_expert_parallelism": split.expert_parallel,
+        "ici_pipeline_parallelism": split.pipeline_parallel,
+        "remat_policy": REMAT[split.activation_checkpointing],
+        "dtype": MAXTEXT_DTYPES[at.precision],
+    }
+    return _yaml(fields)
+
+
+Unable = Mapping[str, Callable[["Parallelism"], bool]]
+ZERO_BUBBLE: Final[Unable] = {"zero-bubble schedule": lambda split: split.schedule == "zero_bubble"}
+DATA_ONLY: Final[Unable] = {
+    "pipeline": lambda split: split.pipeline_parallel > 1,
+    "expert parallelism": lambda split: split.expert_parallel > 1,
+}
+FORMATS: Final[Mapping[str, tuple[Callable[[Exported], str], Unable]]] = {
+    "torchrun": (_torchrun, {}),
+    "torchtitan": (_torchtitan, ZERO_BUBBLE),
+    "accelerate-fsdp": (_accelerate_fsdp, {**DATA_ONLY, "FSDP": lambda split: split.zero_stage < 2}),
+    "accelerate-deepspeed": (
+        _accelerate_deepspeed,
+        {**DATA_ONLY, "tensor or context parallelism": lambda split: split.model_devices > 1},
+    ),
+    "megatron": (_megatron, ZERO_BUBBLE),
+    "maxtext": (_maxtext, {**ZERO_BUBBLE, "ZeRO 1 or 2": lambda split: split.zero_stage in (1, 2)}),
+}
+"""Format -> how it is written, and what its software does not do."""

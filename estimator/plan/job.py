@@ -1,0 +1,74 @@
+"""What is to be planned: a model, a batch, and devices of one kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from estimator.parallel.costs import Setting
+from estimator.parallel.layout import layout_of
+from estimator.parallel.stack import usual_stack
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from estimator.parallel.network import Network
+    from estimator.parallel.stack import Stack
+    from hardware_db import Device
+    from profiles.model_profile import ModelProfile
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training step to be split.
+
+    Attributes
+    ----------
+    profile
+        a training step of the model; must hold for other batch sizes than its own
+    device, network, stack
+        what computes, what joins it, and the software that runs it
+    count
+        devices, as the framework counts them
+    global_batch_size
+        samples of one step
+    """
+
+    profile: ModelProfile
+    device: Device
+    network: Network
+    stack: Stack
+    count: int
+    global_batch_size: int
+
+    def __post_init__(self) -> None:
+        if self.capacity_bytes <= 0:
+            raise UsageError(f"no memory of {self.device.id} is known: nobody can say what fits")
+
+    @property
+    def setting(self) -> Setting:
+        """Where and how the step runs."""
+        return Setting(self.device, self.network, self.stack)
+
+    @property
+    def capacity_bytes(self) -> float:
+        """Memory of one device; 0 where unknown."""
+        return float(self.device.usable_memory_bytes or 0)
+
+    def at(self, micro_batch_size: int) -> ModelProfile:
+        """Return the profile of one micro-batch."""
+        return _at(self.profile, micro_batch_size)
+
+    def on(self, count: int) -> Job:
+        """Return the same job on another number of devices."""
+        return replace(self, count=count)
+
+
+@lru_cache(maxsize=256)
+def _at(profile: ModelProfile, micro_batch_size: int) -> ModelProfile:
+    return profile.at(batch_size=micro_batch_size)
+
+
+def stack_for(profile: ModelProfile, device: Device) -> Stack:
+    """Return the software that such a job is usually run with: XLA, Megatron for transformers, else PyTorch."""
+    return usual_stack(device, layout_of(profile).divisible)

@@ -1,0 +1,57 @@
+"""Plans as plain rows: base units, names of the fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from estimator.plan.scaling import Point, Scaling
+    from estimator.plan.search import Plan
+
+DEGREES: Final = (
+    "data_parallel", "tensor_parallel", "pipeline_parallel", "virtual_pipeline", "context_parallel", "expert_parallel",
+    "zero_stage", "sharding_group", "schedule", "sequence_parallel", "activation_checkpointing",
+)  # fmt: skip
+
+
+def rows_of(scaling: Scaling) -> list[dict[str, Any]]:
+    """Return the plans of one number of devices, or the best of each where there are several."""
+    points = scaling.points
+    if len(points) == 1:
+        return [plan_row(points[0], plan) for plan in points[0].found.plans]
+    return [plan_row(point, best) if (best := point.found.best) else missing_row(point) for point in points]
+
+
+def plan_row(point: Point, plan: Plan) -> dict[str, Any]:
+    """Return one plan; `slower` is its time over that of the best, minus 1."""
+    step, best = plan.step, point.found.best or plan
+    return {
+        "device_count": point.count,
+        **{name: getattr(plan.split, name) for name in DEGREES},
+        "micro_batch_size": step.micro_batch_size,
+        "gradient_accumulation_steps": step.micro_batches,
+        "step_time_s_low": step.total.low,
+        "step_time_s": step.total.mid,
+        "step_time_s_high": step.total.high,
+        "slower": plan.seconds / best.seconds - 1,
+        "mfu": step.mfu,
+        "peak_memory_bytes": step.peak_memory_bytes,
+        "communication_s": step.communication_s,
+        "bound": step.bound,
+        "parts_s": {name: seconds.mid for name, seconds in step.parts.items()},
+        "stage_memory_bytes": [stage.total_bytes for stage in step.memory],
+        "basis": step.basis,
+        "why_not": None,
+    }
+
+
+def missing_row(point: Point) -> dict[str, Any]:
+    """Return the row of a number of devices on which nothing fits."""
+    return {"device_count": point.count, "why_not": why_not(point)}
+
+
+def why_not(point: Point) -> str:
+    """Say why nothing fits."""
+    if not point.found.searched:
+        return "no split divides the model and the batch"
+    return f"the smallest of {point.found.searched} splits holds {point.found.least_bytes / 2**30:.1f} GiB a device"

@@ -1,0 +1,76 @@
+"""How far more devices pay: the best plan of each number of devices, and the knee as a band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from estimator.plan.search import Found, search
+
+if TYPE_CHECKING:
+    from estimator.plan.job import Job
+
+End = Literal["low", "mid", "high"]
+ENDS: Final[tuple[End, ...]] = ("low", "mid", "high")
+
+WORTH_HOURS: Final = 0.5
+"""More devices pay in hours while the gain is at least half of the ideal one: twice the devices, 1.5 times as fast."""
+
+WORTH_DOLLARS: Final = 1.10
+"""More devices pay in dollars while a step costs at most 10 % more device time than on the cheapest number of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What was found for one number of devices."""
+
+    count: int
+    found: Found
+
+    def seconds(self, end: End = "mid") -> float:
+        """Seconds of a step of the best plan; infinite where nothing fits."""
+        best = self.found.best
+        return getattr(best.step.total, end) if best else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """The points of a job in order of devices."""
+
+    job: Job
+    points: tuple[Point, ...]
+
+    @property
+    def feasible(self) -> tuple[Point, ...]:
+        """Points where something fits."""
+        return tuple(point for point in self.points if point.found.best)
+
+    def device_seconds(self, point: Point, end: End = "mid") -> float:
+        """Device time of a step over the least of all points: 1 where devices are used best."""
+        least = min(each.count * each.seconds(end) for each in self.feasible)
+        return point.count * point.seconds(end) / least
+
+    def knee(self, pays: Literal["hours", "dollars"]) -> tuple[int, int] | None:
+        """Return the most devices that pay, least and most over the ends of the range; None where nothing fits."""
+        if not self.feasible:
+            return None
+        found = [self._knee_at(pays, end) for end in ENDS]
+        return min(found), max(found)
+
+    def _knee_at(self, pays: Literal["hours", "dollars"], end: End) -> int:
+        points = self.feasible
+        if pays == "dollars":
+            return max(each.count for each in points if self.device_seconds(each, end) <= WORTH_DOLLARS)
+        last = points[0]
+        for each in points[1:]:
+            gained = last.seconds(end) / each.seconds(end) - 1
+            if gained < WORTH_HOURS * (each.count / last.count - 1):
+                break
+            last = each
+        return last.count
+
+
+def scaling_of(job: Job, counts: Sequence[int]) -> Scaling:
+    """Search every number of devices."""
+    return Scaling(job, tuple(Point(count, search(job.on(count))) for count in sorted(counts)))

@@ -1,0 +1,147 @@
+"""All splits that are searched.
+
+Every degree takes every value that divides what it must: devices, heads and features, layers, experts, half of the
+sequence. What is left out, because it never wins or no framework runs it: tensor parallelism across slow links; more
+than `MOST_CONTEXT` parts of a sequence; micro-batches other than powers of two; ZeRO 2 and 3 together with a pipeline
+(gradients or parameters would travel for every micro-batch); equal layers dealt out unequally; GPipe (never faster
+than 1F1B, and it holds more).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from estimator.parallel.layout import layout_of
+from estimator.parallel.parallelism import Checkpointing, Parallelism, Schedule
+from estimator.parallel.sharding import check_split, experts_of
+from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from estimator.plan.job import Job
+
+MOST_CONTEXT: Final = 16
+MOST_STAGES: Final = 64
+LARGEST_MICRO_BATCH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides the layout of a job: degrees and micro-batch; schedule, ZeRO and checkpointing come on top."""
+
+    tensor: int
+    context: int
+    pipeline: int
+    expert: int
+    micro_batch_size: int
+    replicas: int
+
+    @property
+    def sharers(self) -> int:
+        """Devices that hold the same layers outside experts."""
+        return self.replicas * self.context
+
+    @property
+    def expert_tensor(self) -> int:
+        """Devices that share each expert, see `Parallelism.expert_tensor_parallel`."""
+        return self.tensor if self.sharers % self.expert == 0 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Schedule of a pipeline and the chunks of each stage."""
+
+    schedule: Schedule
+    chunks: int
+
+
+def shapes(job: Job) -> Iterator[Shape]:
+    """Yield all shapes of a job that divide the model."""
+    blocks = layout_of(job.profile).blocks
+    stages = min(MOST_STAGES, max(1, blocks.count))
+    for tensor in _divisors(job.count, job.network.joined):
+        for context in _divisors(job.count // tensor, MOST_CONTEXT):
+            if not _divides(job, tensor, context):
+                continue
+            for pipeline in _divisors(job.count // (tensor * context), stages):
+                if blocks.uniform and blocks.count % pipeline and pipeline > 1:
+                    continue
+                replicas = job.count // (tensor * context * pipeline)
+                if job.global_batch_size % replicas == 0:
+                    for expert in _experts(job, replicas * context * tensor):
+                        for size in _micro_batches(job.global_batch_size // replicas):
+                            yield Shape(tensor, context, pipeline, expert, size, replicas)
+
+
+def split_of(shape: Shape, order: Order, sharding: tuple[int, int], checkpointing: Checkpointing) -> Parallelism:
+    """Return a split as the step model takes it; `sharding` is ZeRO stage and group."""
+    return Parallelism(
+        data_parallel=shape.replicas,
+        tensor_parallel=shape.tensor,
+        pipeline_parallel=shape.pipeline,
+        virtual_pipeline=order.chunks,
+        context_parallel=shape.context,
+        expert_parallel=shape.expert,
+        zero_stage=sharding[0],
+        sharding_group=sharding[1],
+        schedule=order.schedule,
+        sequence_parallel=shape.tensor > 1,
+        activation_checkpointing=checkpointing,
+    )
+
+
+def orders(job: Job, shape: Shape) -> list[Order]:
+    """Return the schedules that a shape can run."""
+    if shape.pipeline == 1:
+        return [Order("1f1b", 1)]
+    blocks = layout_of(job.profile).blocks
+    per_stage, rest = divmod(blocks.count, shape.pipeline)
+    micro_batches = job.global_batch_size // (shape.replicas * shape.micro_batch_size)
+    found = [Order("1f1b", 1), Order("zero_bubble", 1)]
+    if rest == 0 and blocks.uniform and micro_batches % shape.pipeline == 0:
+        found += [Order("interleaved", chunks) for chunks in _divisors(per_stage, per_stage) if chunks > 1]
+    return found
+
+
+def shardings(job: Job, shape: Shape) -> list[tuple[int, int]]:
+    """Return the ZeRO stages and sharding groups that a shape can run."""
+    sharers = shape.replicas * shape.context
+    if sharers == 1:
+        return [(0, 0)]
+    if shape.pipeline > 1:
+        return [(0, 0), (1, 0)]
+    inside = job.network.joined // shape.tensor
+    hybrid = [(3, inside)] if 1 < inside < sharers and sharers % inside == 0 else []
+    return [(0, 0), (1, 0), (2, 0), (3, 0), *hybrid]
+
+
+@lru_cache(maxsize=4096)
+def _divisors(number: int, most: int) -> tuple[int, ...]:
+    return tuple(each for each in range(1, min(number, most) + 1) if number % each == 0)
+
+
+def _micro_batches(samples: int) -> list[int]:
+    sizes = [2**power for power in range(LARGEST_MICRO_BATCH.bit_length())]
+    return [size for size in sizes if samples % size == 0]
+
+
+def _divides(job: Job, tensor: int, context: int) -> bool:
+    split = Parallelism(tensor_parallel=tensor, context_parallel=context, sequence_parallel=tensor > 1)
+    try:
+        check_split(job.profile, layout_of(job.profile), split)
+    except UsageError:
+        return False
+    return True
+
+
+def _experts(job: Job, holders: int) -> list[int]:
+    counts = {linear.experts for linear in experts_of(layout_of(job.profile))}
+    if not counts:
+        return [1]
+    return [
+        degree
+        for degree in _divisors(min(counts), holders)
+        if holders % degree == 0 and all(count % degree == 0 for count in counts)
+    ]

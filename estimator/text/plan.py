@@ -1,0 +1,118 @@
+"""Plans as text: the best split and what the others lose; for several numbers of devices where more stop paying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from estimator.plan.rows import why_not
+from estimator.text.figures import figure, share
+from estimator.text.notes import flow, notes
+from estimator.text.page import Page
+from estimator.text.table import MISSING, Column, Row, table
+
+if TYPE_CHECKING:
+    from estimator.parallel.step import ParallelStep
+    from estimator.plan import Plan, Point, Scaling
+
+GIB = 2**30
+PLANS = (
+    Column("SPLIT", align="left"),
+    Column("MICRO", "× steps"),
+    Column("STEP", "s"),
+    Column("RANGE", "80 %", drop=2),
+    Column("LOSES"),
+    Column("MFU"),
+    Column("MEMORY", "GiB"),
+    Column("WAITS", "network", drop=1),
+)
+COUNTS = (
+    Column("DEVICES"),
+    Column("BEST SPLIT", align="left"),
+    Column("MICRO", "× steps", drop=2),
+    Column("STEP", "s"),
+    Column("RANGE", "80 %", drop=1),
+    Column("DEVICE TIME", "of best"),
+    Column("MFU"),
+    Column("MEMORY", "GiB"),
+)
+PARTS = 4
+RULES = {
+    "hours": "(there twice the devices still are 1.5 times as fast)",
+    "dollars": "(there a step costs at most 10 % more device time than at best)",
+}
+
+
+def plan_text(found: Scaling, assumed: Sequence[str], page: Page) -> str:
+    """Return the plans of one number of devices, or the best plan of each of several."""
+    several = len(found.points) > 1
+    columns = COUNTS if several else PLANS
+    rows = _counts(found) if several else _plans(found.points[0])
+    return page.render(*table(columns, rows, page.width), "", notes(_notes(found, assumed, page.width)))
+
+
+def _plans(point: Point) -> list[Row]:
+    best = point.found.best
+    if best is None:
+        return [Row([], note=why_not(point))]
+    return [Row(_plan_cells(plan, best)) for plan in point.found.plans]
+
+
+def _plan_cells(plan: Plan, best: Plan) -> list[str]:
+    loses = "best" if plan is best else f"{100 * (plan.seconds / best.seconds - 1):+.1f} %"
+    step = plan.step
+    return [str(plan.split), _micro(step), *_seconds(step), loses, share(step.mfu),
+            figure(step.peak_memory_bytes, GIB), share(step.communication_s / step.total.mid)]  # fmt: skip
+
+
+def _micro(step: ParallelStep) -> str:
+    return f"{step.micro_batch_size} × {step.micro_batches}"
+
+
+def _seconds(step: ParallelStep) -> list[str]:
+    total = step.total
+    return [figure(total.mid), f"{figure(total.low)}-{figure(total.high)}"]
+
+
+def _counts(found: Scaling) -> list[Row]:
+    rows = []
+    for point in found.points:
+        best = point.found.best
+        if best is None:
+            rows.append(Row([f"{point.count:,}"], note=why_not(point)))
+            continue
+        cells = [f"{point.count:,}", str(best.split), _micro(best.step), *_seconds(best.step)]
+        used = f"{found.device_seconds(point):.2f} ×"
+        rows.append(Row([*cells, used, share(best.step.mfu), figure(best.step.peak_memory_bytes, GIB)]))
+    return rows
+
+
+def _notes(found: Scaling, assumed: Sequence[str], width: int) -> list[tuple[str, str]]:
+    said: list[tuple[str, str]] = []
+    last = found.points[-1]
+    best = last.found.best
+    if best is not None:
+        said.append(("Step", flow(_parts(best.step), max(40, width - 16))))
+        said.append(("Binds", f"{best.step.bound}; fullest stage {figure(best.step.peak_memory_bytes, GIB)} GiB"))
+    if len(found.points) > 1 and found.feasible:
+        said += [("Knee, hours", _knee(found, "hours")), ("Knee, dollars", _knee(found, "dollars"))]
+    searched = sum(point.found.searched for point in found.points)
+    fitting = sum(point.found.fitting for point in found.points)
+    said.append(("Searched", f"{searched:,} splits, {fitting:,} fit"))
+    return [*said, ("Assumed", flow(assumed, max(40, width - 16)))]
+
+
+def _parts(step: ParallelStep) -> list[str]:
+    parts = sorted(step.parts.items(), key=lambda part: -part[1].mid)[:PARTS]
+    return [f"{name} {share(seconds.mid / step.total.mid)}" for name, seconds in parts if seconds.mid > 0]
+
+
+def _knee(found: Scaling, pays: str) -> str:
+    band = found.knee("hours" if pays == "hours" else "dollars")
+    if band is None:
+        return MISSING
+    least, most = band
+    named = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    end = found.points[-1].count == most
+    rule = "twice the devices are 1.5 times as fast" if pays == "hours" else "device time is within 10 % of the least"
+    return f"up to {named} devices {rule}{' (and perhaps beyond: the last that was asked for)' if end else ''}"

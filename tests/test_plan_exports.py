@@ -1,0 +1,134 @@
+"""Exported plans are read by the software they are for, and hold the degrees of the plan."""
+
+import shlex
+import tomllib
+from functools import cache
+
+import pytest
+
+import hardware_db
+from estimator.parallel.network import network_of, usual_system
+from estimator.parallel.parallelism import Parallelism
+from estimator.plan.exports import FORMATS, exported
+from estimator.plan.job import Job, stack_for
+from estimator.plan.search import Candidate, Found, evaluate
+from hardware_db.errors import UsageError
+from profiles.library import Question, find
+
+SPLITS = {
+    "sharded": Parallelism(data_parallel=16, zero_stage=3),
+    "hybrid": Parallelism(data_parallel=16, zero_stage=3, sharding_group=8, activation_checkpointing="full"),
+    "tensor": Parallelism(data_parallel=4, tensor_parallel=4, zero_stage=3, sequence_parallel=True),
+    "pipeline": Parallelism(
+        data_parallel=2, tensor_parallel=2, pipeline_parallel=4, virtual_pipeline=2, schedule="interleaved",
+        zero_stage=1, sequence_parallel=True, activation_checkpointing="selective",
+    ),
+    "zero bubble": Parallelism(data_parallel=4, pipeline_parallel=4, schedule="zero_bubble", zero_stage=1),
+}  # fmt: skip
+
+
+@cache
+def job():
+    database = hardware_db.load()
+    device = database.device("h100-sxm")
+    profile = find(Question("llama-3.1-8b", "train", "amp_bfloat16", "adamw", "cuda"), 1, 4096)
+    network = network_of(device, usual_system(database, device))
+    return Job(profile, device, network, stack_for(profile, device), 16, 64)
+
+
+@cache
+def found(name):
+    plan = evaluate(job(), Candidate(SPLITS[name], 1))
+    return Found((plan,), 1, 1, 1, 0.0)
+
+
+def file_of(form, name):
+    return exported(form, found(name), job())
+
+
+@pytest.mark.parametrize("name", ["sharded", "hybrid", "tensor"])
+def test_accelerate_reads_its_fsdp_file(name, tmp_path):
+    config_args = pytest.importorskip("accelerate.commands.config.config_args")
+    path = tmp_path / "plan.yaml"
+    path.write_text(file_of("accelerate-fsdp", name), encoding="utf-8")
+    read = config_args.load_config_from_file(str(path))
+    split = SPLITS[name]
+    assert (read.num_processes, read.num_machines, read.mixed_precision) == (16, 2, "bf16")
+    sizes = read.parallelism_config
+    assert sizes["parallelism_config_tp_size"] == split.tensor_parallel
+    assert sizes["parallelism_config_dp_shard_size"] == (split.sharding_group or split.data_parallel)
+    assert sizes["parallelism_config_dp_replicate_size"] == split.data_parallel // (
+        split.sharding_group or split.data_parallel
+    )
+    assert read.fsdp_config["fsdp_activation_checkpointing"] is (split.activation_checkpointing == "full")
+
+
+def test_accelerate_reads_its_deepspeed_file(tmp_path):
+    config_args = pytest.importorskip("accelerate.commands.config.config_args")
+    path = tmp_path / "plan.yaml"
+    path.write_text(file_of("accelerate-deepspeed", "sharded"), encoding="utf-8")
+    read = config_args.load_config_from_file(str(path))
+    assert read.deepspeed_config["zero_stage"] == 3
+    assert read.deepspeed_config["gradient_accumulation_steps"] == 64 // 16
+
+
+def test_torchrun_parses_its_command():
+    run = pytest.importorskip("torch.distributed.run")
+    words = shlex.split(file_of("torchrun", "sharded"), comments=True)
+    read = run.get_args_parser().parse_args(words[1:])
+    assert (read.nnodes, read.nproc_per_node, read.training_script) == ("2", "8", "train.py")
+
+
+def test_torchtitan_gets_degrees_that_multiply_to_the_devices():
+    for name in ("sharded", "hybrid", "tensor", "pipeline"):
+        read = tomllib.loads(file_of("torchtitan", name))
+        degrees = [
+            value for key, value in read["parallelism"].items() if key.endswith("degree") and "expert" not in key
+        ]
+        product = 1
+        for degree in degrees:
+            product *= degree
+        assert product == 16
+        assert read["training"]["global_batch_size"] == 64
+    assert read["parallelism"]["pipeline_parallel_schedule"] == "Interleaved1F1B"
+    assert read["parallelism"]["pipeline_parallel_microbatch_size"] == 1
+    assert read["training"]["local_batch_size"] == 32
+    assert read["activation_checkpoint"]["mode"] == "selective"
+
+
+def test_megatron_gets_its_flags():
+    flags = dict(line.split(maxsplit=1) if " " in line else (line, None)
+                 for line in file_of("megatron", "pipeline").splitlines()[1:])  # fmt: skip
+    assert flags["--tensor-model-parallel-size"] == "2" and flags["--pipeline-model-parallel-size"] == "4"
+    assert flags["--num-layers-per-virtual-pipeline-stage"] == "4"
+    assert {"--sequence-parallel", "--use-distributed-optimizer", "--bf16"} <= flags.keys()
+    assert flags["--recompute-granularity"] == "selective" and "--recompute-method" not in flags
+
+
+def test_maxtext_gets_a_mesh_of_all_devices():
+    lines = file_of("maxtext", "tensor").splitlines()[1:]
+    read = dict(line.split(": ") for line in lines)
+    product = 1
+    for name, value in read.items():
+        product *= int(value) if name.startswith(("ici_", "dcn_")) and "expert" not in name else 1
+    assert product == 16
+    assert float(read["per_device_batch_size"]) * 16 * int(read["gradient_accumulation_steps"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "missing"),
+    [
+        ("torchtitan", "zero bubble", "no zero-bubble schedule"),
+        ("accelerate-fsdp", "pipeline", "no pipeline"),
+        ("accelerate-deepspeed", "tensor", "no tensor or context parallelism"),
+        ("maxtext", "pipeline", "no ZeRO 1 or 2"),
+    ],
+)
+def test_what_a_software_cannot_run_is_refused_by_name(form, name, missing):
+    with pytest.raises(UsageError, match=missing):
+        file_of(form, name)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_file_says_which_plan_it_is(form):
+    assert file_of(form, "sharded").startswith("# DP 16 · ZeRO 3 on 16 x h100-sxm; the fastest\n")
