@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hardware_db.errors import DataError
 from profiles.benchmark.costs import memory_share, product_amounts, seconds_by_row
 from profiles.benchmark.fitting import fit_figures, table_of
 from profiles.benchmark.operators import traffic_like
@@ -151,6 +152,11 @@ def test_nothing_is_priced_that_was_not_measured(figures):
 def test_a_benchmark_that_was_stopped_early_has_the_figures_it_can_have(timings):
     assert {figure.name for figure in fit_figures("cpu", timings[:2])} == {"sustained.matmul.float32"}
     assert fit_figures("cpu", []) == ()
+
+
+def test_costs_cannot_be_read_from_a_benchmark_stopped_too_early():
+    with pytest.raises(DataError, match=r"stopped too early\. Benchmark again"):
+        seconds_by_row(table_of([product(8, 8, 8)]), {"cost.matmul.flops": 1e-11})
 
 
 def test_a_gpu_has_no_costs_of_a_cpu(timings):

@@ -4,7 +4,7 @@ import pytest
 
 from profiles.benchmark.catalogue import cases
 from profiles.benchmark.clock import Reading
-from profiles.benchmark.conditions import Drift, load_remarks, start_remarks, steadiness_remarks
+from profiles.benchmark.conditions import Drift, HostTimes, load_remarks, start_remarks, steadiness_remarks
 from profiles.benchmark.gpu_state import parse, remarks
 from profiles.benchmark.sampling import Effort, Sample, agree, sample
 from profiles.machine_profile import FAMILIES, Timing
@@ -96,6 +96,18 @@ def test_load_is_said_with_its_remedy():
 def test_a_device_that_becomes_slower_is_said():
     assert Drift(1.0, 1.04).remarks() == []
     assert "20% longer at the end" in Drift(1.0, 1.2).remarks()[0]
+
+
+def test_time_that_a_host_takes_away_is_said(tmp_path):
+    quota = tmp_path / "cpu.stat"
+    quota.write_text("usage_usec 5\nnr_throttled 3\nthrottled_usec 2500000\n", encoding="utf-8")
+    assert HostTimes.now(quota).throttled_s == 2.5
+    assert HostTimes.now(tmp_path / "none").throttled_s == 0
+    before, after = HostTimes(100.0, 1.0, 0.0), HostTimes(200.0, 11.0, 2.5)
+    stolen, held = after.remarks(before)
+    assert "gave 10% of the processors' time to other machines" in stolen
+    assert "waited 2.5 s for its quota" in held
+    assert HostTimes(200.0, 1.5, 0.0).remarks(before) == []
 
 
 def test_clocking_up_and_unsteady_figures_are_said():

@@ -1,10 +1,13 @@
-"""What disturbed a measurement, in sentences with the remedy: other load, falling clocks, unsteady figures."""
+"""What disturbed a measurement, in sentences with the remedy: load, falling clocks, quotas, unsteady figures."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
 
 from profiles.benchmark.sampling import SLOW_START, Sample
 from profiles.machine_profile import Timing
@@ -12,6 +15,10 @@ from profiles.machine_profile import Timing
 TAKEN = 0.1
 """Share of the wall clock that other programs may take before it is said."""
 
+STOLEN = 0.02
+"""Share of the processors' time that a hypervisor may give to other machines before it is said."""
+
+QUOTA_FILE = Path("/sys/fs/cgroup/cpu.stat")
 DRIFT = 0.05
 UNSTEADY = 0.05
 MOST_NAMED = 3
@@ -33,6 +40,46 @@ class Drift:
             f"the same product took {slower:.0%} longer at the end than at the beginning (heat, or a shared host): "
             "let the machine cool, or measure again later"
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class HostTimes:
+    """What the system has counted: seconds of all processors, those stolen, and those waited for a quota."""
+
+    every_s: float
+    stolen_s: float
+    throttled_s: float
+
+    @classmethod
+    def now(cls, quota_file: Path = QUOTA_FILE) -> HostTimes:
+        """Ask the system; what it does not count is 0."""
+        counted = psutil.cpu_times()
+        return cls(sum(counted), getattr(counted, "steal", 0.0), throttled_s(quota_file))
+
+    def remarks(self, before: HostTimes) -> list[str]:
+        """Say what was taken from this machine since `before`."""
+        said = []
+        stolen = (self.stolen_s - before.stolen_s) / max(self.every_s - before.every_s, 1e-9)
+        if stolen > STOLEN:
+            said.append(
+                f"the hypervisor gave {stolen:.0%} of the processors' time to other machines (steal): what is rented "
+                "is less than what is named; measure at another hour, or rent dedicated cores"
+            )
+        if self.throttled_s > before.throttled_s:
+            said.append(
+                f"the container waited {self.throttled_s - before.throttled_s:.1f} s for its quota of processor time: "
+                "use no more threads than the quota has processors (OMP_NUM_THREADS), or raise it"
+            )
+        return said
+
+
+def throttled_s(file: Path) -> float:
+    """Return the seconds that a control group was held back (cgroup v2, cpu.stat); 0 where there is none."""
+    try:
+        counted = dict(line.split() for line in file.read_text(encoding="utf-8").splitlines())
+        return int(counted.get("throttled_usec", 0)) / 1e6
+    except (OSError, ValueError):
+        return 0.0
 
 
 def load_remarks(samples: Sequence[Sample]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware_db.errors import DataError
 from profiles.benchmark.operators import traffic_like
 from profiles.tables import OperationTable
 
@@ -208,7 +209,14 @@ def seconds_by_row(table: OperationTable, figures: Figures, launch: str = "") ->
         values by name, as `MachineProfile.values` gives them
     launch
         "operation": every call is started by itself, outside of any model
+
+    Raises
+    ------
+    DataError
+        The benchmark was stopped before it had measured the caches, on which everything else rests.
     """
+    if "cache.near_share" not in figures:
+        raise DataError("The machine profile has no costs of operations: it was stopped too early. Benchmark again")
     compute, memory = np.zeros(len(table)), np.zeros(len(table))
     factor = np.nan_to_num(table.precision.map({n: figures.get(f"precision.{n}", 1.0) for n in table.precision.names}))
     for each in product_amounts(table):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from profiles.benchmark.cases import Case
 from profiles.benchmark.catalogue import PRECISIONS, cases
 from profiles.benchmark.clock import Call
-from profiles.benchmark.conditions import Drift, load_remarks, start_remarks, steadiness_remarks
+from profiles.benchmark.conditions import Drift, HostTimes, load_remarks, start_remarks, steadiness_remarks
 from profiles.benchmark.fitting import fit_figures
 from profiles.benchmark.gpu_state import look, remarks
 from profiles.benchmark.precisions import tf32, usable_precisions
@@ -62,6 +62,7 @@ class _Journal:
     samples: list[Sample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     complete: bool = True
+    before: HostTimes = field(default_factory=HostTimes.now)
 
 
 def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progress: None) -> MachineProfile:
@@ -182,4 +183,9 @@ def _disturbances(journal: _Journal) -> list[str]:
     products = [
         taken for taken, timing in zip(journal.samples, journal.timings, strict=True) if timing.family == "matmul"
     ]
-    return [*load_remarks(timed), *start_remarks(products[:1]), *steadiness_remarks(journal.timings)]
+    return [
+        *load_remarks(timed),
+        *HostTimes.now().remarks(journal.before),
+        *start_remarks(products[:1]),
+        *steadiness_remarks(journal.timings),
+    ]
