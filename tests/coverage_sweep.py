@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -44,7 +45,9 @@ def cases() -> list[str]:
     torchvision_shim.prepare()
     import timm
 
-    return types + [f"timm:{name}" for name in timm.list_models()]
+    families = [timm.list_models(module=module) for module in timm.list_modules()]
+    turns = itertools.zip_longest(*families)  # one model of every family first, then the second of each ...
+    return types + [f"timm:{name}" for turn in turns for name in turn if name]
 
 
 def results(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
@@ -207,7 +210,7 @@ def main() -> None:
     elif given.write:
         from coverage_table import write
 
-        write(results(given.results))
+        write(results(given.results), cases())
     else:
         have = results(given.results)
         run(given.again or [case for case in cases() if case not in have], given.results)

@@ -126,6 +126,16 @@ def test_mistyped_name_gets_neighbours(given, meant):
     assert message.endswith("Names: flopcast models. Your own: path/to/file.py:function")
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("densenet121", "torchvision:densenet121, timm:densenet121"), ("convnext_atto", "timm:convnext_atto")],
+)
+def test_a_name_of_another_package_says_how_it_is_written(given, meant):
+    with pytest.raises(UnknownModel) as caught:
+        resolve(given)
+    assert str(caught.value).startswith(f"No model {given!r}. Did you mean {meant}?")
+
+
 def test_a_name_like_nothing_gets_no_neighbours():
     with pytest.raises(UnknownModel, match=r"^No model 'xyzzy-q'\. Names: flopcast models"):
         resolve("xyzzy-q")

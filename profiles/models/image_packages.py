@@ -62,6 +62,30 @@ def resolve_torchvision(text: str, base: Path | None = None) -> ModelDefinition:
     )
 
 
+def has(text: str) -> bool:
+    """Whether an installed package has a model, given as "timm:NAME" or "torchvision:NAME"."""
+    package, _, name = text.partition(":")
+    if importlib.util.find_spec(package) is None:
+        return False
+    torchvision_shim.prepare()
+    return name in _KNOWN[package]()
+
+
+def _all_of_timm() -> list[str]:
+    import timm
+
+    return list(timm.list_models())
+
+
+def _all_of_torchvision() -> list[str]:
+    import torchvision
+
+    return list(torchvision.models.list_models())
+
+
+_KNOWN: dict[str, Callable[[], list[str]]] = {"timm": _all_of_timm, "torchvision": _all_of_torchvision}
+
+
 def _read(text: str, package: str) -> tuple[str, dict[str, Any]]:
     if importlib.util.find_spec(package) is None:
         raise MissingExtra(f"{package}:{text} needs {package}, which is not installed.\npip install 'flopcast[vision]'")
@@ -81,13 +105,22 @@ def _timm(name: str, options: dict[str, Any]) -> torch.nn.Module:
 
 def _timm_side(name: str, options: dict[str, Any]) -> int:
     """Side of the images the model was published for, or the one it is built for (`img_size=`)."""
-    import torch
-
     if isinstance(options.get("img_size"), int):
         return int(options["img_size"])
+    torchvision_shim.prepare()
+    import timm
+
+    published: Any = timm.get_pretrained_cfg(name)
+    if published is not None:
+        return int(published.input_size[-1])
+    return int(_built_on_meta(name, options).pretrained_cfg["input_size"][-1])
+
+
+def _built_on_meta(name: str, options: dict[str, Any]) -> Any:
+    import torch
+
     with torch.device("meta"):
-        configured: Any = _timm(name, options).pretrained_cfg
-    return int(configured["input_size"][-1])
+        return _timm(name, options)
 
 
 def _torchvision(name: str, options: dict[str, Any]) -> torch.nn.Module:

@@ -14,7 +14,9 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     >>> did_you_mean("gpt-2", ["gpt2-medium", "bert-base", "gpt2"])
     ' Did you mean gpt2, gpt2-medium?'
     """
-    plain: dict[str, str] = {_plain(name): name for name in sorted(known)}
+    plain: dict[str, str] = {}
+    for name in known:  # of two spellings of one name the first is shown
+        plain.setdefault(_plain(name), name)
     wanted = _plain(given)
     longer = sorted((name for name in plain if name.startswith(wanted) and wanted), key=len)
     close = difflib.get_close_matches(wanted, list(plain), n=3, cutoff=0.6)

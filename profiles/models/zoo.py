@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import UnknownModel
-from profiles.models import huggingface
+from profiles.models import huggingface, image_packages
 from profiles.models.definition import Depth, ModelDefinition
 from profiles.models.hf_spec import parse
 from profiles.models.hf_tables import Head
@@ -37,6 +37,26 @@ ALIASES = {
     "gpt2-small": "gpt2",
     "gpt3": "gpt3-175b",
     "llama-3-70b": "llama-3.1-70b",
+    "gpt3-small": "gpt3-125m",
+    "gpt3-medium": "gpt3-350m",
+    "gpt3-large": "gpt3-760m",
+    "gpt3-xl": "gpt3-1.3b",
+    "mt-nlg-530b": "megatron-530b",
+    "llama2-7b": "llama-2-7b",
+    "llama2-13b": "llama-2-13b",
+    "llama2-70b": "llama-2-70b",
+    "llama3-8b": "llama-3-8b",
+    "llama3.1-8b": "llama-3.1-8b",
+    "llama3.1-70b": "llama-3.1-70b",
+    "llama3.1-405b": "llama-3.1-405b",
+    "llama-3.3-70b": "llama-3.1-70b",
+    "bloom": "bloom-176b",
+    "flan-t5-small": "t5-v1.1-small",
+    "flan-t5-base": "t5-v1.1-base",
+    "flan-t5-large": "t5-v1.1-large",
+    "flan-t5-xl": "t5-v1.1-xl",
+    "flan-t5-xxl": "t5-v1.1-xxl",
+    "rnn-lm": "lstm-lm",
     "listen-attend-spell": "las",
 }
 
@@ -102,6 +122,8 @@ def names() -> tuple[ModelName, ...]:
 # Task tables of transformers in plain words.
 _TASKS = {
     "CAUSAL_LM": "language modelling",
+    "PRETRAINING": "detection of replaced tokens",
+    "SEQUENCE_CLASSIFICATION": "text classification",
     "MASKED_LM": "masked language modelling",
     "SEQ_TO_SEQ_CAUSAL_LM": "text to text",
     "SPEECH_SEQ_2_SEQ": "speech recognition",
@@ -119,13 +141,18 @@ def find(name: str) -> ModelDefinition:
             return _network(entry)
     found = configurations().get(exact)
     if found is None:
-        raise UnknownModel(
-            f"No model {name!r}.{did_you_mean(name, [*configurations(), *ALIASES, *(e.name for e in NETWORKS)])} "
-            "Names: flopcast models. Your own: path/to/file.py:function"
-        )
+        known = [*configurations(), *(entry.name for entry in NETWORKS), *ALIASES]
+        elsewhere = ", ".join(_elsewhere(name))
+        near = f" Did you mean {elsewhere}?" if elsewhere else did_you_mean(name, known)
+        raise UnknownModel(f"No model {name!r}.{near} Names: flopcast models. Your own: path/to/file.py:function")
     spec = parse(found.specification, None)
     definition = huggingface.define(spec, found.head, found.name, found.sequence_length)
     return dataclasses.replace(definition, image_size=found.image_size, source=found.source)
+
+
+def _elsewhere(name: str) -> list[str]:
+    """How a name is written that torchvision or timm has, where they are installed."""
+    return [text for text in (f"torchvision:{name}", f"timm:{name}") if image_packages.has(text)]
 
 
 def _network(entry: NetworkEntry, **changed: Any) -> ModelDefinition:
