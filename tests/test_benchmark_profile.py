@@ -83,6 +83,14 @@ def test_the_newest_whole_profile_comes_first():
     assert library.profiles_of("h100-sxm") == ()
 
 
+def test_collectives_alone_do_not_hide_a_benchmark():
+    together = timing("all-reduce of 8 bytes over 4", family="collective", processes=4)
+    node = profile(together, recorded_at="2026-11-22T10:00:00+00:00")
+    for each in (profile(), node):
+        library.keep(each)
+    assert library.profiles_of("epyc-9654") == (profile(), node)
+
+
 def test_one_of_the_same_day_takes_the_place():
     library.keep(profile())
     later = profile(timing(seconds=(2.0,)))

@@ -72,7 +72,9 @@ def forget(device: str) -> int:
 
 
 def profiles_of(device: str | None = None) -> tuple[MachineProfile, ...]:
-    """Return the profiles of a device (its id), or all: whole ones before parts, own ones first, the newest first.
+    """Return the profiles of a device (its id), or all: own ones first, the newest first.
+
+    Those that were interrupted and those that hold nothing but collectives come after all others.
 
     Raises
     ------
@@ -82,8 +84,12 @@ def profiles_of(device: str | None = None) -> tuple[MachineProfile, ...]:
         A profile is broken.
     """
     own = sorted(_kept(device), key=lambda each: each.recorded_at, reverse=True)
-    shipped = [each for each in _recorded() if device is None or each.machine.device == device]
-    return tuple(sorted([*own, *shipped], key=lambda each: not each.complete))
+    shipped = [each for each in recorded_profiles() if device is None or each.machine.device == device]
+    return tuple(sorted([*own, *shipped], key=_partial))
+
+
+def _partial(profile: MachineProfile) -> bool:
+    return not profile.complete or all(timing.family == "collective" for timing in profile.timings)
 
 
 def profile_with(figure: str, device: str, threads: int | None = None) -> MachineProfile | None:
@@ -116,6 +122,11 @@ def _kept(device: str | None) -> Iterator[MachineProfile]:
 
     for stored in stored_profiles(open_store(), device):
         yield MachineProfile.from_json(json.dumps(dict(stored.document)), f"The machine profile {stored.name}")
+
+
+def recorded_profiles() -> tuple[MachineProfile, ...]:
+    """Return the profiles that ship with the package, the newest of a device first."""
+    return tuple(_recorded())
 
 
 def _recorded() -> Iterator[MachineProfile]:
