@@ -1,7 +1,7 @@
 """The memory that a real training step takes on this machine: what predictions are held against.
 
 On a CUDA device it is what the framework's allocator gave out at most; elsewhere the bytes of all storages that any
-operator returned and that were alive, seen below autograd. Both in the second step: by then the optimizer's states exist.
+operator returned and that were alive, seen below autograd. Both in the second step, when the optimizer's states exist.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def measure_step_memory(
 
 def _step(model: Any, args: Any, kwargs: Any, loss: Callable[[Any], torch.Tensor], optimizer: Any) -> None:
     outputs = model(*args, **kwargs)
-    loss(outputs).backward()  # type: ignore[no-untyped-call]
+    value = loss(outputs)  # outputs and loss live until the step is made, as in a training loop
+    value.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
