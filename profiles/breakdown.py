@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Column = Literal["family", "operator", "phase", "precision", "engine", "source"]
 ITSELF = "(itself)"
+OPTIMIZER = "(optimizer)"
+_OPTIMIZER_BYTES = len(PHASES) + PHASES.index("optimizer")
 TIED = "tied parameters"
 
 
@@ -58,7 +60,7 @@ class ModuleRow:
 
     path              folded path, "transformer.h.[0-11]"; "" is the model
     name              how it is shown under its parent: "h (×12)", "attn"; "(itself)" for what a module with children
-                      does in its own forward
+                      does in its own forward, "(optimizer)" for the step that updates all parameters
     layers            how many modules share the row
     parameters        of all these modules, tied ones once
     flops, bytes_moved, calls    sums over all these modules
@@ -162,7 +164,11 @@ def _row(path: str, name: str, layers: int, items: Sequence[_Item]) -> ModuleRow
     children = _children(path, layers, items, kinds)
     own = [item for item in items if not item.path]
     if children and own:
-        children = [_leaf(path, ITSELF, layers, own), *children]
+        steps = [item for item in own if item.figures[PHASES.index("optimizer")] or item.figures[_OPTIMIZER_BYTES]]
+        rest = [item for item in own if item not in steps]
+        first = [_leaf(path, ITSELF, layers, rest)] if rest else []
+        last = [_leaf(path, OPTIMIZER, layers, steps)] if steps else []
+        children = [*first, *children, *last]
     return replace(_leaf(path, name, layers, items), children=tuple(children))
 
 

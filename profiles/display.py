@@ -86,8 +86,8 @@ def summary(profile: ModelProfile) -> list[tuple[str, str]]:
 
 def _step(profile: ModelProfile) -> str:
     optimizer = profile.flops.optimizer
-    included = f", {amount(optimizer, 'FLOPs')} of them in the optimizer" if optimizer else ""
-    return f"{amount(profile.flops.total, 'FLOPs')}{included}   ({CONVENTION}; {_per_sample(profile)})"
+    included = f", {amount(optimizer, 'FLOPs')} in the optimizer" if optimizer else ""
+    return f"{amount(profile.flops.total, 'FLOPs')}{included} ({CONVENTION}; {_per_sample(profile)})"
 
 
 def _products(profile: ModelProfile) -> str:
@@ -104,14 +104,14 @@ def _per_sample(profile: ModelProfile) -> str:
 
 
 def _model_flops(profile: ModelProfile) -> str:
-    """Return how far the three totals differ; nothing where they are the same."""
-    called, asked, executed = (each.total for each in (profile.flops, profile.model_flops, profile.executed_flops))
-    if called == asked == executed:
+    """Return what MFU counts and what is executed; nothing where that is the work as called."""
+    asked, executed = profile.model_flops.total, profile.executed_flops.total
+    if (profile.matmul_flops.total, profile.flops.total) == (asked, executed):
         return ""
-    return (
-        f"{amount(asked, 'FLOPs')} asked for (what MFU counts), "
-        f"{amount(executed, 'FLOPs')} executed (causal half skipped, recomputation included)"
-    )
+    called = profile.flops.total
+    skipped, again = " (masked attention is skipped)", " (some of it computed again)"
+    how = skipped if executed < called else again if executed > called else ""
+    return f"{amount(asked, 'FLOPs')} asked for (what MFU counts), {amount(executed, 'FLOPs')} executed{how}"
 
 
 def _memory(profile: ModelProfile) -> str:
@@ -126,7 +126,8 @@ def _memory(profile: ModelProfile) -> str:
 
 def _holders(footprint: MemoryFootprint) -> Iterator[tuple[str, int]]:
     """Yield what holds the memory; holders of less than a thousandth come last and together."""
-    sizes = [(name, getattr(footprint, field)) for field, name in _HOLDERS]
+    temporary = {"activations": "temporaries"} if footprint.peak_phase == "optimizer" else {}
+    sizes = [(temporary.get(name, name), getattr(footprint, field)) for field, name in _HOLDERS]
     least = footprint.peak_bytes / 1000
     yield from ((name, size) for name, size in sizes if size and size >= least)
     if rest := [(name, size) for name, size in sizes if 0 < size < least]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+TARGETS = ("cuda", "cpu", "tpu")
+"""Kinds of device whose kernels can be counted; ROCm and others that run CUDA's kernels count as "cuda"."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:

@@ -76,7 +76,7 @@ def test_parameters_and_activations_sum_to_the_totals(depth):
 
 
 def test_equal_layers_share_a_row_and_open_deeper_down():
-    assert [row.path for row in PROFILE.by_module(1)] == ["", "model", "head"]
+    assert [row.path for row in PROFILE.by_module(1)] == ["", "model", "head", ""]
     assert [(row.name, row.layers) for row in PROFILE.by_module(2) if "layers" in row.path] == [("layers (×3)", 3)]
     deeper = {row.path: row for row in PROFILE.by_module(4)}
     assert deeper["model.layers.[0-2].attn.q"].layers == 3
@@ -148,19 +148,19 @@ invented · 88.6 k parameters · batch 8 × 1,024 tokens · bfloat16 · AdamW ·
 
 MODULE              PARAMETERS   FORWARD   BACKWARD    SHARE   ACTIVATIONS   FLOP/BYTE
                              k    GFLOPs     GFLOPs        %            MB
-(itself)                     -   0.00818          -   0.0325             -       0.167
+(itself)                     -   0.00818          -   0.0321             -       0.167
 model.embed               64.0         -          -        -          1.05           -
 model.layers (×3)         24.6      6.85       16.5     91.7          16.1         265
   (itself)                   -   0.00315    0.00315   0.0247          6.29       0.167
   attn                    24.6      6.85       16.5     91.7          9.83         463
 head                    (tied)      1.05       1.05     8.24          16.4        59.7
+(optimizer)                  -         -          -   <0.001             -       0.167
                           ----      ----       ----      ---          ----         ---
 total                     88.6      7.91       17.6      100          33.6         145
 
-Step      25.5 GFLOPs, 88.6 kFLOPs of them in the optimizer   (1 multiply-add = 2 FLOPs; 3.11 MFLOPs per token, 35.1 ×
-          parameters)
+Step      25.5 GFLOPs, 88.6 kFLOPs in the optimizer (1 multiply-add = 2 FLOPs; 3.11 MFLOPs per token, 35.1 × parameters)
 Products  25.5 GFLOPs = 12.7 GMACs in matrix products
-Model     22.2 GFLOPs asked for (what MFU counts), 14.2 GFLOPs executed (causal half skipped, recomputation included)
+Model     22.2 GFLOPs asked for (what MFU counts), 14.2 GFLOPs executed (masked attention is skipped)
 Memory    34.2 MB peak in forward (head): 0.177 parameters + 0.354 optimizer + 33.6 activations + 0.0655 inputs
 Counted   72.0 % of the bytes; without a formula (FLOPs estimated): my.loss (1 call, 28.0 %)"""
 

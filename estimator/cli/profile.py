@@ -19,11 +19,11 @@ from estimator.cli.profile_answers import (
 )
 from estimator.cli.quantities import read_as
 from hardware_db.errors import UsageError
+from profiles.request import TARGETS
 
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
 
-TARGETS = ("cuda", "cpu", "tpu")
 BREAKDOWNS = ("module", "operator", "family", "phase", "precision", "source")
 NO = 1
 

@@ -7,6 +7,7 @@ given data, where values decide what is computed; it is refused where that would
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hardware_db.errors import FlopcastError, ModelError
+from profiles.trace.failures import explain
 from profiles.trace.recorder import LARGEST_REAL_FLOPS
 from profiles.trace.settings import StepSettings
 from profiles.trace.step import Step, StepFailed, StepTrace, Tracing, trace_step
@@ -79,11 +81,23 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
 def trace_on(rung: RungName, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
     """Trace a step on one rung, whatever happens."""
     ground = Ground("meta" if rung == "meta" else "cpu", FakeTensorMode() if rung == "fake" else None)
+    with _no_log_of_fake_tensors():
+        try:
+            step = make_step(ground)
+        except Exception as error:
+            raise StepFailed(error) from error
+        return trace_step(step, settings, Tracing(ground.device, ground.fake, strict))
+
+
+@contextmanager
+def _no_log_of_fake_tensors() -> Iterator[None]:
+    """Torch logs the traceback of what a model raises on fake tensors; here that is an answer, not an incident."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
     try:
-        step = make_step(ground)
-    except Exception as error:
-        raise StepFailed(error) from error
-    return trace_step(step, settings, Tracing(ground.device, ground.fake, strict))
+        yield
+    finally:
+        log.disabled = before
 
 
 def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, parameter_bytes: int) -> Climb:
@@ -113,8 +127,7 @@ def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, 
             return Climb(trace_on(rung, make_step, settings, strict), rung, reason)
         except StepFailed as failure:  # the first reason is the one that is reported
             first.add_note(f"{rung}: {_first_line(failure.error)}")
-    place = f"The model failed in '{failed.module}'" if failed.module else "The model cannot be run"
-    raise ModelError(f"{place}: {reason}") from first
+    raise ModelError(explain(failed.scene, reason)) from first
 
 
 def _first_line(error: BaseException) -> str:

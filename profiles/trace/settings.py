@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from hardware_db.errors import UsageError
+from profiles.request import TARGETS
 
 Mode = Literal["train", "forward"]
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -62,6 +63,9 @@ class StepSettings:
             raise UsageError(f"Mode {self.mode!r} is unknown. Use 'train' or 'forward'")
         if self.precision not in PRECISIONS:
             raise UsageError(f"Models cannot be traced in {self.precision!r}. Use one of: {', '.join(PRECISIONS)}")
+        if self.device not in TARGETS:
+            known = ", ".join(TARGETS)
+            raise UsageError(f"{self.device!r} is no kind of device whose kernels are known. Use one of: {known}")
 
     @property
     def arithmetic(self) -> Precision:
