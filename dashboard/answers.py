@@ -1,74 +1,173 @@
-"""The estimator's answers for the run in the sidebar, computed once per question and kept."""
+"""The estimator's answers to the question in the sidebar, worked out once per question and kept."""
 
 from __future__ import annotations
 
+import time
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Final
 
-from dashboard.run_state import RunChoice
-from estimator import estimate_all
+from dashboard import counting, uploads
+from dashboard.run_state import Market, Question, RunChoice
 from estimator.estimates import Estimates
-from hardware_db.errors import UnknownModel
+from estimator.pricing import priced
+from estimator.survey import Survey
+from estimator.workload import Workload
+from hardware_db.errors import UnknownModel, UsageError
+from hardware_db.here import Here, load_here
 from profiles import library
 from profiles.model_profile import ModelProfile
+from profiles.models import ModelName, names
+from profiles.recall import known
+from profiles.request import ProfileRequest
+
+FRESH_S: Final = 300.0
+"""After so many seconds this machine's own devices and prices are read anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """No answer yet: a profile is being counted."""
+
+    counting: counting.Counting
 
 
 @lru_cache(maxsize=1)
-def model_names() -> tuple[str, ...]:
-    """Return the models whose recorded training profiles came with the package."""
-    return tuple(sorted({question.model for question in _questions()}))
+def zoo() -> dict[str, ModelName]:
+    """Return the models that have a name, those whose profiles came with the package first, by name."""
+    recorded = recorded_names()
+    ordered = sorted(names(), key=lambda entry: (entry.name not in recorded, entry.name))
+    return {entry.name: entry for entry in ordered}
 
 
 @lru_cache(maxsize=1)
-def _questions() -> tuple[library.Question, ...]:
-    found = library.shipped_questions()
-    return tuple(q for q in found if q.mode == "train" and q.optimizer == "adamw" and q.device == "cuda")
+def recorded_names() -> frozenset[str]:
+    """Return the models that are answered without torch."""
+    return frozenset(question.model for question in library.shipped_questions() if question.mode == "train")
 
 
-@lru_cache(maxsize=256)
-def recorded(model: str, precision: str) -> ModelProfile | None:
-    """Return the recorded training profile of a model in a precision, None where there is none."""
-    question = next((q for q in _questions() if (q.model, q.precision) == (model, precision)), None)
-    return library.find(question) if question else None
+def hardware() -> Here:
+    """Return the hardware database as the command line sees it, read anew every five minutes."""
+    return _hardware(int(time.monotonic() // FRESH_S))
 
 
-def profiles_of(choice: RunChoice, uploaded: ModelProfile | None) -> tuple[ModelProfile, ...]:
-    """Return the profiles that answer the choice, in order of preference of precision.
+@lru_cache(maxsize=1)
+def _hardware(_period: int) -> Here:
+    return load_here()
+
+
+@lru_cache(maxsize=64)
+def _recorded(model: str, request: ProfileRequest) -> ModelProfile:
+    found = known(model, request)
+    if found is None:
+        raise LookupError(model)
+    return found
+
+
+def profiles_of(choice: RunChoice) -> tuple[ModelProfile, ...] | Pending:
+    """Return the profiles that answer the choice, in order of preference of precision, as the command line takes them.
 
     Raises
     ------
     UnknownModel
-        there is no profile of this model in these precisions
+        a profile is not there and cannot be counted here, or its counting failed
+    UsageError
+        sizes that the model does not have
     """
-    if uploaded is not None and uploaded.model == choice.model:
-        return (uploaded,)
-    found = (recorded(choice.model, precision) for precision in choice.precisions)
-    profiles = tuple(profile for profile in found if profile is not None)
-    if not profiles:
+    if choice.upload is not None:
+        return (_uploaded(choice),)
+    found, missing = [], []
+    for request in choice.requests():
+        try:
+            found.append(_recorded(choice.model, request))
+        except LookupError:
+            missing.append(request)
+    return _counted(choice, tuple(missing)) if missing else tuple(found)
+
+
+def _uploaded(choice: RunChoice) -> ModelProfile:
+    upload = uploads.kept(choice.model)
+    if upload is None:
+        raise UnknownModel(f"The profile {choice.upload} is no longer kept by this server. Upload it again")
+    if choice.image_size not in (None, upload.profile.image_size):
+        raise UsageError(f"{choice.upload} was recorded with images of {upload.profile.image_size} pixels")
+    return upload.profile.at(None, choice.sequence_length)
+
+
+def _counted(choice: RunChoice, missing: tuple[ProfileRequest, ...]) -> Pending:
+    if not counting.possible():
+        request = missing[0]
         raise UnknownModel(
-            f"No recorded profile of {choice.model} in {', '.join(choice.precisions)}. "
-            f"Record one: flopcast profile {choice.model} -o {choice.model}.json, and upload it here."
+            f"No profile of {choice.model} in {request.precision} with {request.optimizer} is recorded, and torch, "
+            f"which counts it, is not installed here.\nOnce, where torch is: {profile_command(choice.model, request)}"
+            "\nThen upload the file."
         )
-    return profiles
+    running = counting.count(choice.model, missing)
+    if running.error is not None:
+        raise UnknownModel(f"{choice.model} could not be counted: {running.error}")
+    return Pending(running)
+
+
+def profile_command(model: str, request: ProfileRequest) -> str:
+    """Return the command that records a profile into a file.
+
+    Examples
+    --------
+    >>> profile_command("gpt2", ProfileRequest(precision="bfloat16"))
+    'flopcast profile gpt2 --precision bfloat16 -o gpt2.json'
+    """
+    words = ["flopcast profile", model, "--precision", request.precision]
+    words += ["--optimizer", request.optimizer] * (request.optimizer != "adamw")
+    words += ["--sequence-length", str(request.sequence_length)] * (request.sequence_length is not None)
+    words += ["--image-size", str(request.image_size)] * (request.image_size is not None)
+    return " ".join([*words, "-o", f"{model}.json"])
+
+
+@lru_cache(maxsize=32)
+def _works(choice: RunChoice, _period: int) -> tuple[Workload, ...]:
+    """Return the workloads of a run of one step; they remember what devices need for it, whatever is asked next."""
+    profiles = profiles_of(choice)
+    if isinstance(profiles, Pending):
+        raise LookupError(choice.model)
+    return tuple(Workload(choice.run(profile)) for profile in profiles)
 
 
 @lru_cache(maxsize=64)
-def _estimates(
-    choice: RunChoice, profiles: tuple[ModelProfile, ...], pricing: str, counts: tuple[int, ...]
-) -> Estimates:
-    runs = [choice.run(profile) for profile in profiles]
-    if counts:
-        return estimate_all(runs, pricing=pricing, counts=counts)
-    return estimate_all(runs, pricing=pricing)
+def _of_one_step(choice: RunChoice, market: Market, period: int) -> Estimates:
+    works = _works(choice, period)
+    asked = market.choice()
+    asked["database"] = hardware().database
+    survey = Survey.of([work.run for work in works], asked)
+    return replace(survey, works=works).estimates()
 
 
-def estimates(
-    choice: RunChoice, uploaded: ModelProfile | None = None, pricing: str = "on_demand", counts: tuple[int, ...] = ()
-) -> Estimates:
-    """Return every priced device's answer to the run; `counts` empty means the sizes that are offered.
+def estimates(question: Question) -> Estimates | Pending:
+    """Return every priced device's answer to the question, cheapest first.
 
     Raises
     ------
     FlopcastError
-        the question has no answer: unknown model, sizes that do not divide, no prices
+        the question has no answer: sizes that do not divide, unknown hardware, no prices
     """
-    return _estimates(choice, profiles_of(choice, uploaded), pricing, counts)
+    profiles = profiles_of(question.run)
+    if isinstance(profiles, Pending):
+        return profiles
+    period = int(time.monotonic() // FRESH_S)
+    return _whole_run(question.run, question.market, period)
+
+
+@lru_cache(maxsize=64)
+def _whole_run(choice: RunChoice, market: Market, period: int) -> Estimates:
+    """Return the estimates of one step made those of the run: only times, cost and energy depend on its length."""
+    step = choice.without_amount()
+    lengthened = {work.run.precision: _lengthened(work, choice) for work in _works(step, period)}
+    found = _of_one_step(step, market, period)
+    rows = tuple(priced(lengthened[row.precision], row.answer, row.rental) for row in found)
+    return replace(found, rows=rows, runs=tuple(work.run for work in lengthened.values())).sort("cost")
+
+
+def _lengthened(work: Workload, choice: RunChoice) -> Workload:
+    longer = copy(work)  # shares what is remembered: none of it depends on the number of steps
+    longer.run = choice.run(work.run.profile)
+    return longer

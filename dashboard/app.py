@@ -1,4 +1,4 @@
-"""The dashboard's entry script: page set-up, the run in the sidebar, the pages."""
+"""The dashboard's entry script: page set-up, the question in the sidebar, the pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.sidebar import run_choice
+from dashboard.sidebar import draw_sidebar
 
 VIEWS = Path(__file__).parent / "views"
 
@@ -17,5 +17,5 @@ page = st.navigation(
         st.Page(VIEWS / "compare.py", title="Compare", url_path="compare"),
     ]
 )
-st.session_state["run_choice"] = run_choice()
+st.session_state["question"] = draw_sidebar()
 page.run()

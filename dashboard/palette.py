@@ -15,6 +15,8 @@ BLUE: Final = "#0072B2"
 VERMILION: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
 GREY: Final = "#8A8A8A"
+GRID: Final = "rgba(138,138,138,0.25)"
+"""Lines of the grid, seen on light and on dark."""
 
 
 @dataclass(frozen=True, slots=True)

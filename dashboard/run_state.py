@@ -1,46 +1,61 @@
-"""The run as the sidebar edits it and the URL holds it: one frozen value, the same on every page.
-
-Widgets are bound to query parameters, so a link, a reload and the back button restore them. A value in a link that
-no widget accepts is dropped by the framework in silence; `ignored_parameters` names it instead.
-"""
+"""The question as the sidebar edits it and the URL holds it: one frozen value, the same on every page."""
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from estimator import TrainingRun
-from hardware_db.errors import UsageError
+from estimator.survey import Choice
+from hardware_db.errors import QuantityError, UsageError
 from hardware_db.units import parse_count, parse_precision
 from profiles.model_profile import ModelProfile
+from profiles.request import ProfileRequest
 
 AUTO: Final = "auto"
 AUTO_ORDER: Final = ("amp_bfloat16", "amp_float16", "float32")
-PRECISIONS: Final = (AUTO, "amp_bfloat16", "amp_float16", "bfloat16", "float32", "tf32")
+PRECISIONS: Final = (AUTO, "amp_bfloat16", "amp_float16", "bfloat16", "float16", "float32", "tf32")
 AMOUNTS: Final = ("tokens", "samples", "steps")
-PRICINGS: Final = ("on_demand", "spot")
+FEWEST_TOKENS: Final = 1000
+"""A smaller number of tokens is a forgotten suffix, as on the command line."""
+Word = tuple[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class RunChoice:
-    """What the sidebar says.
+    """What is trained and how; None where the model's or the estimator's own default is taken.
 
-    `sequence_length` is None for the model's own; `precision` "auto" takes the best that a device has.
+    model       a name of the zoo, or of an uploaded profile
+    precision   "auto" takes the best that a device has
+    upload      file name of the uploaded profile, None for a name of the zoo
     """
 
     model: str
     amount_kind: str
     amount: str
-    batch_size: int
+    batch_size: int | None = None
     sequence_length: int | None = None
     precision: str = AUTO
+    optimizer: str | None = None
+    image_size: int | None = None
+    micro_batch_size: int | None = None
+    mfu: float | None = None
+    upload: str | None = None
 
     @property
     def precisions(self) -> tuple[str, ...]:
         """Precisions to try, in order of preference."""
         return AUTO_ORDER if self.precision == AUTO else (parse_precision(self.precision),)
+
+    def requests(self) -> tuple[ProfileRequest, ...]:
+        """Return the profiles that answer it, one a precision, as the command line asks for them."""
+        sizes: dict[str, Any] = {"sequence_length": self.sequence_length, "image_size": self.image_size}
+        if self.optimizer:
+            sizes["optimizer"] = self.optimizer
+        return tuple(ProfileRequest(precision=precision, **sizes) for precision in self.precisions)
 
     def run(self, profile: ModelProfile) -> TrainingRun:
         """Return the training run for a profile of one precision.
@@ -50,42 +65,129 @@ class RunChoice:
         FlopcastError
             amounts or sizes that cannot be
         """
+        return TrainingRun(
+            profile,
+            **{self.amount_kind: self._quantity()},  # type: ignore[arg-type]  # one of AMOUNTS
+            global_batch_size=self.batch_size,  # type: ignore[arg-type]  # None asks for the default
+            sequence_length=self.sequence_length,
+            micro_batch_size=self.micro_batch_size,
+            mfu=self.mfu,
+        )
+
+    def without_amount(self) -> RunChoice:
+        """Return the same run of one step: what a step takes does not depend on how many there are."""
+        return replace(self, amount_kind="steps", amount="1")
+
+    def _quantity(self) -> int:
         if self.amount_kind not in AMOUNTS:
             raise UsageError(f"No amount of work '{self.amount_kind}'. Known: {', '.join(AMOUNTS)}")
-        amount = parse_count(self.amount)
-        work: dict[str, Any] = {self.amount_kind: int(amount) if self.amount_kind == "steps" else amount}
-        return TrainingRun(profile, global_batch_size=self.batch_size, sequence_length=self.sequence_length, **work)
+        number = parse_count(self.amount)
+        if self.amount_kind == "tokens" and number < FEWEST_TOKENS:
+            raise QuantityError(f"{self.amount} is {number} tokens. Did you mean {self.amount}B?")
+        return number
 
-    def command(self, extra: Sequence[str] = ()) -> str:
-        """Return the same question as a command line."""
-        words = ["flopcast", "estimate", self.model, f"--{self.amount_kind}", self.amount]
-        words += ["--batch-size", str(self.batch_size)]
-        if self.sequence_length:
-            words += ["--sequence-length", str(self.sequence_length)]
-        if self.precision != AUTO:
-            words += ["--precision", self.precision]
-        return shlex.join([*words, *extra])
+    def words(self) -> list[Word]:
+        """Return the options of the command line that say the same."""
+        return [
+            (f"--{self.amount_kind}", self.amount),
+            ("--batch-size", self.batch_size),
+            ("--micro-batch-size", self.micro_batch_size),
+            ("--sequence-length", self.sequence_length),
+            ("--image-size", self.image_size),
+            ("--precision", None if self.precision == AUTO else self.precision),
+            ("--optimizer", self.optimizer),
+            ("--mfu", self.mfu),
+        ]
 
 
-def ignored_parameters(query: Mapping[str, str], allowed: Mapping[str, Sequence[str] | None]) -> list[str]:
-    """Say which values of a link cannot be taken.
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Where it may run and how it is paid; None: everywhere."""
 
-    Parameters
-    ----------
-    query
-        the link's parameters
-    allowed
-        parameter -> values it can take; None for free text
+    pricing: str = "on_demand"
+    hardware: str | None = None
+    counts: tuple[int, ...] | None = None
+    provider: str | None = None
+    region: str | None = None
+    all_offers: bool = False
+
+    def choice(self) -> Choice:
+        """Return it as the keyword arguments of `estimator.estimate_all`."""
+        return {
+            "devices": self.hardware,
+            "counts": self.counts,
+            "provider": self.provider,
+            "region": self.region,
+            "pricing": self.pricing,
+            "all_offers": self.all_offers,
+        }
+
+    def words(self) -> list[Word]:
+        """Return the options of the command line that say the same."""
+        return [
+            ("--hardware", self.hardware),
+            ("--count", ",".join(map(str, self.counts)) if self.counts else None),
+            ("--provider", self.provider),
+            ("--region", self.region),
+            ("--pricing", None if self.pricing == "on_demand" else self.pricing.replace("_", "-")),
+            ("--all-offers", True if self.all_offers else None),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One run and where it may take place."""
+
+    run: RunChoice
+    market: Market = Market()
+
+    def command(self) -> str:
+        """Return the same question as a command line, quoted for a shell."""
+        model = self.run.upload or self.run.model
+        words = ["flopcast", "estimate", f"./{model}" if model.startswith("-") else model]
+        for option, value in [*self.run.words(), *self.market.words()]:
+            if value is not None:
+                words += [option] if value is True else [option, str(value)]
+        return shlex.join(words)
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """Read numbers of devices: "8" or "1,8,64"; each is kept once.
+
+    Raises
+    ------
+    QuantityError
+        there is something else than whole numbers above zero
 
     Examples
     --------
-    >>> ignored_parameters({"model": "nonsense"}, {"model": ["gpt2"]})
-    ["This link asks for model 'nonsense', which is not known here; known: gpt2."]
+    >>> parse_counts("1, 8,8")
+    (1, 8)
     """
-    said = []
-    for name, value in query.items():
-        values = allowed.get(name)
-        if values is not None and value not in values:
-            known = ", ".join(values[:6]) + (" ..." if len(values) > 6 else "")
-            said.append(f"This link asks for {name} '{value}', which is not known here; known: {known}.")
-    return said
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and 0 < len(part) < 9 and int(part) for part in parts):
+        raise QuantityError(f"Devices '{text}': give whole numbers above zero, for example 8 or 1,8,64")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def parse_share(text: str) -> float:
+    """Read a utilisation above 0 and up to 1.
+
+    Raises
+    ------
+    QuantityError
+        it is something else
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if 0 < value <= 1:
+        return value
+    remedy = f"Did you mean {value / 100:g}?" if 1 < value <= 100 else "Give a number above 0 and up to 1"
+    raise QuantityError(f"MFU '{text}' is no share. {remedy}")
+
+
+def known_amounts(has_tokens: bool) -> Sequence[str]:
+    """Return the units of work that a model has."""
+    return AMOUNTS if has_tokens else AMOUNTS[1:]

@@ -1,60 +1,90 @@
-"""The ranked table of options and its downloads, the same on every page."""
+"""The ranked table of options, the table of those that cannot, and their downloads; the same on every page."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
 
+from dashboard.figures import hardware_of, memory_pair, provider_of, rounded
 from estimator.estimates import Estimates
+from estimator.ranges import Range
+from estimator.result import Estimate
+from estimator.text.figures import figure
 
-HOUR_S = 3600.0
-_COLUMNS: dict[str, Any] = {
+HOUR_S: Final = 3600.0
+_COLUMNS: Final[dict[str, Any]] = {
+    "option": st.column_config.TextColumn("Hardware", pinned=True, width=140),
+    "provider": st.column_config.TextColumn("Provider", width=105),
+    "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized", width=55, help="all machines together"),
+    "run_time_h": st.column_config.NumberColumn("Run, h", format="localized", width=60),
+    "run_time_range": st.column_config.TextColumn("Range, h", width=80),
+    "cost_usd": st.column_config.NumberColumn("Cost, $", format="localized", width=65),
+    "cost_range": st.column_config.TextColumn("Range, $", width=90),
+    "memory": st.column_config.TextColumn("GiB", width=60, help="memory needed / there, of each device"),
+    "mfu": st.column_config.NumberColumn("MFU", format="percent", width=50),
+    "bound": st.column_config.TextColumn("Bound", width=70),
+    "precision": st.column_config.TextColumn("Precision", width=95),
+    "basis": st.column_config.TextColumn("Basis", width=75, help="what the step time rests on"),
+}
+_WHY_NOT: Final[dict[str, Any]] = {
     "option": st.column_config.TextColumn("Hardware", pinned=True),
-    "provider": "Provider",
-    "region": "Region",
-    "usd_per_hour": st.column_config.NumberColumn("$/h", format="%.2f", help="all machines together"),
-    "run_time_h": st.column_config.NumberColumn("Run time, h", format="%.3g"),
-    "cost_usd": st.column_config.NumberColumn("Cost, $", format="%.2f"),
-    "cost_range": "Range, $",
-    "memory": "Memory, GB",
-    "mfu": st.column_config.NumberColumn("MFU", format="percent"),
-    "bound": "Bound",
-    "precision": "Precision",
-    "basis": "Basis",
-    "price_as_of": "Price of",
-    "why_not": "Why not",
+    "memory": st.column_config.TextColumn("Memory, GiB", width=95, help="needed / there, of each device"),
+    "reason": st.column_config.TextColumn("Why not", width="large"),
+    "remedy": st.column_config.TextColumn("What would help", width="large"),
 }
 
 
 def table_frame(found: Estimates) -> pd.DataFrame:
-    """Return the columns that people read, hours and dollars, one row an option."""
-    frame = found.to_frame()
-    if frame.empty:
-        return pd.DataFrame(columns=list(_COLUMNS))
-    frame["option"] = frame["count"].astype(str) + "× " + frame["device"]
-    frame["run_time_h"] = frame["run_time_s"] / HOUR_S
-    frame["cost_range"] = [
-        _range(low, high) for low, high in zip(frame["cost_usd_low"], frame["cost_usd_high"], strict=True)
-    ]
-    pairs = zip(frame["peak_memory_bytes"], frame["memory_bytes"], strict=True)
-    frame["memory"] = [_of(used, size) for used, size in pairs]
-    return frame[list(_COLUMNS)]
+    """Return the columns that people read, hours and dollars with three significant digits, one row an option."""
+    return pd.DataFrame([_row(row) for row in found], columns=list(_COLUMNS))
 
 
-def _range(low: float | None, high: float | None) -> str:
-    return "" if pd.isna(low) or pd.isna(high) else f"{low:,.3g} to {high:,.3g}"
+def _row(row: Estimate) -> dict[str, object]:
+    return {
+        "option": hardware_of(row),
+        "provider": provider_of(row) if row.offer else "-",
+        "usd_per_hour": rounded(row.rental.usd_per_hour) if row.rental else None,
+        "run_time_h": rounded((row.run_time_s or 0) / HOUR_S) if row.run_time else None,
+        "run_time_range": _ends(row.run_time, HOUR_S),
+        "cost_usd": rounded(row.cost_usd),
+        "cost_range": _ends(row.cost),
+        "memory": memory_pair(row),
+        "mfu": None if row.mfu is None else float(f"{row.mfu:.2g}"),
+        "bound": row.bound,
+        "precision": row.precision,
+        "basis": row.basis,
+    }
 
 
-def _of(used: float | None, size: float | None) -> str:
-    return "" if pd.isna(used) or pd.isna(size) else f"{float(used or 0) / 1e9:.3g} of {float(size or 0) / 1e9:.3g}"
+def _ends(spread: Range | None, unit: float = 1.0) -> str:
+    return "" if spread is None else f"{figure(spread.low, unit)} to {figure(spread.high, unit)}"
 
 
 def ranked_table(found: Estimates, alt: str) -> None:
-    """Draw the table of options."""
-    st.dataframe(table_frame(found), hide_index=True, column_config=_COLUMNS, alt=alt)
+    """Draw the options that can, best first, and under them those that cannot, each with its reason."""
+    able, unable = found.answered, found.unanswered
+    if len(able):
+        st.dataframe(table_frame(able), hide_index=True, column_config=_COLUMNS, alt=alt)
+    if not len(unable):
+        return
+    with st.expander(f"{len(unable)} options cannot run it, and why", expanded=not len(able)):
+        st.dataframe(
+            reasons_frame(unable), hide_index=True, column_config=_WHY_NOT, alt="Options that cannot run it, and why"
+        )
+
+
+def reasons_frame(found: Estimates) -> pd.DataFrame:
+    """Return why each option cannot run it, and what would make it."""
+    return pd.DataFrame([_reason(row) for row in found], columns=list(_WHY_NOT))
+
+
+def _reason(row: Estimate) -> dict[str, object]:
+    reason, _, remedy = (row.why_not or "").partition("\n")
+    memory = memory_pair(row) if row.peak_memory_bytes is not None else "-"
+    return {"option": hardware_of(row), "memory": memory, "reason": reason, "remedy": remedy.replace("\n", ". ")}
 
 
 def download(found: Estimates, name: str) -> None:

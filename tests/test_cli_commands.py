@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -11,11 +12,13 @@ from click.testing import CliRunner
 from processor_time import processor_seconds
 
 import hardware_db
-from estimator.cli import main
+from estimator.cli import dashboard, main
 from estimator.cli.dashboard import server_command
 from profiles.models import names
 
 FLOPCAST = [sys.executable, "-m", "estimator"]
+WITHOUT_ANSWER = {("dashboard",)}
+"""Commands that serve: they print nothing that could be JSON."""
 
 
 def leaves(group: click.Group, *path: str):
@@ -41,7 +44,7 @@ def test_every_command_says_what_it_does(path, command):
     assert result.stdout.startswith(f"Usage: flopcast {' '.join(path)} ")
     assert len(command.help) > 30
     for option in ("--json", "--csv", "--output", "--quiet", "--verbose", "--debug", "--no-color"):
-        assert option in result.stdout
+        assert (option in result.stdout) == (path not in WITHOUT_ANSWER)
 
 
 @pytest.mark.parametrize(("path", "command"), LEAVES)
@@ -123,7 +126,23 @@ def test_dashboard_serves_this_machine_only_and_asks_nothing():
     assert "--server.address=127.0.0.1" in command
     assert "--server.port=8502" in command
     assert "--browser.gatherUsageStats=false" in command
-    assert not any(flag.startswith("--server.port") for flag in server_command(None))
+    assert "--server.headless=true" not in command
+    assert "--server.headless=true" in server_command(8502, browser=False)
+
+
+def test_dashboard_on_a_taken_port_says_so():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("dashboard", "--port", str(port))
+    assert done.exit_code == 2
+    assert f"--port {port} cannot be used: address already in use" in done.stderr
+
+
+def test_dashboard_takes_the_next_free_port(monkeypatch):
+    monkeypatch.setattr(dashboard, "_taken", lambda port: "taken" if port < 8503 else "")
+    assert "--server.port=8503" in server_command(None)
 
 
 def test_dashboard_runs_the_server(monkeypatch):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
-import pandas as pd
 import streamlit as st
 
-from dashboard.answers import estimates
+from dashboard.asking import asked
 from dashboard.charts import cost_time_scatter
+from dashboard.figures import told
+from dashboard.limits import Limits
 from dashboard.palette import KINDS
-from dashboard.run_state import PRICINGS, RunChoice
-from dashboard.sidebar import uploaded_profile
+from dashboard.sidebar import current
 from dashboard.table import download, ranked_table
 from estimator.estimates import Estimates
 from hardware_db.errors import FlopcastError
@@ -20,55 +19,77 @@ from hardware_db.units import parse_duration_s, parse_usd
 
 
 def page() -> None:
-    """Draw the page for the run in the sidebar."""
-    choice = cast(RunChoice, st.session_state["run_choice"])
+    """Draw the page for the question in the sidebar."""
+    question = current()
     st.title("GPU, TPU or CPU?")
-    pricing, limits = _controls()
-    try:
-        found = estimates(choice, uploaded_profile(), pricing)
-    except FlopcastError as error:
-        st.error(str(error))
+    limits = _controls()
+    found = asked(question)
+    if found is None:
         return
-    _compare(found.sort("cost"), limits)
-    st.code(choice.command(["--pricing", pricing]), language="bash")
+    _compare(_of_kinds(found), limits)
+    st.caption("The same question on the command line, without the kinds, budget and deadline of this page:")
+    st.code(question.command(), language="bash", wrap_lines=True)
 
 
-def _controls() -> tuple[str, tuple[float | None, float | None]]:
-    left, middle, right = st.columns(3)
-    pricing = left.selectbox("Pricing", PRICINGS, key="pricing", bind="query-params")
-    budget = middle.text_input("Budget", key="budget", bind="query-params", placeholder="$500")
+def _controls() -> Limits:
+    left, right = st.columns(2)
+    budget = left.text_input("Budget", key="budget", bind="query-params", placeholder="$500")
     deadline = right.text_input("Deadline", key="deadline", bind="query-params", placeholder="3d")
-    return pricing or "on_demand", (_read(budget, "usd"), _read(deadline, "duration"))
+    return Limits(_read(budget, "usd"), _read(deadline, "duration"))
 
 
 def _read(text: str | None, what: str) -> float | None:
     if not text:
         return None
     try:
-        return parse_usd(text) if what == "usd" else parse_duration_s(text)
+        value = parse_usd(text) if what == "usd" else parse_duration_s(text)
     except FlopcastError as error:
-        st.warning(str(error))
+        st.warning(f"{error}. It is left out.")
         return None
+    if value > 0:
+        return value
+    st.warning(f"{text} is no limit: give more than nothing. It is left out.")
+    return None
 
 
-def _compare(found: Estimates, limits: tuple[float | None, float | None]) -> None:
-    shown = _of_kinds(found)
-    priced = shown.answered
-    if not priced.cheapest():
-        st.warning("Nothing that is priced can run this; the table says why.")
-    else:
-        frontier = priced.pareto()
-        st.subheader(f"{len(frontier)} of {len(priced)} options are worth considering")
-        st.caption("The others are both slower and dearer than one of them. Bars of the range: point at a mark.")
-        figure = cost_time_scatter(_frame(priced), _frame(frontier), limits)
-        st.plotly_chart(
-            figure,
-            key="cost_time",
-            config={"displaylogo": False},
-            alt=f"Cost against run time of {len(priced)} options; {len(frontier)} on the Pareto frontier",
+def _compare(shown: Estimates, limits: Limits) -> None:
+    priced = replace(shown, rows=tuple(row for row in shown.answered if row.cost))
+    if not len(priced):
+        st.warning("Nothing that is priced can run this as asked; the table says why, and what would help.")
+        ranked_table(shown, alt="All options")
+        return
+    keeping = limits.keeping(priced)
+    _heading(priced, keeping, limits)
+    st.plotly_chart(
+        cost_time_scatter(priced, limits),
+        key="cost_time",
+        config={"displaylogo": False},
+        alt=f"Cost against run time of {len(priced)} options; {len(priced.pareto())} on the Pareto frontier",
+    )
+    listed = replace(shown, rows=(*keeping.rows, *shown.unanswered.rows)) if limits and len(keeping) else shown
+    ranked_table(listed, alt="All options, cheapest first")
+    download(listed, "flopcast-compare")
+
+
+def _heading(priced: Estimates, keeping: Estimates, limits: Limits) -> None:
+    if limits and not len(keeping):
+        _nothing_keeps(priced, limits)
+        return
+    frontier = keeping.pareto()
+    kept = f"{len(keeping)} of {len(priced)} options keep to {limits}; " if limits else ""
+    of_all = "" if limits else f" of {len(priced)} options"
+    verb = "is" if len(frontier) == 1 else "are"
+    st.subheader(f"{kept}{len(frontier)}{of_all} {verb} worth considering".replace("$", r"\$"))
+    st.caption("The others are both slower and dearer than one of them. Point at a mark for its range and price.")
+
+
+def _nothing_keeps(priced: Estimates, limits: Limits) -> None:
+    st.subheader(f"Nothing keeps to {limits}".replace("$", r"\$"))
+    nearest = limits.nearest(priced)
+    if nearest is not None:
+        st.warning(
+            f"Nearest: {told(nearest)} ({limits.over(nearest)}). The table lists all options.".replace("$", r"\$")
         )
-    ranked_table(shown, alt="All options, cheapest first")
-    download(shown, "flopcast-compare")
 
 
 def _of_kinds(found: Estimates) -> Estimates:
@@ -84,11 +105,6 @@ def _of_kinds(found: Estimates) -> Estimates:
     )
     chosen = kinds or present
     return replace(found, rows=tuple(row for row in found if row.device.kind in chosen))
-
-
-def _frame(rows: Estimates) -> pd.DataFrame:
-    frame = rows.to_frame()
-    return frame[frame["cost_usd"].notna()] if not frame.empty else frame
 
 
 page()

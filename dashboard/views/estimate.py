@@ -1,97 +1,91 @@
-"""Estimate: what the run takes and costs, the ranked table, and where one step's time goes."""
+"""Estimate: what the run takes and costs, where one step's time goes, and the ranked table."""
 
 from __future__ import annotations
 
-from typing import cast
-
 import streamlit as st
 
-from dashboard.answers import estimates
+from dashboard.asking import asked
 from dashboard.charts import step_parts
-from dashboard.run_state import PRICINGS, RunChoice
-from dashboard.sidebar import uploaded_profile
+from dashboard.figures import (
+    capacity_of,
+    cost_of,
+    cost_range,
+    hardware_of,
+    memory_of,
+    provider_of,
+    time_of,
+    time_range,
+    told,
+    utilisation_of,
+)
+from dashboard.run_state import Question
+from dashboard.sidebar import current
 from dashboard.table import download, ranked_table
 from estimator.estimates import Estimates
 from estimator.result import Estimate
-from hardware_db.errors import FlopcastError
-from hardware_db.units import format_bytes, format_duration, format_usd
 
 
 def page() -> None:
-    """Draw the page for the run in the sidebar."""
-    choice = cast(RunChoice, st.session_state["run_choice"])
+    """Draw the page for the question in the sidebar."""
+    question = current()
     st.title("What will it take, and what will it cost?")
-    pricing = st.selectbox("Pricing", PRICINGS, key="pricing", bind="query-params", width=260)
-    try:
-        found = estimates(choice, uploaded_profile(), pricing or "on_demand")
-    except FlopcastError as error:
-        st.error(str(error))
-        return
-    _answer(choice, found.sort("cost"))
+    found = asked(question)
+    if found is not None:
+        _answer(question, found)
 
 
-def _answer(choice: RunChoice, found: Estimates) -> None:
-    best = found.cheapest()
+def _answer(question: Question, found: Estimates) -> None:
+    best = found.cheapest() or found.fastest()
     if best is None:
-        st.warning(f"Nothing that is priced can run this: {_first_reason(found)}")
+        st.warning("Nothing that was asked for can run this as asked. The table says why, and what would help.")
     else:
         _headline(found, best)
         _where_time_goes(found)
-    st.subheader(f"{len(found.answered)} of {len(found)} priced options can run it")
+    st.subheader(f"{len(found.answered)} of {len(found)} options can run it")
     ranked_table(found, alt="Ranked table of all options, cheapest first")
     download(found, "flopcast-estimate")
-    st.code(choice.command(), language="bash")
+    st.caption("The same question on the command line:")
+    st.code(question.command(), language="bash", wrap_lines=True)
     with st.expander("What was assumed"):
         st.markdown("\n".join(f"- {line}" for line in [*found.assumptions, *found.warnings]))
 
 
-def _first_reason(found: Estimates) -> str:
-    return next((row.why_not for row in found if row.why_not), "no offers") or ""
-
-
 def _headline(found: Estimates, best: Estimate) -> None:
     fastest = found.fastest() or best
-    st.markdown(
-        f"Cheapest: **{_name(best)}** from {_provider(best)}, about **{format_duration(best.run_time_s or 0)}** and "
-        f"**{format_usd(best.cost_usd or 0)}**. Fastest: **{_name(fastest)}**, "
-        f"{format_duration(fastest.run_time_s or 0)} and {format_usd(fastest.cost_usd or 0)}."
+    also = ", and the fastest" if fastest is best else f".  \nFastest: **{_escaped(told(fastest))}**"
+    st.markdown(f"Cheapest: **{_escaped(told(best))}**{also}.")
+    figures = (
+        ("Cost", cost_of(best), cost_range(best)),
+        ("Run time", time_of(best), time_range(best)),
+        ("Memory per device", memory_of(best), capacity_of(best)),
+        ("MFU", utilisation_of(best), f"bound by {best.bound}"),
     )
-    cost, time, memory, mfu = st.columns(4)
-    cost.metric("Cost", format_usd(best.cost_usd or 0), help=_span(best, "cost"), border=True)
-    time.metric("Run time", format_duration(best.run_time_s or 0), help=_span(best, "run_time"), border=True)
-    memory.metric("Memory per device", _memory(best), help=_capacity(best), border=True)
-    mfu.metric("MFU", f"{best.mfu:.0%}" if best.mfu is not None else "unknown", border=True)
+    for column, (label, value, beside) in zip(st.columns(4), figures, strict=True):
+        column.metric(
+            label,
+            _escaped(value),
+            _escaped(beside),
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+        )
 
 
-def _span(row: Estimate, name: str) -> str:
-    spread = row.cost if name == "cost" else row.run_time
-    show = format_usd if name == "cost" else format_duration
-    return f"range {show(spread.low)} to {show(spread.high)}" if spread else "unknown"
-
-
-def _name(row: Estimate) -> str:
-    return f"{row.count}× {row.device.id}"
-
-
-def _provider(row: Estimate) -> str:
-    return f"{row.offer.provider} ({row.offer.region})" if row.offer else "no provider"
-
-
-def _memory(row: Estimate) -> str:
-    return "unknown" if row.peak_memory_bytes is None else format_bytes(row.peak_memory_bytes)
-
-
-def _capacity(row: Estimate) -> str:
-    return "capacity unknown" if row.memory_bytes is None else f"of {format_bytes(row.memory_bytes)}"
+def _escaped(text: str) -> str:
+    """Keep dollar signs from being read as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _where_time_goes(found: Estimates) -> None:
-    rows = {f"{_name(row)}, {_provider(row)}": row for row in found.answered}
+    rows = {f"{hardware_of(row)}, {provider_of(row)}": row for row in found.answered}
     picked = st.selectbox("Where one step's time goes on", list(rows), width=460)
-    row = rows[picked or next(iter(rows))]
-    buckets = dict(row.to_dict()["seconds_by_bound"] or {})
+    row = rows[picked]
+    step = row.answer.step
     st.plotly_chart(
-        step_parts(buckets), config={"displaylogo": False}, alt=f"Parts of one training step on {_name(row)}"
+        step_parts(step.buckets if step else {}),
+        config={"displaylogo": False},
+        alt=f"Parts of one training step on {hardware_of(row)}",
     )
     with st.expander("How it is computed"):
         st.code(str(row.explain()), language=None)
