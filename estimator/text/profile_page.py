@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from estimator.text.memory_curve import curve_lines
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from profiles.display import headline, sheet_text, summary
@@ -36,8 +37,15 @@ def profile_text(
     """
     sheet = module_sheet(profile, depth) if by is None else group_sheet(profile, by)
     sheet = _first(sheet, top) if top else sheet
-    footer = [*summary(profile), ("Next", flow(_next(profile), page.width - 11))]
+    footer = [*_with_curve(profile), ("Next", flow(_next(profile), page.width - 11))]
     return page.render(headline(profile), "", sheet_text(sheet, page.width), "", notes(footer))
+
+
+def _with_curve(profile: ModelProfile) -> list[tuple[str, str]]:
+    """Return the lines under the table, the course of memory after its peak."""
+    lines = summary(profile)
+    after = next((at for at, (name, _) in enumerate(lines, start=1) if name == "Memory"), len(lines))
+    return [*lines[:after], *curve_lines(profile), *lines[after:]]
 
 
 def _first(sheet: Sheet, top: int) -> Sheet:
