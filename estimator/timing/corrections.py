@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from estimator.timing.machine import Machine
-from estimator.timing.parameters import QUANTITIES, factors_of, published_steps
+from estimator.timing.launch import LAST_SLOW_YEAR
+from estimator.timing.machine import Machine, large_product, release_year
+from estimator.timing.measured import Measured, machine_profiles, measured_for
+from estimator.timing.parameters import QUANTITIES, factors_of, parameters_of, published_steps
+from estimator.timing.rates import sustained_rate
 from estimator.timing.settings import Basis
+from hardware_db.store_place import store_url
 
 if TYPE_CHECKING:
     from hardware_db import Device
+
+SUSTAINED: Final = "sustained.matmul."
+"""What the figures of machine profiles are called that say what products reach, before the precision."""
 
 FEWEST_CASES: Final = 3
 """Measured steps of a device from which on its factors count as its own calibration."""
@@ -23,12 +30,17 @@ FEWEST_CASES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Factors on the rates of matrix and vector products and on the memory bandwidth, and what they rest on."""
+    """Factors on the rates of products, on the memory bandwidth and on the host's time, and what they rest on.
+
+    `measured` is the machine profile behind them, where there is one.
+    """
 
     matrix_rate: float = 1.0
     vector_rate: float = 1.0
     bandwidth: float = 1.0
+    host: float = 1.0
     basis: Basis = "datasheet"
+    measured: Measured | None = None
 
     def applied(self, machine: Machine) -> Machine:
         """Return the machine with these factors."""
@@ -40,20 +52,84 @@ class Correction:
 
 
 def correction_of(device: Device) -> Correction:
-    """Return what was measured of the device and its architecture; of neither: the datasheet as it is."""
-    own, siblings = factors_of("device", device.id), factors_of("architecture", device.architecture)
+    """Return what is known of the device beyond its datasheet: benchmarked, published, of its architecture, nothing.
+
+    A benchmark of a sibling counts where nothing was published of the device itself.
+    """
+    return _known(device.id, device.architecture, device.kind, store_url())
+
+
+@lru_cache(maxsize=4096)
+def _known(device: str, architecture: str, kind: str, store: str) -> Correction:
+    published = _published(device, architecture)
+    found = measured_for(device, architecture, kind, store)
+    if found is None or (found.basis == "sibling" and published.basis == "calibrated"):
+        return published
+    if kind == "cpu":
+        return replace(published, basis=found.basis, measured=found)
+    return _benchmarked(found, published)
+
+
+def forget_measured() -> None:
+    """Read machine profiles anew the next time: after a benchmark in this process."""
+    machine_profiles.cache_clear()
+    _known.cache_clear()
+
+
+def _published(device: str, architecture: str) -> Correction:
+    own, siblings = factors_of("device", device), factors_of("architecture", architecture)
     calibrated = any(factor.n >= FEWEST_CASES for factor in own.values())
     used = (siblings, own) if calibrated else (siblings,)
-    values = {name: float(np.prod([f[name].factor for f in used if name in f])) for name in QUANTITIES}
+    matrix, vector, bandwidth = (
+        float(np.prod([factors[name].factor for factors in used if name in factors])) for name in QUANTITIES
+    )
     basis: Basis = "calibrated" if calibrated else "sibling" if siblings else "datasheet"
-    return Correction(**values, basis=basis)
+    return Correction(matrix, vector, bandwidth, basis=basis)
+
+
+def _benchmarked(found: Measured, published: Correction) -> Correction:
+    """Return the factors that make the formulas say what was measured; others stay as published."""
+    machine, parameters = found.machine, parameters_of(found.machine.kind)
+    rates: dict[str, list[float]] = {"matrix_rate": [], "vector_rate": []}
+    for name, rate in found.figures.items():
+        precision = name.removeprefix(SUSTAINED)
+        if precision != name and machine.supports(precision):
+            quantity = "matrix_rate" if precision in machine.matrix_peaks else "vector_rate"
+            rates[quantity].append(rate / sustained_with(Correction(), machine, precision))
+    factors = {name: float(np.exp(np.mean(np.log(found)))) for name, found in rates.items() if found}
+    streamed, launch = found.figures.get("bandwidth.elementwise"), found.figures.get("launch.operation")
+    if streamed and machine.memory_bandwidth_bytes_per_s:
+        expected = machine.memory_bandwidth_bytes_per_s * parameters["elementwise_bandwidth"]
+        factors["bandwidth"] = streamed / expected
+    if launch:
+        newer = 2.0 ** (-max(release_year(machine) - LAST_SLOW_YEAR, 0.0) / parameters["host_halving_years"])
+        factors["host"] = launch / (parameters["host_inference_s"] * newer)
+    return replace(published, **factors, basis=found.basis, measured=found)
+
+
+def sustained_with(correction: Correction, device: Device, precision: str) -> float:
+    """Return the FLOP/s that large matrix products sustain with this correction.
+
+    Raises
+    ------
+    UnknownPrecision
+        the device publishes no peak for the precision
+    UsageError
+        the device publishes no memory bandwidth
+    """
+    peak = device.peak_flops_per_s(precision)
+    machine = large_product(device, np.asarray(peak), np.asarray(peak in device.matrix_peaks.values()))
+    return float(sustained_rate(correction.applied(machine), parameters_of(device.kind)))
 
 
 def ground_of(device: Device) -> str:
     """Return in words what a prediction for the device rests on."""
     fitted = f"formulas fitted to {published_steps():,} published steps"
     own, siblings = factors_of("device", device.id), factors_of("architecture", device.architecture)
-    basis = correction_of(device).basis
+    correction = correction_of(device)
+    basis, found = correction.basis, correction.measured
+    if found is not None:
+        return f"flopcast benchmark of {found.machine.id}, {found.date}; {fitted}"
     if basis == "calibrated":
         factor = own["bandwidth"]
         return f"{fitted}, {factor.n} of them on {device.id} ({factor.sources.replace(' ', ', ')})"
@@ -95,7 +171,8 @@ def spread_of(kind: str, execution: str, basis: str) -> Spread:
     """
     measured = any(each.kind == kind for each in spreads())
     of_kind = [each for each in spreads() if each.kind == (kind if measured else "gpu")]
-    same_basis = [each for each in of_kind if each.basis == basis] or of_kind
+    known = "calibrated" if basis == "measured" else basis
+    same_basis = [each for each in of_kind if each.basis == known] or of_kind
     candidates = [each for each in same_basis if each.execution == execution] or same_basis
     widest = max(candidates, key=lambda each: each.high / each.low)
     return widest if measured else replace(widest, low=widest.low**2, high=widest.high**2)

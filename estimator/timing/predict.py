@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from estimator.ranges import Range
-from estimator.timing.corrections import Correction, correction_of, spread_of
-from estimator.timing.machine import large_product, machine_of
+from estimator.timing.corrections import Correction, correction_of, spread_of, sustained_with
+from estimator.timing.machine import machine_of
+from estimator.timing.measured import cpu_seconds
 from estimator.timing.parameters import parameters_of
-from estimator.timing.rates import sustained_rate
-from estimator.timing.seconds import seconds_of, side_by_side
+from estimator.timing.seconds import Seconds, seconds_of, side_by_side
 from estimator.timing.settings import TimeBreakdown, TimeSettings
 from estimator.timing.work import work_of
 from hardware_db.errors import UsageError
@@ -56,6 +56,9 @@ def predict(
     machine = correction.applied(machine_of(table, device, settings.execution, settings.memory_format))
     training = bool(work.backward.any())
     seconds = seconds_of(work, machine, training, parameters_of(device.kind))
+    if correction.measured is not None and device.kind == "cpu":
+        seconds = cpu_seconds(table, device, correction.measured, seconds)
+    seconds = Seconds(seconds.parts, seconds.host * correction.host)
     spread = spread_of(device.kind, settings.execution, correction.basis)
     ends = np.array([[spread.low], [1.0], [spread.high]])
     return TimeBreakdown(
@@ -76,9 +79,7 @@ def sustained_flops_per_s(device: Device, precision: str) -> float:
     UsageError
         the device publishes no memory bandwidth
     """
-    peak = device.peak_flops_per_s(precision)
-    machine = large_product(device, np.asarray(peak), np.asarray(peak in device.matrix_peaks.values()))
-    return float(sustained_rate(correction_of(device).applied(machine), parameters_of(device.kind)))
+    return sustained_with(correction_of(device), device, precision)
 
 
 def streaming(moved_bytes: float, device: Device) -> Range:
