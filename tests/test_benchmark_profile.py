@@ -9,6 +9,9 @@ from click.testing import CliRunner
 
 from estimator.cli import main
 from estimator.cli.benchmark_run import time_left_s
+from estimator.text.benchmark import benchmark_text
+from estimator.text.page import Page
+from hardware_db import load
 from hardware_db.errors import DataError
 from profiles.benchmark import library
 from profiles.benchmark.drift import drifts, fastest
@@ -194,3 +197,24 @@ def test_recorded_machines_can_be_read():
             found = MachineProfile.from_json(gzip.decompress(path.read_bytes()), path.name)
             assert found.complete
             assert library.name_of(found) == path.name.removesuffix(".json.gz")
+
+
+def test_the_table_sets_measured_beside_the_datasheet():
+    card = load().device("h100-sxm")
+    product = Timing("matmul bfloat16 8192x8192x8192 nn", "matmul", "bfloat16", (2e-3,), flops=2 * 8192**3)
+    copied = Timing("memory copy 4096 MiB", "copy", "float32", (3e-3,), moved_bytes=2 * 4096 * 2**20)
+    launch = Timing("launch of one operation", "launch", "float32", (4e-6,))
+    machine = Machine(
+        "h100-sxm", "NVIDIA H100 80GB HBM3", "gpu", "Hopper", driver="580.1", versions=(("torch", "2.13"),)
+    )
+    text = benchmark_text(Page(120), profile(product, copied, launch, machine=machine), card, [("Note", "busy")])
+    lines = text.splitlines()
+    assert lines[0] == "NVIDIA H100 80GB HBM3 (h100-sxm) · driver 580.1 · torch 2.13 · quick: 3 cases"
+    (found,) = [line.split() for line in lines if line.startswith("matmul bfloat16")]
+    peak = card.peak_flops_per_s("bfloat16")
+    assert found[2:4] == ["550", "TFLOP/s"]
+    assert found[5] == f"{peak / 1e12:.0f}"
+    assert found[7] == f"{100 * 2 * 8192**3 / 2e-3 / peak:.0f}"
+    assert any(line.startswith("copy float32") and "2.86 TB/s" in line for line in lines)
+    assert any(line.startswith("launch of one operation") and "4.00 us" in line for line in lines)
+    assert lines[-1].split() == ["Note", "busy"]

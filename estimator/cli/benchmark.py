@@ -130,9 +130,11 @@ def _text(page: Page, shown: _Shown, then: MachineProfile | None) -> str:
     from estimator.text.benchmark import benchmark_text, drift_text
 
     profile = shown.measured.profile
-    said = [("Kept", f"as {shown.name}"), *(("Note", note) for note in profile.notes)]
-    if profile.machine.device:
-        said.append(("Undo", f"flopcast benchmark --forget {profile.machine.device}"))
+    device = profile.machine.device
+    used = f"; estimates for {device} now use it" if device else ": the hardware database has no row for it"
+    said = [("Kept", f"as {shown.name}{used}"), *(("Note", note) for note in profile.notes)]
+    if device:
+        said.append(("Undo", f"flopcast benchmark --forget {device}"))
     text = benchmark_text(page, profile, shown.measured.device, said)
     return text if then is None else f"{text}\n{drift_text(page, shown.drifts, then)}"
 
