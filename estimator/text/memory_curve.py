@@ -9,6 +9,8 @@ import numpy as np
 from hardware_db.units import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from profiles.model_profile import ModelProfile
@@ -38,7 +40,7 @@ def curve_lines(profile: ModelProfile) -> list[tuple[str, str]]:
     return lines
 
 
-def _width(phases: list[str], phase: str) -> int:
+def _width(phases: Sequence[str], phase: str) -> int:
     """Columns of a phase: its share of the moments, one at least."""
     return max(1, round(COLUMNS * phases.count(phase) / len(phases)))
 
