@@ -93,10 +93,11 @@ def test_json_is_one_document_and_nothing_else():
 def test_csv_has_every_name_once_and_leaves_missing_cells_empty():
     rows = list(csv.DictReader(io.StringIO(run("answer", "--csv").stdout)))
     assert rows == [
-        {"device": "h100-sxm", "cost_usd": "1.5", "parts": '{"a": 1}', "why_not": ""},
-        {"device": "l4", "cost_usd": "", "parts": "", "why_not": "too small"},
+        {"device": "h100-sxm", "cost_usd": "1.5", "parts.a": "1", "why_not": ""},
+        {"device": "l4", "cost_usd": "", "parts.a": "", "why_not": "too small"},
     ]
     assert csv_text([]) == "\n"
+    assert csv_text([{"notes": ["a", "b"], "parts": [{"c": 1}]}]) == 'notes,parts\na; b,"[{""c"": 1}]"\n'
 
 
 def test_json_and_csv_exclude_each_other():

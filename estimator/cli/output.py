@@ -9,7 +9,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date
 from pathlib import Path
@@ -116,18 +116,26 @@ def plain(value: object) -> Any:
 
 
 def csv_text(results: Sequence[object]) -> str:
-    """Return the results as CSV; the header holds every name in order of appearance, nested values are JSON."""
-    rows = [plain(row) for row in results]
+    """Return the results as CSV: every name in order of appearance, nested ones as "memory.parameter_bytes"."""
+    rows = [dict(_cells(plain(row))) for row in results]
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows(rows)
     return text.getvalue()
 
 
-def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+def _cells(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the cells of one row; lists of plain values are joined, lists of records are JSON."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from _cells(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            records = any(isinstance(item, list | dict) for item in value)
+            yield prefix + name, json.dumps(value, ensure_ascii=False) if records else "; ".join(map(str, value))
+        else:
+            yield prefix + name, value
 
 
 def write_atomically(path: Path, text: str) -> None:
