@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hardware_db.errors import UnknownModel, UsageError
+from profiles.definitions import ProfileRequest, profile_definition
 from profiles.models import model_loss, names, resolve
 from profiles.models.zoo import ALIASES, configurations
 from profiles.models.zoo_networks import NETWORKS
@@ -81,7 +82,7 @@ def test_own_networks_train_on_meta(name):
         loss = definition.loss(model(*args, **kwargs), args, kwargs)
     loss.backward()
     assert loss.shape == ()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
 
 
 def test_las_trains_on_a_short_utterance():
@@ -162,6 +163,22 @@ def test_a_vision_transformer_is_built_for_its_image_size():
     with torch.device("meta"):
         shallow = definition.depth.with_layers(3).build()
     assert len(shallow.blocks) == 3
+
+
+def test_a_diffusion_transformer_takes_what_its_paper_says():
+    """Peebles and Xie 2023, table 1: 118.64 billion multiply-adds for DiT-XL/2 at 256 x 256."""
+    profile = profile_definition(resolve("dit-xl-2"), ProfileRequest(mode="forward", batch_size=2))
+    assert profile.matmul_flops.forward / 2 / 2 / 1e9 == pytest.approx(118.64, abs=0.03)
+
+
+def test_recommenders_count_their_layers_and_not_their_tables():
+    """One sample: 256x256 + 256x128 + 128x64 + 128 multiply-adds (NCF)."""
+    profile = profile_definition(resolve("ncf"), ProfileRequest(mode="forward", batch_size=8))
+    assert profile.matmul_flops.forward == 8 * 2 * (256 * 256 + 256 * 128 + 128 * 64 + 128)
+    profile = profile_definition(resolve("dlrm"), ProfileRequest(mode="forward", batch_size=8))
+    below = 13 * 512 + 512 * 256 + 256 * 128
+    above = 479 * 1024 + 1024 * 1024 + 1024 * 512 + 512 * 256 + 256
+    assert profile.matmul_flops.forward == 8 * 2 * (below + 27 * 27 * 128 + above)
 
 
 def test_inputs_leave_the_random_state_alone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from profiles.models.hf_request import Request
@@ -46,11 +47,26 @@ def beside(request: Request, length: int, features: int) -> dict[str, Any]:
         marks = ones(request.batch, length)
         marks[:, features:] = 0
         made |= {"mm_token_type_ids": marks, "token_type_ids": marks}
+    if "position_ids" in request.names and _in_space(request):
+        made["position_ids"] = _places(request, length)
     if "bbox" in request.names:
         made["bbox"] = _boxes(request, length)
     if "audio_codes" in request.required:
         made["audio_codes"] = integers(2, request.batch, length)
     return {name: value for name, value in made.items() if name in request.names}
+
+
+def _in_space(request: Request) -> bool:
+    """Tell models whose tokens have a place in time, height and width, which the data loader counts from the grids."""
+    kinds = vars(sys.modules[request.kind.__module__]).values()
+    return any(isinstance(kind, type) and hasattr(kind, "get_rope_index") for kind in kinds)
+
+
+def _places(request: Request, length: int) -> Any:
+    """Time, height and width of every token, [3, batch, length], all as in a text: they decide no size."""
+    import torch
+
+    return torch.arange(length, device="cpu").repeat(3, request.batch, 1)
 
 
 def questions(request: Request) -> dict[str, Any]:

@@ -54,6 +54,16 @@ def mean_squared_error(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str,
     return torch.nn.functional.mse_loss(outputs, torch.zeros_like(outputs))
 
 
+def evidence_bound(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+    """Error of the rebuilt pixels plus divergence from the prior (Kingma and Welling 2014, arXiv 1312.6114, eq. 10)."""
+    import torch
+
+    rebuilt, mean, log_variance = outputs
+    error = torch.nn.functional.mse_loss(rebuilt, args[0].flatten(1), reduction="sum")
+    loss: torch.Tensor = error - 0.5 * (1 + log_variance - mean.pow(2) - log_variance.exp()).sum()
+    return loss
+
+
 def model_loss(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
     """Take the loss the model itself computed, else a scalar output, else the mean of all float outputs.
 

@@ -59,6 +59,22 @@ def _diffusion(options: Options, batch: int, sequence: int | None, image: int | 
     return (floats(batch, 4, side, side), integers(1000, batch), text), {}
 
 
+def _classed(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    side = (image or 1) // 8
+    if side != options.get("side", side):
+        raise UsageError(f"This network is built for images of {8 * options['side']}; {image} was given. Leave it out")
+    return (floats(batch, 4, side, side), integers(1000, batch), integers(1000, batch)), {}
+
+
+def _ratings(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    return (integers(options["users"], batch), integers(options["items"], batch)), {}
+
+
+def _clicks(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    rows = options["rows"]
+    return (floats(batch, options["bottom"][0]), integers(min(rows), batch, len(rows))), {}
+
+
 TASKS: dict[str, Task] = {
     "image classification": Task(_image, losses.cross_entropy),
     "image segmentation": Task(_image, losses.cross_entropy),
@@ -67,5 +83,9 @@ TASKS: dict[str, Task] = {
     "translation": Task(_translation, losses.token_cross_entropy),
     "speech recognition": Task(_speech, losses.token_cross_entropy),
     "image generation": Task(_adversarial, losses.model_loss),
+    "image encoding": Task(_image, losses.evidence_bound),
+    "denoising of classes": Task(_classed, losses.mean_squared_error),
+    "recommendation": Task(_ratings, losses.binary_cross_entropy),
+    "click prediction": Task(_clicks, losses.binary_cross_entropy),
     "denoising": Task(_diffusion, losses.mean_squared_error),
 }

@@ -76,6 +76,12 @@ def _small(name: str, factory: str, parameters: int, source: str, feeding: tuple
     )
 
 
+# Rows of the 26 tables of the Criteo 1TB click logs, ids taken modulo 40 million (mlcommons/training, dlrm).
+_CRITEO_ROWS = (
+    39_884_406, 39_043, 17_289, 7_420, 20_263, 3, 7_120, 1_543, 63, 38_532_951, 2_953_546, 403_346, 10, 2_208, 11_938,
+    155, 4, 976, 14, 39_979_771, 25_641_295, 39_664_984, 585_935, 12_972, 108, 36,
+)  # fmt: skip
+
 NETWORKS: tuple[NetworkEntry, ...] = (
     _resnet("resnet18", (2, 2, 2, 2), False, 11_689_512),
     _resnet("resnet34", (3, 4, 6, 3), False, 21_797_672),
@@ -202,5 +208,46 @@ NETWORKS: tuple[NetworkEntry, ...] = (
         "Rombach et al. 2022, arXiv 2112.10752; CompVis/stable-diffusion v1-inference.yaml (latents of 512 x 512)",
         {"width": 320, "factors": (1, 2, 4, 4), "context": 768},
         image_size=512,
+    ),
+    NetworkEntry(
+        "dit-xl-2",
+        "denoising of classes",
+        "diffusion_transformer:diffusion_transformer",
+        675_129_632,
+        "Peebles and Xie 2023, arXiv 2212.09748, table 1 (675 M, latents of 256 x 256); facebookresearch/DiT models.py",
+        {"hidden": 1152, "layers": 28, "heads": 16, "patch": 2},
+        feeding={"side": 32},
+        image_size=256,
+        depth_key="layers",
+    ),
+    NetworkEntry(
+        "vae",
+        "image encoding",
+        "small:variational_autoencoder",
+        652_824,
+        "pytorch/examples vae/main.py, counted by hand: 785x400 + 2 x 401x20 + 21x400 + 401x784",
+        feeding={"channels": 1, "fixed_image_size": 28},
+        batch_size=128,
+        image_size=28,
+    ),
+    NetworkEntry(
+        "ncf",
+        "recommendation",
+        "recommendation:neural_factorisation",
+        31_832_577,
+        "He et al. 2017, arXiv 1708.05031; MLPerf Training v0.5 recommendation, MovieLens-20M; "
+        "counted by hand: 165,237 x 192 + 107,073",
+        {"users": 138_493, "items": 26_744, "factors": 64, "widths": (256, 256, 128, 64)},
+        batch_size=2048,
+    ),
+    NetworkEntry(
+        "dlrm",
+        "click prediction",
+        "recommendation:click_model",
+        24_036_595_969,
+        "Naumov et al. 2019, arXiv 1906.00091; MLPerf Training v0.7 recommendation, Criteo 1TB; "
+        "counted by hand: 187,767,399 rows x 128 + 2,368,897",
+        {"rows": _CRITEO_ROWS, "bottom": (13, 512, 256, 128), "top": (1024, 1024, 512, 256)},
+        batch_size=2048,
     ),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def mnist_cnn() -> nn.Module:
@@ -63,3 +64,25 @@ def mlp() -> nn.Module:
     return nn.Sequential(
         nn.Flatten(), nn.Linear(784, 800), nn.ReLU(), nn.Linear(800, 800), nn.ReLU(), nn.Linear(800, 10)
     )
+
+
+class VariationalAutoencoder(nn.Module):
+    """Image [batch, 1, 28, 28] -> (rebuilt pixels [batch, 784], mean, log variance, each [batch, 20])."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 400), nn.ReLU())
+        self.mean, self.log_variance = nn.Linear(400, 20), nn.Linear(400, 20)
+        self.decoder = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784), nn.Sigmoid())
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run as the class says."""
+        hidden = self.encoder(image)
+        mean, log_variance = self.mean(hidden), self.log_variance(hidden)
+        sample = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+        return self.decoder(sample), mean, log_variance
+
+
+def variational_autoencoder() -> nn.Module:
+    """The variational autoencoder of pytorch/examples, vae/main.py (Kingma and Welling 2014, arXiv 1312.6114)."""
+    return VariationalAutoencoder()
