@@ -8,10 +8,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from estimator.cli import main
+from estimator.cli import benchmark_run, main
 from hardware_db import load
 from hardware_db.errors import UsageError
 from profiles.benchmark.cases import Lab
+from profiles.benchmark.library import profiles_of
 from profiles.benchmark.observed import operations_of
 from profiles.benchmark.session import Plan, measure
 from profiles.benchmark.steps import real_step, step_case
@@ -145,6 +146,19 @@ def test_the_command_saves_a_profile_and_checks_against_it(tmp_path, monkeypatch
     (result,) = json.loads(second.stdout)["results"]
     assert all(drift["ratio"] > 10 for drift in result["drifts"])
     assert result["timings"][0]["seconds"]
+
+
+def test_ctrl_c_within_the_step_of_a_model_keeps_the_benchmark(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(benchmark_run, "_step", interrupt)
+    words = ["benchmark", "--device", "cpu", "--seconds", "1", "--precision", "float32", "--model", "lenet5"]
+    stopped = CliRunner().invoke(main, words)
+    assert stopped.exit_code == 130
+    assert "matmul float32" in stopped.stdout
+    assert [each.complete for each in profiles_of()][:1] == [True]
 
 
 def test_the_memory_of_a_step_is_measured():

@@ -102,7 +102,7 @@ def _answer(measured: list[Measured], then: MachineProfile | None, output: Outpu
     output.show(answer)
     if any(drift.slower for each in shown for drift in each.drifts):
         return NO
-    return 0 if all(each.profile.complete for each in measured) else INTERRUPTED
+    return INTERRUPTED if any(each.interrupted for each in measured) else 0
 
 
 @dataclass(frozen=True, slots=True)

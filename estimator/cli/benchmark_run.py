@@ -41,10 +41,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A profile, and the row of the database that the device is."""
+    """A profile, the row of the database that the device is, and whether somebody stopped it."""
 
     profile: MachineProfile
     device: Device | None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,19 @@ def run(ask: Ask, torch: Any, output: Output) -> Iterator[Measured]:
                 profile = measure(target, plan, show)
             except KeyboardInterrupt:
                 raise click.Abort from None
-        if ask.model is not None and profile.complete:
-            profile = replace(profile, timings=(*profile.timings, _step(ask.model, target, output)))
-        yield Measured(profile, target.device)
+        measured = Measured(profile, target.device, not profile.complete)
+        yield measured if ask.model is None or measured.interrupted else _with_step(measured, ask.model, target, output)
+        if measured.interrupted:
+            return
+
+
+def _with_step(measured: Measured, question: ModelQuestion, target: Target, output: Output) -> Measured:
+    """Add a training step; stopped within it, the profile is kept without."""
+    try:
+        timing = _step(question, target, output)
+    except KeyboardInterrupt:
+        return replace(measured, interrupted=True)
+    return replace(measured, profile=replace(measured.profile, timings=(*measured.profile.timings, timing)))
 
 
 def measured_memory(ask: Ask, torch: Any, output: Output) -> MeasuredMemory:

@@ -226,7 +226,8 @@ def seconds_by_row(table: OperationTable, figures: Figures, launch: str = "") ->
         memory[each.rows] += (each.values * costs)[:, ~arithmetic].sum(axis=1)
     for each in traffic_amounts(table, figures):
         memory[each.rows] += (each.values * each.costs(figures)).sum(axis=1)
-    memory += fresh_bytes(table) * figures.get("fresh.s_per_byte", 0.0)
+    fresh = fresh_bytes(table)
+    memory += np.where(fresh > 0, fresh * figures.get("fresh.s_per_byte", np.nan), 0.0)
     return RowSeconds(compute, memory, _launch(table, figures, launch))
 
 
