@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from estimator.answer import Answer
 from estimator.communication import HOP_LATENCY_S, LINK_EFFICIENCY
 from estimator.energy import POWER_SHARE
+from estimator.largest import Change, Share, changes, largest_shares
 from estimator.memory import parameter
 from estimator.ranges import Range
 from estimator.run import AMOUNTS
@@ -35,17 +36,36 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The terms in the order they are computed; prints as text."""
+    """The terms in the order they are computed, the operators that take most time, and what would change it.
+
+    Prints as text.
+    """
 
     title: str
     terms: tuple[Term, ...]
+    largest: tuple[Share, ...] = ()
+    bound: str | None = None
+    changes: tuple[Change, ...] = ()
 
     def __str__(self) -> str:
         blocks = [
             f"{term.name}: {term.result}\n  = {term.formula}\n  = {term.numbers}\n  source: {term.source}"
             for term in self.terms
         ]
-        return "\n\n".join([self.title, *blocks])
+        return "\n\n".join([self.title, *blocks, *self._where()])
+
+    def _where(self) -> Iterator[str]:
+        """Yield what takes the time and what would change it, where there is a time."""
+        if self.largest:
+            lines = [
+                f"  {each.share:4.0%}  {format_duration(each.seconds):>8}  {each.operator} {each.phase}, "
+                f"{format_count(each.calls)} calls, {each.bound}"
+                for each in self.largest
+            ]
+            yield "\n".join([f"largest of the device's time; {self.bound} binds the step:", *lines])
+        if self.changes:
+            lines = [f"  ×{each.factor:.2f}  {each.what}" for each in self.changes]
+            yield "\n".join(["what would change the time of a sample:", *lines])
 
     __repr__ = __str__
 
@@ -57,7 +77,7 @@ def explain(row: Estimate) -> Explanation:
     """Return the terms of an estimate; those that have no figure are left out, and the last says why."""
     offer = f", {row.offer.provider} {row.offer.instance} in {row.offer.region}" if row.offer else ""
     title = f"{row.run.profile.model} on {row.count} × {row.device.id}{offer}"
-    return Explanation(title, tuple(_terms(row)))
+    return Explanation(title, tuple(_terms(row)), largest_shares(row), row.bound, changes(row))
 
 
 def _terms(row: Estimate) -> Iterator[Term]:

@@ -86,7 +86,7 @@ def step_time(work: Workload, device: Device, link: Link, replica: Replica) -> S
     sent = all_reduce_s(gradients, link)
     exposed = exposed_s(sent, backward, gradients) if replica.replicas > 1 else ZERO
     busy = sums["forward"] + sums["backward"] + sums["optimizer"] + adding
-    host = _range(breakdown.host_s @ _weights(table, passes))
+    host = _range(breakdown.host_s @ step_weights(table, passes))
     together = beside(busy, host, device.kind)
     return StepTime(
         total=together + exposed,
@@ -97,19 +97,19 @@ def step_time(work: Workload, device: Device, link: Link, replica: Replica) -> S
         host=host,
         sent=sent,
         exposed=exposed,
-        buckets=_buckets(breakdown, _weights(table, passes), (busy.mid, together.mid, adding.mid, exposed.mid)),
+        buckets=_buckets(breakdown, step_weights(table, passes), (busy.mid, together.mid, adding.mid, exposed.mid)),
         basis=breakdown.basis,
         notes=breakdown.notes,
     )
 
 
-def _weights(table: OperationTable, passes: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """How often each operation of the table runs in a step: once a micro-batch, the optimizer's once."""
+def step_weights(table: OperationTable, passes: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return how often each operation of the table runs in a step: once a micro-batch, the optimizer's once."""
     return np.where(table.phase.mask("optimizer"), 1.0, float(passes))
 
 
 def _phase_sums(table: OperationTable, breakdown: TimeBreakdown, passes: int) -> dict[str, Range]:
-    weighted = breakdown.device_s * _weights(table, passes)
+    weighted = breakdown.device_s * step_weights(table, passes)
     return {phase: _range(weighted[:, table.phase.mask(phase)].sum(axis=1)) for phase in PHASES}
 
 

@@ -39,6 +39,7 @@ NO = 1
 @market_options
 @click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")
 @click.option("--limit", **ROWS, help=f"Rows to show, 0 for all; default: {SHOWN}, all in --json.")
+@click.option("--explain", is_flag=True, help="Also where the best row's time goes, and what would change it.")
 @output_options
 def command(
     model: str, work: Work, market: Market, sort: Sort, limit: int | None, output: Output, **options: Any
@@ -48,11 +49,12 @@ def command(
     Give the amount of work by one of --tokens, --samples, --epochs and --steps. Exit code 1: it fits nowhere.
     """
     work.check()
+    explained = options.pop("explain") or output.verbose
     runs = _runs(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, output)
     here = load_here(market.devices_file)
     found = _estimates(runs, market, here.database).sort(sort)
     warnings = (*here.warnings, *found.warnings, *derived_prices(found.offers))
-    output.show(replace(_answer(found, limit, verbose=output.verbose), warnings=warnings))
+    output.show(replace(_answer(found, limit, explained=explained), warnings=warnings))
     return 0 if found.answered else NO
 
 
@@ -78,11 +80,11 @@ def _estimates(runs: list[TrainingRun], market: Market, database: Database) -> E
     return found
 
 
-def _answer(found: Estimates, limit: int | None, *, verbose: bool) -> Answer:
+def _answer(found: Estimates, limit: int | None, *, explained: bool) -> Answer:
     def text(page: Page) -> str:
         from estimator.text.estimates import estimates_text
 
-        best = f"\n{found[0].explain()}\n" if verbose else ""
+        best = f"\n{found[0].explain()}\n" if explained else ""
         return estimates_text(found, page, SHOWN if limit is None else limit) + best
 
     rows = found.rows[:limit] if limit else found.rows
