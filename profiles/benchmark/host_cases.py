@@ -14,8 +14,8 @@ CHAIN: Final = 64
 PARAMETERS: Final = 16
 
 FRESH_BYTES: Final = 96 << 20
-"""Above glibc's largest threshold for memory of its own (32 MiB, mallopt(3)), and above what it keeps free at the top of
-its heap (twice that): such tensors get new pages each time."""
+"""Above glibc's largest threshold for memory of its own (32 MiB, mallopt(3)), and above what it keeps free at the top
+of its heap (twice that): such tensors get new pages each time."""
 
 REUSED_BYTES: Final = 8 << 20
 _COPY_BYTES: Final = {"cpu": 64 << 20, "gpu": 4 << 30}
