@@ -36,6 +36,9 @@ ALIGNMENT: Final = 8
 
 def product_seconds(work: Products, on: Machine, p: Parameters) -> tuple[Floats, Floats]:
     """Return (seconds, seconds of their memory traffic alone) of each product; `on` is its machine, one value each."""
+    if not (work.role != MATMUL).any():
+        memory = work.moved / (on.bandwidth * p["product_bandwidth"])
+        return _best_tiling(work, work.k, np.broadcast_to(sustained_rate(on, p), work.k.shape), on, p), memory
     rate = sustained_rate(on, p) * _share_of_rate(work, on, p)
     depth = np.where(on.matrix & (work.role == FORWARD), _padded_depth(work), work.k)
     memory = work.moved / (on.bandwidth * p["product_bandwidth"])
