@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from estimator.parallel.adjust import Adjustment, adjustment_of, chip_correction
 from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
 from estimator.parallel.layout import Layout, layout_of
@@ -125,7 +126,8 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     table = low_precision(sharded_table(profile, split), layout)
     if computes_in_halves(profile, split, setting.stack):
         table = without_autocast(table)
-    breakdown = predict(table, setting.device, TimeSettings(setting.stack.execution, setting.memory_format))
+    adjusted = adjustment_of(setting.stack.name, setting.device.architecture)
+    breakdown = _predicted(table, setting, adjusted)
     phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
     blocks = layout.blocks
     again = (layout.role == Role.HEADS) | ((layout.role == Role.INSIDE) & quadratic(profile.trace.current))
@@ -143,10 +145,10 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         attention=attention,
         host_forward=seconds(breakdown.host_s, phases["forward"]),
         host_backward=seconds(breakdown.host_s, phases["backward"]),
-        tensor_forward=wires.tensor,
-        tensor_backward=wires.tensor,
-        expert_forward=wires.expert,
-        expert_backward=wires.expert,
+        tensor_forward=adjusted.tensor * wires.tensor,
+        tensor_backward=adjusted.tensor * wires.tensor,
+        expert_forward=adjusted.expert * wires.expert,
+        expert_backward=adjusted.expert * wires.expert,
         context_forward=np.maximum(0.0, wires.context - hidden["forward"]),
         context_backward=np.maximum(0.0, 2 * wires.context - hidden["backward"]),
         optimizer=(breakdown.device_s * phases["optimizer"]).sum(axis=1),
@@ -154,6 +156,14 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         basis=breakdown.basis,
         notes=breakdown.notes,
     )
+
+
+def _predicted(table: OperationTable, setting: Setting, adjusted: Adjustment) -> TimeBreakdown:
+    """Times of the operations as the software runs them."""
+    settings = TimeSettings(setting.stack.execution, setting.memory_format)
+    alone = predict(table, setting.device, settings, chip_correction(setting.device))
+    device_s = alone.device_s * adjusted.of_operations(table)
+    return replace(alone, device_s=device_s, host_s=alone.host_s * adjusted.host)
 
 
 def low_precision(table: OperationTable, layout: Layout) -> OperationTable:

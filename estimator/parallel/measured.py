@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from estimator.parallel.costs import Setting
 from estimator.parallel.network import network_of, usual_system
 from estimator.parallel.parallelism import Parallelism
-from estimator.parallel.stack import MEGATRON, TORCH, XLA, Stack
+from estimator.parallel.stack import FSDP, MEGATRON, TORCH, XLA, Stack
 from estimator.parallel.step import ParallelStep, parallel_step
 from hardware_db import load
 from hardware_db.errors import UsageError
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 STACK_OF: Final[dict[str, Stack]] = {"megatron": MEGATRON, "xla": XLA}
 """Column `compile` -> what runs the step; all others run as PyTorch's DDP and FSDP do."""
+
+LANGUAGE_MODEL_LIBRARIES: Final = ("llm-foundry", "decoupled_adamw", "fsdp full_shard")
+"""Words of a case that was run by a library for language models on FSDP; decoupled AdamW is Composer's optimizer."""
 
 FIRST_MEGATRON: Final = ("amp_float16", "float16")
 """Precisions of Megatron-LM before the distributed optimizer and sequence parallelism (Korthikanti et al., 2022) became
@@ -48,10 +51,19 @@ def step_of_case(case: Case, profile: ModelProfile, device: Device, execution: T
     if not case.training:
         raise UsageError("inference on several devices is not predicted")
     network = network_of(device, usual_system(load(), device), case.devices_per_node)
-    stack = STACK_OF.get(case.compile, TORCH)
+    stack = _stack_of(case)
     split = split_of(case, stack, network)
-    setting = Setting(device, network, replace(stack, execution=execution.execution), execution.memory_format)
+    if stack is TORCH:
+        stack = replace(stack, execution=execution.execution)
+    setting = Setting(device, network, stack, execution.memory_format)
     return parallel_step(profile, split, setting, _micro_batches(case, split))
+
+
+def _stack_of(case: Case) -> Stack:
+    text = f"{case.source} {case.notes}".casefold()
+    if case.compile == "eager" and any(name in text for name in LANGUAGE_MODEL_LIBRARIES):
+        return FSDP
+    return STACK_OF.get(case.compile, TORCH)
 
 
 def split_of(case: Case, stack: Stack, network: Network) -> Parallelism:

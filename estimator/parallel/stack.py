@@ -49,6 +49,9 @@ class Stack:
 TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, (0, 1, 2, 3), False, (3,))
 """DDP and FSDP (docs.pytorch.org/docs/stable/fsdp.html): gradients reduced in float32 unless asked for otherwise."""
 
+FSDP: Final = Stack("PyTorch FSDP", "megatron", 4, 4, False, (0, 1, 2, 3), False, (2, 3))
+"""Libraries for language models on FSDP (LLM Foundry, Composer): FlashAttention, fused activations and norms."""
+
 MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, (1, 2, 3), True, (0, 1, 2, 3))
 """Megatron-LM and NeMo: float32 main gradients, fused Adam; overlap came with the distributed optimizer
 (github.com/NVIDIA/Megatron-LM, --overlap-grad-reduce)."""
@@ -56,7 +59,7 @@ MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, (1, 2, 3), True, (0,
 XLA: Final = Stack("XLA", "graph", 2, 4, True, (0, 1, 2, 3), True, (0, 1, 2, 3))
 """JAX on TPUs and GPUs: one compiled graph; gradients are reduced in the type of the activations (bfloat16)."""
 
-STACKS: Final = {stack.name.casefold(): stack for stack in (TORCH, MEGATRON, XLA)}
+STACKS: Final = {stack.name.casefold(): stack for stack in (TORCH, FSDP, MEGATRON, XLA)}
 
 
 def usual_stack(device: Device, model_parallel: bool) -> Stack:

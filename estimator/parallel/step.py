@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from estimator.parallel.adjust import range_of
 from estimator.parallel.blocks import LAST
 from estimator.parallel.collectives import message
 from estimator.parallel.costs import PartCosts, Setting, part_costs
@@ -157,7 +158,7 @@ def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, m
         split=split,
         micro_batch_size=profile.batch_size,
         micro_batches=micro_batches,
-        total=as_range(total),
+        total=as_range(range_of(setting.stack, total)),
         parts={name: as_range(np.maximum(seconds, 0.0)) for name, seconds in parts.items()},
         memory=tuple(_memory(plan, stage) for stage in stages),
         mfu=_flops_at_peak_s(plan) / float(total[1]),
