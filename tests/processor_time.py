@@ -3,8 +3,11 @@
 import resource
 import subprocess
 
+BUSY = 3
+"""What a shared machine may add to a time that holds on an idle one; the times themselves are in benchmarks/."""
 
-def processor_seconds(command: list[str], bound: float, attempts: int = 8) -> float:
+
+def processor_seconds(command: list[str], bound: float, attempts: int = 4) -> float:
     """Return the least of several runs; stop at the first below the bound.
 
     The clock and even a single count of processor seconds grow when other programs share the cores and caches; the

@@ -10,7 +10,7 @@ from datetime import date
 import hand_made
 import pytest
 from click.testing import CliRunner
-from processor_time import processor_seconds
+from processor_time import BUSY, processor_seconds
 
 import hardware_db
 from estimator import TrainingRun, estimate_all
@@ -267,4 +267,4 @@ def test_a_recorded_profile_is_estimated_without_torch_and_fast(profile_path, mo
     )
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stderr.strip() == "False"
-    assert processor_seconds(command, bound=1.5) < 1.5
+    assert processor_seconds(command, bound=1.5) < BUSY * 1.5

@@ -9,7 +9,7 @@ import sys
 import hand_made
 import pytest
 from click.testing import CliRunner
-from processor_time import processor_seconds
+from processor_time import BUSY, processor_seconds
 
 from estimator.cli import main
 from estimator.fit import fit
@@ -70,4 +70,4 @@ def test_a_recorded_profile_answers_at_once_without_torch(model, count):
     code = f"import sys; from estimator.cli import main; {asked}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
-    assert processor_seconds([sys.executable, "-m", "estimator", *words], 1.5) < 1.5
+    assert processor_seconds([sys.executable, "-m", "estimator", *words], 1.5) < BUSY * 1.5
