@@ -7,15 +7,14 @@ from dataclasses import replace
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
 from profiles.depth import NotPeriodic
+from profiles.growing import grow
 from profiles.model_profile import ModelProfile
 from profiles.models import ModelDefinition, Sizes
 from profiles.profiling import profile_of
 from profiles.request import ProfileRequest
-from profiles.sizes import more_sizes
 from profiles.trace.rungs import Climb
 from profiles.trace.settings import StepSettings
-from profiles.trace.step import StepFailed
-from profiles.trace_record import OperationTrace, RawTrace, SizeDependent, fit_growth, fold
+from profiles.trace_record import OperationTrace, RawTrace, fold
 from profiles.tracers import Tracer, start, start_whole
 
 
@@ -59,22 +58,12 @@ def _traced(definition: ModelDefinition, settings: StepSettings, sizes: Sizes) -
 
 
 def _grow(tracer: Tracer, first: Climb, sizes: Sizes, limit: int | None) -> tuple[OperationTrace, str]:
-    """Return the trace, for all sizes if possible, and why it is for one only if not."""
+    """Return the trace, for all sizes if possible, and why it is for one only if not; NotPeriodic as in `Tracer`."""
     raw = first.trace.raw(sizes.batch_size, sizes.sequence_length)
     if first.rung == "cpu":
         return fold(raw), "holds for this size only: it was run for real"
-    reason = ""
-    for others in more_sizes(sizes, limit, raw.operations):
-        try:
-            return fit_growth([raw, *(_raw(tracer, first, other) for other in others)]), reason
-        except SizeDependent as refusal:
-            reason = f"holds for sequences of {sizes.sequence_length} only: {refusal}"
-    return fold(raw), reason.replace("for sequences of None only", "for this size only")
 
+    def trace_at(other: Sizes) -> RawTrace:
+        return tracer.trace(other, first.rung).raw(other.batch_size, other.sequence_length)
 
-def _raw(tracer: Tracer, first: Climb, sizes: Sizes) -> RawTrace:
-    """Trace another size on the rung of the first; NotPeriodic as in `Tracer.trace`."""
-    try:
-        return tracer.trace(sizes, first.rung).raw(sizes.batch_size, sizes.sequence_length)
-    except StepFailed as failure:
-        raise SizeDependent(f"the model cannot be traced at {sizes}: {failure}") from failure
+    return grow(raw, trace_at, sizes, limit)

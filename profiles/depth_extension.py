@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 from profiles.depth import Layers, NotPeriodic, Span, call_of, spans_of
 from profiles.layers import expand_path, layer_count
 from profiles.operation_trace import numbers_of, with_numbers
-from profiles.records import Operation
+from profiles.records import Operation, Phase
+from profiles.timeline import LiveTable
 from profiles.trace.ledger import Moment
 from profiles.trace.step import Parameters, StepTrace
 
 Changes = NDArray[np.int64]
+Seen = tuple[int, Phase, str]
+"""Of a moment: calls recorded by then, phase and module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,13 @@ def extend(trace: StepTrace, growth: Growth, copies: int) -> StepTrace:
     spans = spans_of(trace.operations, growth.layers)
     if _optimizer(trace.operations) != growth.optimizer[0]:
         raise NotPeriodic("the optimizer makes other calls at another size")
-    place = _Places(growth.layers, spans, copies)
+    place = _Places(growth.layers, tuple(spans), copies)
     operations = [place.spread(at, operation) for at, operation in enumerate(trace.operations)]
     operations = [operation for operation in operations if operation.phase != "optimizer"]
     return replace(
         trace,
         operations=operations + _scaled(*growth.optimizer, copies),
-        moments=_moments(trace.moments, growth, place),
+        whole=_moments(trace.moments, growth, place),
         kept=_repeated(trace.kept, growth.layers, copies),
         parameters=_parameters(trace.parameters, growth.layers, copies),
     )
@@ -86,7 +90,7 @@ class _Places:
     """Where calls and moments of the short model are in the whole one."""
 
     layers: Layers
-    spans: list[Span]
+    spans: tuple[Span, ...]
     copies: int
 
     def span(self, at: int) -> Span | None:
@@ -138,24 +142,31 @@ def _line(short: Operation, longer: Operation, copies: int) -> Operation:
     return with_numbers(short, [a + copies * (b - a) for a, b in pairs])
 
 
-def _moments(moments: Sequence[Moment], growth: Growth, place: _Places) -> list[Moment]:
+def _moments(moments: Sequence[Moment], growth: Growth, place: _Places) -> LiveTable:
     changes = np.diff(_live(moments), axis=0, prepend=0)
     _check_changes(moments, changes, place.spans)
     changes[0] += place.copies * growth.start
     optimizing = [at for at, moment in enumerate(moments) if moment.phase == "optimizer"]
     if growth.changes is not None and len(optimizing):
         changes[optimizing] += place.copies * growth.changes
-    order = list(_order(moments, place))
-    live = np.cumsum(changes[[at for at, _ in order]], axis=0).tolist()
-    return [
-        Moment(moments[at].after, moments[at].phase, module, tuple(bytes_))
-        for (at, module), bytes_ in zip(order, live, strict=True)
-    ]
+    rows, places = _layout(tuple((moment.after, moment.phase, moment.module) for moment in moments), place)
+    return LiveTable(places, np.cumsum(changes[rows], axis=0))
+
+
+@lru_cache(maxsize=4)
+def _layout(seen: tuple[Seen, ...], place: _Places) -> tuple[NDArray[np.intp], tuple[tuple[Phase, str], ...]]:
+    """Which moments of the short model make up the whole one, and where; the same at every size."""
+    order = list(_order(seen, place))
+    return np.array([at for at, _ in order], dtype=np.intp), tuple((seen[at][1], module) for at, module in order)
 
 
 def _within(moments: Sequence[Moment], start: int, length: int) -> list[int]:
     """Moments of `length` calls from call number `start`."""
-    return [at for at, moment in enumerate(moments) if start < moment.after <= start + length]
+    return _within_calls([moment.after for moment in moments], start, length)
+
+
+def _within_calls(after: Sequence[int], start: int, length: int) -> list[int]:
+    return [at for at, calls in enumerate(after) if start < calls <= start + length]
 
 
 def _check_changes(moments: Sequence[Moment], changes: Changes, spans: Sequence[Span]) -> None:
@@ -167,26 +178,26 @@ def _check_changes(moments: Sequence[Moment], changes: Changes, spans: Sequence[
             raise NotPeriodic(f"the layers of {span.stack} change memory differently")
 
 
-def _order(moments: Sequence[Moment], place: _Places) -> Iterator[tuple[int, str]]:
+def _order(seen: Sequence[Seen], place: _Places) -> Iterator[tuple[int, str]]:
     """Moments of the whole model in the order of time: (moment of the short model, module)."""
     at = 0
     period = place.layers.period
     for span in place.spans:
-        block = _within(moments, span.upper_start, span.length)
+        block = _within_calls([after for after, _, _ in seen], span.upper_start, span.length)
         if not block:
             continue
-        yield from _outside(moments, range(at, block[0]), place)
+        yield from _outside(seen, range(at, block[0]), place)
         copies = range(place.copies + 1)
         for copy in copies if span.phase == "forward" else reversed(copies):
-            yield from ((n, place.layers.shifted(moments[n].module, copy * period)) for n in block)
+            yield from ((n, place.layers.shifted(seen[n][2], copy * period)) for n in block)
         at = block[-1] + 1
-    yield from _outside(moments, range(at, len(moments)), place)
+    yield from _outside(seen, range(at, len(seen)), place)
 
 
-def _outside(moments: Sequence[Moment], numbers: range, place: _Places) -> Iterator[tuple[int, str]]:
+def _outside(seen: Sequence[Seen], numbers: range, place: _Places) -> Iterator[tuple[int, str]]:
     for at in numbers:
-        moment = moments[at]
-        yield at, place.module(moment.after - 1, moment.phase, moment.module)
+        after, phase, module = seen[at]
+        yield at, place.module(after - 1, phase, module)
 
 
 def _repeated(values: Mapping[str, int], layers: Layers, copies: int) -> dict[str, int]:
@@ -212,8 +223,7 @@ def _prove(extended: StepTrace, longer: StepTrace) -> None:
     """Compare all that was extended with what was traced."""
     if _calls(extended) != _calls(longer):
         raise NotPeriodic("a further layer makes other calls")
-    moments = [[(m.phase, m.module, m.live) for m in trace.moments] for trace in (extended, longer)]
-    if moments[0] != moments[1] and not _one_by_one(extended, longer):
+    if not extended.live().same_as(longer.live()) and not _one_by_one(extended.live(), longer.live()):
         raise NotPeriodic("a further layer changes memory differently")
     if (_each(extended.kept), extended.parameters.total) != (_each(longer.kept), longer.parameters.total):
         raise NotPeriodic("a further layer keeps other activations or parameters")
@@ -228,12 +238,17 @@ def _calls(trace: StepTrace) -> Counter[tuple[object, ...]]:
     return found
 
 
-def _one_by_one(extended: StepTrace, longer: StepTrace) -> bool:
+def _one_by_one(extended: LiveTable, longer: LiveTable) -> bool:
     """Whether only an optimizer that goes parameter by parameter has more moments, none of them higher."""
-    first, second = ([m for m in trace.moments if m.phase != "optimizer"] for trace in (extended, longer))
-    peaks = [max((sum(m.live) for m in trace.moments), default=0) for trace in (extended, longer)]
-    same = [(m.phase, m.module, m.live) for m in first] == [(m.phase, m.module, m.live) for m in second]
-    return same and peaks[0] == peaks[1]
+    before = [
+        [at for at, (phase, _) in enumerate(table.places) if phase != "optimizer"] for table in (extended, longer)
+    ]
+    peaks = [table.live.sum(axis=1).max(initial=0) for table in (extended, longer)]
+    first, second = (
+        LiveTable(tuple(table.places[at] for at in rows), table.live[rows])
+        for table, rows in zip((extended, longer), before, strict=True)
+    )
+    return first.same_as(second) and peaks[0] == peaks[1]
 
 
 def _each(values: Mapping[str, int]) -> dict[str, int]:

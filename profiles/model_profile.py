@@ -113,7 +113,7 @@ class ModelProfile:
 
     @cached_property
     def model_flops(self) -> PhaseTotals:
-        """FLOPs that the model asks for: no recomputation, attention in full. The numerator of MFU."""
+        """FLOPs in products that the model asks for: no recomputation, attention in full. The numerator of MFU."""
         return self.trace.table.totals("model_flops")
 
     @cached_property

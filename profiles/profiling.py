@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +11,21 @@ import torch
 
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
+from profiles.growing import grow
 from profiles.layers import fold_paths, layer_count
 from profiles.model_profile import ModelProfile
+from profiles.models.definition import Sizes
+from profiles.models.example_inputs import Example, example
 from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
-from profiles.trace.rungs import Climb, Ground, bytes_of, climb
+from profiles.models.user_code import as_step
+from profiles.trace.rungs import Climb, Ground, bytes_of, climb, trace_on
 from profiles.trace.settings import Mode, OptimizerFactory, StepSettings
-from profiles.trace.step import Step
+from profiles.trace.step import Procedure, Step
 from profiles.trace.twin import Twins, original
-from profiles.trace_record import OperationTrace, fold
+from profiles.trace_record import OperationTrace, RawTrace, fold
+
+MOST_CALLS = 1_000
+"""A step with more calls is not traced at a dozen sizes unasked; a model by its name is (`profiles.recall`)."""
 
 
 def profile_model(
@@ -30,6 +37,7 @@ def profile_model(
     precision: str = "float32",
     optimizer: str | OptimizerFactory = "adamw",
     device: str = "cuda",
+    step: Callable[..., Any] | None = None,
 ) -> ModelProfile:
     """Profile one step of any module, without its memory, without data and without the device.
 
@@ -50,11 +58,16 @@ def profile_model(
         Name such as "adamw" or "sgd-momentum", or a function from parameters to a torch optimizer.
     device
         Kind of the device the step is meant for; decides which kernels are counted.
+    step
+        Your own training step, instead of the loss that the model puts out: `step(model, *args, **kwargs)` returns the
+        loss, or - for several optimizers, as in a GAN - is a generator that yields (loss, parameters) once for each.
 
     Returns
     -------
     ModelProfile
-        Operations, FLOPs, bytes and memory of one step at the size of the inputs.
+        Operations, FLOPs, bytes and memory of one step at the size of the inputs. Where the model makes the same calls
+        at other sizes of the first dimension (the batch) and of the second of two-dimensional integers (the sequence),
+        it answers these too; a note says why if it does not.
 
     Raises
     ------
@@ -65,41 +78,58 @@ def profile_model(
     """
     if not isinstance(model, torch.nn.Module):
         raise UsageError(f"profile_model takes a torch.nn.Module; given: {type(model).__name__}")
-    call = _Call(original(model), args if isinstance(args, tuple) else (args,), dict(kwargs or {}))
+    given = example((args if isinstance(args, tuple) else (args,), dict(kwargs or {})))
+    call = _Call(original(model), given, None if step is None else as_step(step))
     settings = StepSettings(mode, parse_precision(precision), optimizer, device)
     result = climb(lambda ground: call.step(ground, settings), settings, bytes_of(model))
-    profile = profile_of(type(call.model).__name__, settings, result, fold(result.trace.raw(call.batch_size)))
-    return replace(profile, notes=(call.loss_note, *profile.notes)) if call.loss_note else profile
+    trace, note = call.grown(result, settings)
+    profile = profile_of(type(call.model).__name__, settings, result, trace)
+    return replace(profile, notes=(*call.loss_note, *profile.notes, *note))
 
 
 class _Call:
     """The user's module, what it is called with, and what its training minimises."""
 
-    def __init__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.model, self.args, self.kwargs = model, args, kwargs
-        self.loss_note = ""
+    def __init__(self, model: torch.nn.Module, given: Example, procedure: Procedure | None) -> None:
+        self.model, self.given, self.procedure = model, given, procedure
+        self.loss_note: tuple[str, ...] = ()
 
-    def step(self, ground: Ground, settings: StepSettings) -> Step:
+    @property
+    def sizes(self) -> Sizes:
+        """Batch size and sequence length of the inputs."""
+        return Sizes(self.given.batch_size, self.given.sequence_length, None)
+
+    def grown(self, result: Climb, settings: StepSettings) -> tuple[OperationTrace, tuple[str, ...]]:
+        """Return the trace for all sizes where few and small traces can prove it, and what it does not hold for."""
+        raw = result.trace.raw(self.sizes.batch_size, self.sizes.sequence_length)
+        if result.rung != "meta" or result.trace.guesses or len(raw.operations) > MOST_CALLS:
+            return fold(raw), ()
+        if result.trace.decided_sizes:
+            return fold(raw), ("holds for this size only: values of the inputs decide how much is computed",)
+
+        def trace_at(sizes: Sizes) -> RawTrace:
+            trace = trace_on("meta", lambda ground: self.step(ground, settings, sizes), settings)
+            return trace.raw(sizes.batch_size, sizes.sequence_length)
+
+        trace, note = grow(raw, trace_at, self.sizes)
+        return trace, (note,) if note else ()
+
+    def step(self, ground: Ground, settings: StepSettings, sizes: Sizes | None = None) -> Step:
         """Twins of all of it on another ground, in training or evaluation state as the mode asks."""
         twins = Twins(ground.device, settings.arithmetic.weights, ground.fake)
         model = twins.model(self.model)
-        args, kwargs = twins.copy((self.args, self.kwargs))
+        inputs = self.given.arguments if sizes is None else self.given.at(sizes.batch_size, sizes.sequence_length)
+        args, kwargs = twins.copy(inputs)
         _initialise(model, args, kwargs)
         if model.training != (settings.mode == "train"):
             model.train(settings.mode == "train")
-        return Step(model, args, kwargs, self._loss)
+        return Step(model, args, kwargs, self._loss, self.procedure)
 
     def _loss(self, outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
         loss = model_loss(outputs, args, kwargs)
         leaves = torch.utils._pytree.tree_leaves(outputs)
-        self.loss_note = "" if any(leaf is loss for leaf in leaves) else MEAN_LOSS_NOTE
+        self.loss_note = () if any(leaf is loss for leaf in leaves) else (MEAN_LOSS_NOTE,)
         return loss
-
-    @property
-    def batch_size(self) -> int:
-        """First size of the first tensor that has one."""
-        leaves = torch.utils._pytree.tree_leaves((self.args, self.kwargs))
-        return next((int(t.shape[0]) for t in leaves if isinstance(t, torch.Tensor) and t.dim()), 1)
 
 
 def _initialise(model: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

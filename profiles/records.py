@@ -40,7 +40,8 @@ class Operation:
     precision         in which the multiply-adds run: float32, tf32, bfloat16, float16, float8, int8, float64 ...
     engine            matrix (tensor core, MXU), vector, or none (pure data movement)
     flops             FLOPs as the kernel is called: attention in full, recomputation and flash backward included
-    model_flops       FLOPs the model asks for: no recomputation, attention in full (for MFU)
+    model_flops       FLOPs in products that the model asks for: no recomputation, attention in full, 0 for vector work
+                      (for MFU)
     executed_flops    FLOPs the device carries out: causal attention skips the masked half (for time)
     bytes_read, bytes_written   smallest possible traffic to device memory
     dims              the sizes that decide the speed: ("m","n","k","batch") of a product, and the like

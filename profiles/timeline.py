@@ -7,7 +7,7 @@ by coefficient, no larger than another's can never be the peak and is not a cand
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
@@ -59,6 +59,35 @@ class LiveBytes:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class LiveTable:
+    """The live bytes of one run as arrays.
+
+    places   phase and module of every moment
+    live     bytes at every moment, one column for each of `HOLDERS`
+    """
+
+    places: tuple[tuple[Phase, str], ...]
+    live: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, timeline: Sequence[LiveBytes] | LiveTable) -> LiveTable:
+        """Make the arrays, where they are none yet."""
+        if isinstance(timeline, LiveTable):
+            return timeline
+        holders = attrgetter(*HOLDERS)
+        live = np.array([holders(moment) for moment in timeline], dtype=np.int64).reshape(-1, len(HOLDERS))
+        return cls(tuple((moment.phase, moment.module) for moment in timeline), live)
+
+    def __iter__(self) -> Iterator[LiveBytes]:
+        for (phase, module), live in zip(self.places, self.live.tolist(), strict=True):
+            yield LiveBytes(phase, module, *live)
+
+    def same_as(self, other: LiveTable) -> bool:
+        """Whether both show the same bytes at the same places."""
+        return self.places == other.places and np.array_equal(self.live, other.live)
+
+
 @dataclass(frozen=True)
 class Timeline:
     """The live bytes of a step as polynomials.
@@ -104,7 +133,7 @@ class Timeline:
 
 
 def fit_timeline(
-    timelines: Sequence[Sequence[LiveBytes]], kept: Sequence[Mapping[str, int]], points: Sequence[Point]
+    timelines: Sequence[Sequence[LiveBytes] | LiveTable], kept: Sequence[Mapping[str, int]], points: Sequence[Point]
 ) -> Timeline:
     """Fit every moment of the same step seen at several sizes.
 
@@ -116,8 +145,9 @@ def fit_timeline(
     SizeDependent
         If the steps differ in their moments, or a change follows no polynomial.
     """
-    places = _common_places(timelines, points)
-    law, rows = _fit_changes(timelines, points)
+    tables = [LiveTable.of(timeline) for timeline in timelines]
+    places = _common_places(tables, points)
+    law, rows = _fit_changes(tables, points)
     scale = lcm(*law.denominators, 1)
     scaled = integers(
         [[c * (scale // d) for c in cs] for cs, d in zip(law.coefficients, law.denominators, strict=True)]
@@ -135,25 +165,21 @@ def fit_timeline(
     )
 
 
-def _common_places(timelines: Sequence[Sequence[LiveBytes]], points: Sequence[Point]) -> list[tuple[Phase, str]]:
-    places = [(moment.phase, moment.module) for moment in timelines[0]]
-    for other, (batch, length) in zip(timelines[1:], points[1:], strict=True):
-        if [(moment.phase, moment.module) for moment in other] != places:
+def _common_places(tables: Sequence[LiveTable], points: Sequence[Point]) -> tuple[tuple[Phase, str], ...]:
+    places = tables[0].places
+    for other, (batch, length) in zip(tables[1:], points[1:], strict=True):
+        if other.places is not places and other.places != places:
             raise SizeDependent(f"Allocations come in another order at batch {batch} × {length} than at the first size")
     return places
 
 
-def _fit_changes(
-    timelines: Sequence[Sequence[LiveBytes]], points: Sequence[Point]
-) -> tuple[SizePolynomials, NDArray[np.intp]]:
+def _fit_changes(tables: Sequence[LiveTable], points: Sequence[Point]) -> tuple[SizePolynomials, NDArray[np.intp]]:
     """Return the polynomials of all distinct changes and, for every moment and holder, which one applies."""
-    holders = attrgetter(*HOLDERS)
-    seen = np.array([[holders(moment) for moment in each] for each in timelines], dtype=np.int64)
-    seen = seen.reshape(len(timelines), -1, len(HOLDERS))
-    changes = np.diff(seen, axis=1, prepend=0).reshape(len(timelines), -1).T
+    seen = np.stack([table.live for table in tables])
+    changes = np.diff(seen, axis=1, prepend=0).reshape(len(tables), -1).T
     moving = np.flatnonzero(changes.any(axis=1))
     distinct, inverse = np.unique(changes[moving], axis=0, return_inverse=True)
-    vectors = [(0,) * len(timelines), *map(tuple, distinct.tolist())]
+    vectors = [(0,) * len(tables), *map(tuple, distinct.tolist())]
     rows = np.zeros(len(changes), dtype=np.intp)
     rows[moving] = inverse.reshape(-1) + 1
     return fit(vectors, points), rows.reshape(-1, len(HOLDERS))
@@ -177,14 +203,13 @@ def _choose(totals: Integers, powers: list[int]) -> NDArray[np.intp]:
 
 def _undominated(totals: Integers) -> NDArray[np.intp]:
     """Return the moments whose total no other moment reaches in every coefficient; of equal ones the first."""
-    left = np.arange(len(totals))
-    found: list[int] = []
     order = np.argsort(-totals.astype(np.float64).sum(axis=1), kind="stable")
-    left, ranked = left[order], totals[order]
-    while len(left):
-        found.append(int(left[0]))
-        better = (ranked > ranked[0]).any(axis=1)
-        left, ranked = left[better], ranked[better]
+    columns = [np.ascontiguousarray(column) for column in totals[order].T]
+    standing, found = np.ones(len(totals), dtype=np.bool_), []
+    for at, moment in enumerate(order.tolist()):
+        if standing[at]:
+            found.append(moment)
+            standing[at:] &= np.logical_or.reduce([column[at:] > column[at] for column in columns])
     return np.array(sorted(found), dtype=np.intp)
 
 

@@ -17,7 +17,7 @@ from profiles.growth_fit import SizeDependent, fit
 from profiles.layers import Indices, fold_indices, join_path, single_layers
 from profiles.operation_trace import OperationTrace, Recording, numbers_of
 from profiles.records import Operation
-from profiles.timeline import LiveBytes, Timeline, fit_timeline
+from profiles.timeline import LiveBytes, LiveTable, Timeline, fit_timeline
 
 __all__ = ["LiveBytes", "OperationTrace", "RawTrace", "Recording", "SizeDependent", "Timeline", "fit_growth", "fold"]
 
@@ -28,7 +28,7 @@ class RawTrace:
 
     operations       every call in order; module paths name one layer each ("transformer.h.3.attn.c_attn") and `count`
                      is 1, though folded paths with counts are understood too
-    timeline         the live bytes after each call, in order
+    timeline         the live bytes after each call, in order; moment by moment or as arrays
     batch_size       samples
     sequence_length  tokens per sample; None for a model without sequences
     kept             module (one path a layer) -> activation bytes it allocated that are alive when the forward pass and
@@ -36,7 +36,7 @@ class RawTrace:
     """
 
     operations: list[Operation] = field(default_factory=list)
-    timeline: list[LiveBytes] = field(default_factory=list)
+    timeline: Sequence[LiveBytes] | LiveTable = field(default_factory=list)
     batch_size: int = 1
     sequence_length: int | None = None
     kept: dict[str, int] = field(default_factory=dict)

@@ -30,16 +30,28 @@ class _NotEqual(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All that decides an empty tensor."""
+    """All that decides an empty tensor; `padded` are the elements of a storage that is larger than the tensor."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
+    padded: int | None = None
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor) -> Layout:
+        """Layout of a tensor."""
+        shape, stride = tuple(tensor.shape), tensor.stride()
+        needed = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) if tensor.numel() else 0
+        held = tensor.untyped_storage().nbytes() // tensor.element_size()
+        return cls(shape, stride, tensor.dtype, tensor.device, held if held > needed else None)
 
     def empty(self) -> torch.Tensor:
         """Return a new tensor of this layout."""
-        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
+        if self.padded is None:
+            return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
+        whole = torch.empty(self.padded, dtype=self.dtype, device=self.device)
+        return whole.as_strided(self.shape, self.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +151,7 @@ def _layouts(out: Any) -> Any:
     if isinstance(out, torch.Tensor):
         if out.layout is not torch.strided or out.is_conj() or out.is_neg():
             return None
-        return Layout(tuple(out.shape), out.stride(), out.dtype, out.device)
+        return Layout.of(out)
     if isinstance(out, (tuple, list)):
         parts = [_layouts(item) for item in out]
         missing = any(part is None and item is not None for part, item in zip(parts, out, strict=True))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from profiles.records import Phase
+from profiles.timeline import LiveTable
 from profiles.trace.places import Place
-from profiles.trace_record import LiveBytes
 
 Holder = Literal["parameter", "buffer", "gradient", "optimizer_state", "input", "activation"]
 HOLDERS: tuple[Holder, ...] = ("parameter", "buffer", "gradient", "optimizer_state", "input", "activation")
@@ -105,6 +106,7 @@ def _replaced(live: tuple[int, ...], place: int, value: int) -> tuple[int, ...]:
     return (*live[:place], max(live[place], value), *live[place + 1 :])
 
 
-def timeline(moments: Iterable[Moment]) -> list[LiveBytes]:
+def table_of(moments: Sequence[Moment]) -> LiveTable:
     """Moments as the record keeps them."""
-    return [LiveBytes(moment.phase, moment.module, *moment.live) for moment in moments]
+    live = np.array([moment.live for moment in moments], dtype=np.int64).reshape(-1, len(HOLDERS))
+    return LiveTable(tuple((moment.phase, moment.module) for moment in moments), live)

@@ -175,7 +175,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             precision_of(known.call, cost, self._settings, self._places.is_linear(place.module)),
             cost.engine,
             cost.flops,
-            0 if place.recomputed else cost.model_flops,
+            0 if place.recomputed or cost.engine != "matrix" else cost.model_flops,
             cost.executed_flops,
             cost.bytes_read,
             cost.bytes_written,

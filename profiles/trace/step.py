@@ -16,12 +16,14 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from profiles.layers import layer_count
 from profiles.records import Operation
+from profiles.timeline import LiveTable
 from profiles.trace.autocast import Autocast
 from profiles.trace.calls import tensors_in
 from profiles.trace.factories import Factories
+from profiles.trace.failures import Scene, scene_of
 from profiles.trace.higher_order import uncompiled
 from profiles.trace.kernels import kernels_of
-from profiles.trace.ledger import Ledger, Moment, timeline, with_states
+from profiles.trace.ledger import Ledger, Moment, table_of, with_states
 from profiles.trace.optimizers import make_optimizer
 from profiles.trace.places import Places
 from profiles.trace.recorder import Recorder, Sight
@@ -71,6 +73,8 @@ class Parameters:
         """Count those of a model."""
         owned: Counter[str] = Counter()
         trained: Counter[str] = Counter()
+        for name, _ in model.named_parameters(remove_duplicate=False):
+            owned[name.rpartition(".")[0]] += 0  # a module whose parameters are another's is known by its zero
         for name, parameter in model.named_parameters(remove_duplicate=True):
             module = name.rpartition(".")[0]
             owned[module] += parameter.numel()
@@ -93,6 +97,8 @@ class StepTrace:
     """What was seen: every call and every allocation in order, and what had to be assumed.
 
     `kept` are the activation bytes alive between forward and backward pass, by the module that made them.
+    `whole` are the moments of a trace that was extended to more layers. `decided_sizes` says how many results had a
+    size that known values decided.
     """
 
     operations: list[Operation]
@@ -100,12 +106,18 @@ class StepTrace:
     kept: dict[str, int]
     guesses: Counter[str]
     balanced_choices: int
+    decided_sizes: int
     parameters: Parameters
     trained: bool
+    whole: LiveTable | None = None
 
     def raw(self, batch_size: int, sequence_length: int | None = None) -> RawTrace:
         """The trace as the record takes it."""
-        return RawTrace(self.operations, timeline(self.moments), batch_size, sequence_length, self.kept)
+        return RawTrace(self.operations, self.live(), batch_size, sequence_length, self.kept)
+
+    def live(self) -> LiveTable:
+        """Live bytes at every moment, of the layers too that the trace was extended by."""
+        return self.whole or table_of(self.moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +175,8 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
         try:
             run.run()
         except Exception as error:
-            raise StepFailed(error, run.places.failed_in(error)) from error
+            scene = scene_of(step.model, (step.args, step.kwargs), run.places.failed_in(error))
+            raise StepFailed(error, scene) from error
     return run.trace()
 
 
@@ -175,12 +188,12 @@ def _warm_up() -> None:
 
 
 class StepFailed(Exception):
-    """The model, its loss or its optimizer raised; `error` is what, `module` where ("" outside of modules)."""
+    """The model, its loss or its optimizer raised; `error` is what, `scene` where."""
 
-    def __init__(self, error: Exception, module: str = "") -> None:
+    def __init__(self, error: Exception, scene: Scene | None = None) -> None:
         super().__init__(str(error))
         self.error = error
-        self.module = module
+        self.scene = scene or Scene()
 
 
 class _Run:
@@ -236,6 +249,7 @@ class _Run:
             self._kept,
             self.values.guesses,
             self.values.balanced_choices,
+            self.values.decided_sizes,
             Parameters.of(self.step.model),
             self.trained,
         )

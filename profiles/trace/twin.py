@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -58,7 +58,7 @@ class Twins(TorchFunctionMode):
             for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
                 module._c.setattr(name, self._memo.setdefault(id(tensor), self.tensor(tensor)))
                 self._originals.append(tensor)
-        return twin
+        return cast("torch.nn.Module", twin)
 
     def _module(self, model: torch.nn.Module) -> Any:
         seen = dict(self._memo)

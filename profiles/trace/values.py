@@ -39,6 +39,7 @@ ASKS_FOR_VALUES = frozenset(
         aten.bincount,
     }
 )
+_ASK_FOR_ONE = frozenset({aten._local_scalar_dense, aten.equal, aten.is_nonzero})
 MASKED = frozenset({aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index})
 _CHOOSES = {aten.topk: 1, aten.argmax: None, aten.max: 1}
 _UNKNOWABLE = ("rand", "bernoulli", "uniform", "normal", "multinomial", "exponential", "dropout", "empty", "geometric")
@@ -78,6 +79,7 @@ class Values:
     def __init__(self, strict: bool) -> None:
         self.guesses: Counter[str] = Counter()
         self.balanced_choices = 0
+        self.decided_sizes = 0
         self.counting = True
         self._strict = strict
 
@@ -86,6 +88,7 @@ class Values:
         known, real_args, real_kwargs = _real(args, kwargs)
         if not known:
             return self._guess(func, args)
+        self.decided_sizes += func._overloadpacket not in _ASK_FOR_ONE
         with torch._C._DisableTorchDispatch():
             result = func(*real_args, **real_kwargs)
         return tree_map(lambda r: _symbolic(r, args[0].device) if isinstance(r, torch.Tensor) else r, result)
