@@ -160,13 +160,22 @@ def run(*words):
 
 def test_a_profile_from_elsewhere_is_used_and_forgotten(tmp_path):
     file = tmp_path / "box.json"
-    profile().save(file)
+    whole = profile(figures=(FittedFigure("cache.near_share", 0.5, "share", 0.1, 9),))
+    whole.save(file)
     imported = run("--import", str(file))
     assert imported.exit_code == 0
     assert "Kept as epyc-9654_2-threads_2026-11-20; estimates for epyc-9654 now use it." in imported.stdout
-    assert library.profiles_of("epyc-9654") == (profile(),)
+    assert library.profiles_of("epyc-9654") == (whole,)
     assert run("--forget", "epyc-9654").stdout == "Removed 1 machine profile of epyc-9654\n"
     assert run("--forget", "epyc-9654").exit_code == 2
+
+
+def test_a_profile_of_too_little_is_kept_and_said_so(tmp_path):
+    file = tmp_path / "box.json"
+    profile().save(file)
+    assert (
+        "too little was measured for estimates to use it: give it more --seconds" in run("--import", str(file)).stdout
+    )
 
 
 def test_what_is_no_profile_is_not_imported(tmp_path):

@@ -131,12 +131,22 @@ def _text(page: Page, shown: _Shown, then: MachineProfile | None) -> str:
 
     profile = shown.measured.profile
     device = profile.machine.device
-    used = f"; estimates for {device} now use it" if device else ": the hardware database has no row for it"
-    said = [("Kept", f"as {shown.name}{used}"), *(("Note", note) for note in profile.notes)]
+    said = [("Kept", f"as {shown.name}; {_use(profile)}"), *(("Note", note) for note in profile.notes)]
     if device:
         said.append(("Undo", f"flopcast benchmark --forget {device}"))
     text = benchmark_text(page, profile, shown.measured.device, said)
     return text if then is None else f"{text}\n{drift_text(page, shown.drifts, then)}"
+
+
+def _use(profile: MachineProfile) -> str:
+    """Return what becomes of a profile."""
+    from profiles.benchmark.library import usable
+
+    if profile.machine.device is None:
+        return "the hardware database has no row for this device, so no estimate uses it"
+    if not usable(profile):
+        return "too little was measured for estimates to use it: give it more --seconds"
+    return f"estimates for {profile.machine.device} now use it"
 
 
 def _record(shown: _Shown) -> dict[str, Any]:

@@ -46,8 +46,7 @@ def cases(kind: str, full: bool, precisions: Iterable[str]) -> tuple[Case, ...]:
             for precision in _vector_precisions(kind, full, chosen)
             for first in range(_LANES)
         ),
-        islice(sweep_cases(kind), 0, None, 2),
-        islice(sweep_cases(kind), 1, None, 2),
+        *(islice(sweep_cases(kind), first, None, _LANES) for first in range(_LANES)),
         chain(memory_cases(kind), transfer_cases(kind), optimizer_cases(kind)),
         launch_cases(kind),
         recurrent_cases(kind, "float32"),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import Final
 
 from hardware_db.errors import DataError
 from hardware_db.store_place import store_exists
@@ -34,6 +35,15 @@ def name_of(profile: MachineProfile) -> str:
 def device_name(machine: Machine) -> str:
     """Return the device's id, or for one that is not in the database its own name as an id would be written."""
     return machine.device or re.sub(r"[^a-z0-9]+", "-", machine.reported.lower()).strip("-") or machine.kind
+
+
+BASIC: Final = {"cpu": "cache.near_share", "gpu": "bandwidth.elementwise"}
+"""The figure by kind of device without which estimates cannot use a profile."""
+
+
+def usable(profile: MachineProfile) -> bool:
+    """Whether enough was measured for estimates to use it."""
+    return profile.figure(BASIC[profile.machine.kind]) is not None
 
 
 def keep(profile: MachineProfile) -> str:
