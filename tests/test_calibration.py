@@ -1,0 +1,84 @@
+"""The fit: what was put in comes out, left-out predictions have not seen their case, and tables say what is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from estimator.calibration import fit as calibration
+from estimator.calibration.design import Sample
+from estimator.calibration.fitting import predicted_seconds
+from estimator.calibration.leave_out import basis_of
+from estimator.calibration.results import factor_rows, left_out_rows, parameter_rows, spread_rows, utilisation_rows
+from estimator.calibration.samples import Labelled
+from estimator.timing.machine import machine_of
+from estimator.timing.work import work_of
+from estimator.validation import published
+from estimator.validation.execution import execution_of
+from hardware_db import load
+
+SLOW = 1.3
+"""How much slower than predicted every case of one device is made to look."""
+
+
+def labelled():
+    """Cases that ship, their times replaced by predicted ones, those of the V100 made slower."""
+    operations, hardware, found = published._operations(), load(), []
+    for each in published.predict_published():
+        if each.case.stratum not in ("neusight-infer", "neusight-train"):
+            continue
+        device = hardware.device(each.case.device).logical_device()
+        table, settings = operations[each.case.case_id], execution_of(each.case)
+        measured = each.step_time.mid * (SLOW if device.id.startswith("v100") else 1.0)
+        machine = machine_of(table, device, settings.execution, settings.memory_format)
+        sample = Sample(work_of(table), machine, each.case.training, each.case.accumulation, True, measured)
+        found.append(Labelled(sample, each.case.model_copy(update={"measured_step_time_s": measured}), device))
+    return found[::2]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    patch = pytest.MonkeyPatch()
+    patch.setattr(calibration, "STEPS", 4)
+    try:
+        yield calibration.calibrate("gpu", labelled(), (), validated=True)
+    finally:
+        patch.undo()
+
+
+def test_the_fit_follows_a_device_that_is_slower(fitted):
+    slow = [each for each in fitted.labelled if each.device.id.startswith("v100")]
+    predicted = predicted_seconds(fitted.fitted, [calibration.observation(each) for each in slow])
+    ratios = predicted / np.array([each.sample.measured_s for each in slow])
+    assert np.median(ratios) > (1 + 1 / SLOW) / 2
+
+
+def test_every_scheme_predicts_every_case(fitted):
+    assert set(fitted.left_out) == {"device", "source", "family"}
+    for left in fitted.left_out.values():
+        assert (left.seconds > 0).all() and len(left.basis) == len(fitted.labelled)
+    assert set(fitted.left_out["device"].basis) <= {"sibling", "datasheet"}
+
+
+def test_a_device_left_out_is_predicted_without_its_own_factors(fitted):
+    slow = [at for at, each in enumerate(fitted.labelled) if each.device.id.startswith("v100")]
+    measured = np.array([fitted.labelled[at].sample.measured_s for at in slow])
+    assert np.median(fitted.left_out["device"].seconds[slow] / measured) < 0.95
+
+
+def test_the_tables_have_what_the_estimator_reads(fitted):
+    assert {row["kind"] for row in parameter_rows([fitted])} >= {"gpu", "cpu", "tpu"}
+    factors = factor_rows(fitted)
+    assert {row["scope"] for row in factors} == {"architecture", "device"} and all(row["sources"] for row in factors)
+    for row in spread_rows(fitted):
+        assert float(row["low"]) <= 1 <= float(row["high"])
+    assert len(left_out_rows(fitted)) == 3 * len(fitted.labelled)
+    (row,) = [row for row in utilisation_rows(fitted.labelled) if row["precision"] == "float32"]
+    assert 0 < float(row["utilisation"]) < 1
+
+
+def test_few_cases_are_no_calibration(fitted):
+    each = calibration.observation(fitted.labelled[0])
+    few = dataclasses.replace(fitted.fitted, count={("architecture", each.architecture): 2, ("device", each.device): 2})
+    assert basis_of(few, each) == "sibling"
+    assert basis_of(dataclasses.replace(few, count={}), each) == "datasheet"
