@@ -183,7 +183,7 @@ def _import(path: Path, output: Output) -> int:
     device = device_name(profile.machine)
     _say(
         "import",
-        f"Kept as {name}; estimates for {device} now use it. Undo: flopcast benchmark --forget {device}",
+        f"Kept as {name}; {_use(profile)}. Undo: flopcast benchmark --forget {device}",
         output,
     )
     return 0
