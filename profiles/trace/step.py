@@ -73,8 +73,6 @@ class Parameters:
         """Count those of a model."""
         owned: Counter[str] = Counter()
         trained: Counter[str] = Counter()
-        for name, _ in model.named_parameters(remove_duplicate=False):
-            owned[name.rpartition(".")[0]] += 0  # a module whose parameters are another's is known by its zero
         for name, parameter in model.named_parameters(remove_duplicate=True):
             module = name.rpartition(".")[0]
             owned[module] += parameter.numel()
