@@ -80,8 +80,8 @@ class Fit:
         the devices; each runs its own samples
     need
         what one device must hold, as it is
-    largest_micro_batch, longest_sequence
-        that fit as it is; None: not even the smallest, or the model has no sequences
+    largest_micro_batch, longest_sequence, most_layers
+        that fit as it is; None: not even the smallest, or the model has no sequences or is no stack of layers
     ways
         changes that hold less, those that fit first, the fastest first
     notes
@@ -94,6 +94,7 @@ class Fit:
     need: MemoryNeed
     largest_micro_batch: int | None
     longest_sequence: int | None
+    most_layers: int | None
     ways: tuple[Way, ...]
     notes: tuple[str, ...] = ()
 
@@ -130,6 +131,7 @@ class Fit:
             "peak_module": self.need.module,
             "largest_micro_batch": self.largest_micro_batch,
             "longest_sequence": self.longest_sequence,
+            "most_layers": self.most_layers,
             "ways": [way.to_dict() for way in self.ways],
             "notes": list(self.notes),
         }

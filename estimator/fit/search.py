@@ -87,6 +87,7 @@ def fit(
         need=question.now,
         largest_micro_batch=room.largest_batch(sized[0], now),
         longest_sequence=room.longest_sequence(sized[0], now),
+        most_layers=room.deepest(sized[0], now),
         ways=tuple(question.ways()),
         notes=tuple(_notes(sized[0], room.device)),
     )

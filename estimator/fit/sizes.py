@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from estimator.memory import MemoryNeed, MemorySettings, held_at_peak, need_of, overhead_of
+from estimator.memory import MemoryNeed, MemorySettings, held_at_peak, layers_of, need_of, overhead_of
 from estimator.run import batch_multiple
 from hardware_db.errors import UsageError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hardware_db import Device
     from profiles.model_profile import ModelProfile
 
+MOST_LAYERS: Final = 10_000
 MOST: Final = 1 << 24
 """No larger sizes are tried."""
 
@@ -44,6 +45,15 @@ class Room:
         found = _largest(batch_multiple(profile), MOST, fits)
         one = profile.trace.single is not None and batch_multiple(profile) > 1
         return 1 if found is None and one and fits(1) else found
+
+    def deepest(self, profile: ModelProfile, settings: MemorySettings) -> int | None:
+        """Return the most layers that fit; None: not even one does, or the model is not one stack of layers."""
+        now = layers_of(profile)
+
+        def fits(layers: int) -> bool:
+            return self.holds(profile, replace(settings, more_layers=layers - now))
+
+        return _largest(1, MOST_LAYERS, fits) if now else None
 
     def longest_sequence(self, profile: ModelProfile, settings: MemorySettings) -> int | None:
         """Return the longest sequence that fits at the profile's batch; None: none does, or there are no sequences."""

@@ -7,7 +7,7 @@ context from a table of constants (`parameters.csv`), each with a range and a so
 """
 
 from estimator.memory.advice import remedies, shortage
-from estimator.memory.holding import Held, held_at_peak
+from estimator.memory.holding import Held, held_at_peak, layers_of
 from estimator.memory.need import MemoryNeed, memory_of, need_of
 from estimator.memory.overheads import Overhead, overhead_of
 from estimator.memory.parameters import Parameter, parameter, parameter_table
@@ -25,6 +25,7 @@ __all__ = [
     "Replica",
     "gradient_bytes",
     "held_at_peak",
+    "layers_of",
     "memory_of",
     "need_of",
     "optimizer",

@@ -129,6 +129,13 @@ def block_names(path: str, depth: int) -> Iterator[str]:
     yield from map(".".join, product(*(_choices(component) for component in head)))
 
 
+def stack_of(recording: Recording) -> Blocks | None:
+    """Return the layers of a model that is one stack of them; None where there are several stacks, or none."""
+    blocks = blocks_at(recording, 1)
+    stacks = {name.rpartition(".")[0] for name in blocks.names}
+    return blocks if len(stacks) == 1 and len(blocks.names) > 1 else None
+
+
 def _choices(component: str) -> tuple[str, ...]:
     layers = layer_indices(component)
     return (component,) if layers is None else tuple(map(str, layers))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.memory.blocks import Blocks, all_blocks, bytes_of
+from estimator.memory.blocks import Blocks, all_blocks, bytes_of, stack_of
 from estimator.memory.parameters import parameter
 from hardware_db.errors import UsageError
 
@@ -74,6 +74,20 @@ def freed_by_compiler(profile: ModelProfile, moments: int) -> Floats:
     share = parameter("compiled", ()).value.mid
     ways = [_alive_between(blocks, share * bytes_of(blocks, profile).cheap, moments) for blocks in _deepest(profile)]
     return ways[0] if ways else np.zeros(moments)
+
+
+def kept_by_stack(profile: ModelProfile, moments: int) -> Floats:
+    """Return (moments,) bytes that the layers of a model of one stack keep for the backward pass.
+
+    Raises
+    ------
+    UsageError
+        The model is not one stack of layers.
+    """
+    blocks = stack_of(profile.trace.current)
+    if blocks is None:
+        raise UsageError(f"{profile.model} is not one stack of layers: their number cannot be changed")
+    return _alive_between(blocks, bytes_of(blocks, profile).kept, moments)
 
 
 def _deepest(profile: ModelProfile) -> tuple[Blocks, ...]:

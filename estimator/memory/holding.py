@@ -9,15 +9,15 @@ activations are those that were recorded, less what checkpointing frees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.memory.blocks import block_names
-from estimator.memory.checkpointing import freed_by, freed_by_compiler
+from estimator.memory.blocks import block_names, stack_of
+from estimator.memory.checkpointing import freed_by, freed_by_compiler, kept_by_stack
 from estimator.memory.loss import freed_by_chunks
 from estimator.memory.moments import (
     ACTIVATION,
@@ -98,6 +98,8 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
         The settings do not fit the model: checkpointing or adapters without repeated layers, an unknown optimizer.
     """
     moments, state = _with_last(moments_of(profile), recorded_gradients(profile)), state_of(profile, settings)
+    if settings.more_layers:
+        state = _deeper(state, _growth(profile, settings))
     live = moments.live.astype(np.float64)
     gradients = _gradients(live[:, GRADIENT], state, settings)
     activations = _activations(profile, moments, live, gradients, state, settings)
@@ -169,15 +171,44 @@ def _activations(
     if stepping.any():
         between = found[moments.outline.phases > FORWARD].min()
         own = settings.optimizer in (None, profile.optimizer) and settings.lora_rank is None
-        temporaries = found[stepping] - between if own else np.full(stepping.sum(), float(state.temporaries))
+        recorded = (found[stepping] - between) * _growth(profile, settings)
+        temporaries = recorded if own else np.full(stepping.sum(), float(state.temporaries))
         kept = 0.0 if _on_host(state, settings) or settings.optimizer_in_backward else 1 / settings.shards
         found[stepping] = between + temporaries * kept
     if settings.chunked_loss:
         found = found - freed_by_chunks(profile, moments.outline, found)
+    freed = _freed(profile, settings, found + gradients)
+    if settings.more_layers:
+        share = settings.more_layers / max(layers_of(profile), 1)
+        found = found + kept_by_stack(profile, len(found)) * share
+        freed = freed * (1 + share)
+    result: Floats = found - freed
+    return result
+
+
+def _freed(profile: ModelProfile, settings: MemorySettings, live: Floats) -> Floats:
+    """Bytes that checkpointing, offloading or compiling frees at each moment."""
     if settings.checkpointing == "none" and "activations" not in settings.offloaded:
-        return found - freed_by_compiler(profile, len(found)) if settings.compiled else found
-    freed: Floats = found - freed_by(profile, settings, found + gradients).activations
-    return freed
+        return freed_by_compiler(profile, len(live)) if settings.compiled else np.zeros(len(live))
+    return freed_by(profile, settings, live).activations
+
+
+def layers_of(profile: ModelProfile) -> int:
+    """Return the layers of a model that is one stack of them; 0 where it is not."""
+    blocks = stack_of(profile.trace.current)
+    return len(blocks.names) if blocks else 0
+
+
+def _growth(profile: ModelProfile, settings: MemorySettings) -> float:
+    """Parameters with the layers asked for over those recorded."""
+    unit, _ = largest_unit(profile.module_parameters)
+    return 1 + settings.more_layers * unit / max(profile.parameters, 1)
+
+
+def _deeper(state: State, factor: float) -> State:
+    """Return the state of so many times the parameters."""
+    names = ("parameters", "gradients", "optimizer", "temporaries", "tensors")
+    return replace(state, **{name: round(getattr(state, name) * factor) for name in names})
 
 
 def _on_host(state: State, settings: MemorySettings) -> bool:

@@ -40,6 +40,8 @@ class MemorySettings:
         the loss and its gradient are computed for a part of the tokens at a time (`estimator.memory.loss.CHUNKS` parts)
     compiled
         layers are compiled: what is cheap to compute again is not kept (`compiled` of `parameters.csv`)
+    more_layers
+        repeated layers that the model has more than recorded; negative: fewer
     optimizer_in_backward
         each gradient is used and freed as soon as it is there (not with accumulation)
     lora_rank
@@ -57,6 +59,7 @@ class MemorySettings:
     offloaded: tuple[Offloaded, ...] = ()
     chunked_loss: bool = False
     compiled: bool = False
+    more_layers: int = 0
     optimizer_in_backward: bool = False
     lora_rank: int | None = None
     weight_bits: float | None = None

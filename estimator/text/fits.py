@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from estimator.memory import layers_of
 from estimator.text.figures import figure
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
@@ -116,6 +117,8 @@ def _footer(found: Fit, ways: Sequence[Way]) -> list[tuple[str, str]]:
         limit = " (as long as the model takes)" if found.longest_sequence == found.profile.sequence_limit else ""
         batch = found.profile.batch_size
         lines.append(("Longest", f"{found.longest_sequence:,} tokens at micro-batch {batch:,}{limit}"))
+    if found.most_layers is not None:
+        lines.append(("Deepest", f"{found.most_layers:,} layers of this width (now {layers_of(found.profile):,})"))
     lines.append(
         ("Range", "80 % of cases; tensors are counted, workspaces, allocator and context have ranges; ~ is tight")
     )
