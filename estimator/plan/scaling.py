@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from estimator.parallel.step import COMMUNICATION
 from estimator.plan.search import Found, search
 
 if TYPE_CHECKING:
     from estimator.plan.job import Job
 
 End = Literal["low", "mid", "high"]
+JOINED: Final = (*COMMUNICATION, "stragglers")
 ENDS: Final[tuple[End, ...]] = ("low", "mid", "high")
 
 WORTH_HOURS: Final = 0.5
@@ -29,9 +31,16 @@ class Point:
     found: Found
 
     def seconds(self, end: End = "mid") -> float:
-        """Seconds of a step of the best plan; infinite where nothing fits."""
+        """Seconds of a step of the best plan with links and hosts at one end of their range; infinite: nothing fits.
+
+        How fast a device computes is the same on all numbers of them; only what joins them decides where scaling ends.
+        """
         best = self.found.best
-        return getattr(best.step.total, end) if best else float("inf")
+        if best is None:
+            return float("inf")
+        joined = [best.step.parts[name] for name in JOINED if name in best.step.parts]
+        change: float = sum(getattr(part, end) - part.mid for part in joined)
+        return best.seconds + change
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from estimator.plan.rows import why_not
 from estimator.text.figures import figure, share
@@ -38,8 +38,8 @@ COUNTS = (
 )
 PARTS = 4
 RULES = {
-    "hours": "(there twice the devices still are 1.5 times as fast)",
-    "dollars": "(there a step costs at most 10 % more device time than at best)",
+    "hours": "up to there twice the devices are at least 1.5 times as fast",
+    "dollars": "up to there a step takes at most 10 % more device time than at best",
 }
 
 
@@ -107,12 +107,11 @@ def _parts(step: ParallelStep) -> list[str]:
     return [f"{name} {share(seconds.mid / step.total.mid)}" for name, seconds in parts if seconds.mid > 0]
 
 
-def _knee(found: Scaling, pays: str) -> str:
-    band = found.knee("hours" if pays == "hours" else "dollars")
+def _knee(found: Scaling, pays: Literal["hours", "dollars"]) -> str:
+    band = found.knee(pays)
     if band is None:
         return MISSING
     least, most = band
     named = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    end = found.points[-1].count == most
-    rule = "twice the devices are 1.5 times as fast" if pays == "hours" else "device time is within 10 % of the least"
-    return f"up to {named} devices {rule}{' (and perhaps beyond: the last that was asked for)' if end else ''}"
+    beyond = "; more were not asked for" if found.points[-1].count == most else ""
+    return f"{named} devices: {RULES[pays]}{beyond}"
