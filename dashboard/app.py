@@ -14,7 +14,9 @@ st.set_page_config(page_title="flopcast", page_icon="⏱️", layout="wide")
 page = st.navigation(
     [
         st.Page(VIEWS / "estimate.py", title="Estimate", default=True),
+        st.Page(VIEWS / "model.py", title="Model", url_path="model"),
         st.Page(VIEWS / "compare.py", title="Compare", url_path="compare"),
+        st.Page(VIEWS / "hardware.py", title="Hardware", url_path="hardware"),
     ]
 )
 st.session_state["question"] = draw_sidebar()

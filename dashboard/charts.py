@@ -23,6 +23,8 @@ SECONDS_PER_HOUR: Final = 3600.0
 FADED: Final = 0.3
 ROOM: Final = 0.18
 """Share of an axis that a label of one word takes on a phone: labels nearer than this would touch."""
+LABEL_ROOM: Final = 0.28
+"""Room left of and below the marks for a word on a phone, as a share of the decades shown."""
 LEGIBLE: Final = 0.12
 """Smallest share of the bar that holds its label."""
 DECADE_TICKS: Final = 2.0
@@ -46,7 +48,8 @@ def cost_time_scatter(found: Estimates, limits: Limits) -> go.Figure:
         part = [row for row in found if row.device.kind == kind]
         if part:
             figure.add_trace(_points(part, style, limits))
-    frontier = found.pareto()
+    keeping = limits.keeping(found)
+    frontier = (keeping if len(keeping) else found).pareto()
     figure.add_trace(_frontier_line(frontier))
     for trace in _rings(frontier):
         figure.add_trace(trace)
@@ -162,8 +165,8 @@ def _log_axes(figure: go.Figure, found: Estimates) -> None:
         decades = log10(max(values) / min(values)) if values else 0.0
         update(type="log", title=title, gridcolor=GRID, tickprefix=prefix, dtick=1 if decades > DECADE_TICKS else "D2")
         if values:
-            pad = max(0.15, decades * ROOM)
-            update(range=[log10(min(values)) - pad, log10(max(values)) + max(0.1, pad / 3)])
+            pad = max(0.2, decades * LABEL_ROOM)
+            update(range=[log10(min(values)) - pad, log10(max(values)) + max(0.1, pad / 4)])
     figure.update_layout(
         height=560,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},

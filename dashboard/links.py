@@ -16,6 +16,8 @@ from dashboard.run_state import AMOUNTS, PRECISIONS
 PRICINGS: Final = ("on_demand", "spot", "reserved_1y", "reserved_3y", "free")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd", "sgd-momentum", "nadam", "radam", "adamax", "adagrad", "rmsprop")
 """Optimizers that are offered; the first is the default."""
+QUANTITIES: Final = {"flops": "FLOPs", "bytes": "bytes moved", "activations": "activation bytes"}
+"""What the Model page breaks down, and how it is called."""
 MOST: Final = 10_000_000
 """Largest batch, sequence length or side of an image that the number boxes take."""
 Check = Callable[[str], str]
@@ -63,11 +65,10 @@ def checks(models: Sequence[str], devices: Sequence[str]) -> Mapping[str, Check]
         "region": anything,
         "all_offers": one_of(("true", "false")),
         "kinds": one_of(tuple(KINDS)),
+        "device_kinds": one_of(tuple(KINDS)),
         "budget": anything,
         "deadline": anything,
         "device": one_of(devices),
-        "depth": whole,
-        "by": anything,
         "vendor": anything,
         "embed": anything,
         "embed_options": anything,

@@ -109,7 +109,7 @@ def _run(upload: uploads.Upload | None, wrong: list[str]) -> RunChoice:
     entry = upload.profile if upload else zoo()[model]
     _adapt(model if upload is None else upload.profile.model, entry.sequence_length is not None)
     kind, amount = _amount(entry.sequence_length is not None)
-    batch = _size("Global batch size", "batch", "256, or what the profile holds for")
+    batch = _size("Global batch size", "batch", "default 256")
     precision = _precision(upload)
     with st.expander("More of the run"):
         sequence = _own_size("Sequence length", "sequence", entry.sequence_length)

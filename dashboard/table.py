@@ -8,26 +8,28 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.figures import hardware_of, memory_pair, provider_of, rounded
+from dashboard.figures import hardware_of, memory_pair, rounded
 from estimator.estimates import Estimates
 from estimator.ranges import Range
 from estimator.result import Estimate
+from estimator.text.estimates import SHORT_PRECISIONS
 from estimator.text.figures import figure
 
 HOUR_S: Final = 3600.0
+WRAPPED: Final = 84
+"""Pixels of a row whose sentences wrap over a few lines."""
 _COLUMNS: Final[dict[str, Any]] = {
     "option": st.column_config.TextColumn("Hardware", pinned=True, width=140),
-    "provider": st.column_config.TextColumn("Provider", width=105),
-    "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized", width=55, help="all machines together"),
-    "run_time_h": st.column_config.NumberColumn("Run, h", format="localized", width=60),
-    "run_time_range": st.column_config.TextColumn("Range, h", width=80),
-    "cost_usd": st.column_config.NumberColumn("Cost, $", format="localized", width=65),
-    "cost_range": st.column_config.TextColumn("Range, $", width=90),
-    "memory": st.column_config.TextColumn("GiB", width=60, help="memory needed / there, of each device"),
-    "mfu": st.column_config.NumberColumn("MFU", format="percent", width=50),
-    "bound": st.column_config.TextColumn("Bound", width=70),
-    "precision": st.column_config.TextColumn("Precision", width=95),
-    "basis": st.column_config.TextColumn("Basis", width=75, help="what the step time rests on"),
+    "provider": st.column_config.TextColumn("Provider", width=92),
+    "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized", width=52, help="all machines together"),
+    "run_time_h": st.column_config.NumberColumn("Run, h", format="localized", width=52),
+    "run_time_range": st.column_config.TextColumn("Range, h", width=76),
+    "cost_usd": st.column_config.NumberColumn("Cost, $", format="localized", width=58),
+    "cost_range": st.column_config.TextColumn("Range, $", width=82),
+    "memory": st.column_config.TextColumn("GiB", width=56, help="memory needed / there, of each device"),
+    "mfu": st.column_config.NumberColumn("MFU", format="percent", width=46),
+    "bound": st.column_config.TextColumn("Bound", width=62),
+    "precision": st.column_config.TextColumn("Precision", width=72),
 }
 _WHY_NOT: Final[dict[str, Any]] = {
     "option": st.column_config.TextColumn("Hardware", pinned=True),
@@ -45,7 +47,7 @@ def table_frame(found: Estimates) -> pd.DataFrame:
 def _row(row: Estimate) -> dict[str, object]:
     return {
         "option": hardware_of(row),
-        "provider": provider_of(row) if row.offer else "-",
+        "provider": row.offer.provider if row.offer else "-",
         "usd_per_hour": rounded(row.rental.usd_per_hour) if row.rental else None,
         "run_time_h": rounded((row.run_time_s or 0) / HOUR_S) if row.run_time else None,
         "run_time_range": _ends(row.run_time, HOUR_S),
@@ -54,8 +56,7 @@ def _row(row: Estimate) -> dict[str, object]:
         "memory": memory_pair(row),
         "mfu": None if row.mfu is None else float(f"{row.mfu:.2g}"),
         "bound": row.bound,
-        "precision": row.precision,
-        "basis": row.basis,
+        "precision": SHORT_PRECISIONS.get(row.precision, row.precision),
     }
 
 
@@ -72,7 +73,11 @@ def ranked_table(found: Estimates, alt: str) -> None:
         return
     with st.expander(f"{len(unable)} options cannot run it, and why", expanded=not len(able)):
         st.dataframe(
-            reasons_frame(unable), hide_index=True, column_config=_WHY_NOT, alt="Options that cannot run it, and why"
+            reasons_frame(unable),
+            hide_index=True,
+            column_config=_WHY_NOT,
+            row_height=WRAPPED,
+            alt="Options that cannot run it, and why",
         )
 
 

@@ -9,6 +9,7 @@ from hardware_db.errors import MissingExtra, UsageError
 HOST = "127.0.0.1"
 FIRST_PORT = 8501
 MOST_TRIED = 100
+TERMINATED = 143
 SETTINGS = {
     "server.address": HOST,
     "server.showEmailPrompt": "false",
@@ -25,8 +26,12 @@ def command(port: int | None, no_browser: bool) -> int:
 
     It listens on 127.0.0.1 only; Ctrl-C stops it.
     """
+    import signal
     import subprocess
+    import sys
 
+    # Ending this process must end the server too: only an exception makes `call` do so.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     return subprocess.call(server_command(port, browser=not no_browser))
 
 

@@ -1,0 +1,132 @@
+"""Charts of one model's training step as pure functions from its profile to Plotly figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import plotly.graph_objects as go
+
+from dashboard.palette import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, SKY, VERMILION
+from hardware_db import Device
+from hardware_db.units import format_bytes, format_flops
+from profiles.breakdown import GroupRow, ModuleRow, module_tree
+from profiles.model_profile import ModelProfile
+from profiles.timeline import LiveBytes
+
+GIB: Final = 2**30
+MOST_BARS: Final = 15
+Measure = Callable[[ModuleRow], int]
+MEASURES: Final[Mapping[str, tuple[Measure, Callable[[float | None], str]]]] = {
+    "flops": (lambda row: row.flops.total, format_flops),
+    "bytes": (lambda row: row.bytes_moved.total, format_bytes),
+    "activations": (lambda row: row.activation_bytes, format_bytes),
+}
+"""Quantity -> its value in a row of modules, and how it is written."""
+HELD: Final = {
+    "parameter_bytes": ("parameters", BLUE),
+    "buffer_bytes": ("buffers", GREY),
+    "optimizer_state_bytes": ("optimizer states", PURPLE),
+    "gradient_bytes": ("gradients", ORANGE),
+    "input_bytes": ("inputs", SKY),
+    "activation_bytes": ("activations", GREEN),
+}
+
+
+def icicle(profile: ModelProfile, quantity: str) -> go.Figure:
+    """Draw the tree of modules, each as wide as its share of a quantity; a click zooms into a module."""
+    measure, write = MEASURES[quantity]
+    rows = list(_flat(module_tree(profile), "", ""))
+    figure = go.Figure(
+        go.Icicle(
+            ids=[name for name, _, _ in rows],
+            parents=[parent for _, parent, _ in rows],
+            labels=[row.name for _, _, row in rows],
+            values=[measure(row) for _, _, row in rows],
+            branchvalues="total",
+            text=[write(measure(row)) for _, _, row in rows],
+            textinfo="label+text",
+            hovertemplate="<b>%{id}</b><br>%{text}<br>%{percentRoot:.1%} of the model<extra></extra>",
+            maxdepth=5,
+            tiling={"orientation": "v"},
+            root={"color": "#5F6B76"},
+        )
+    )
+    colours = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION]
+    figure.update_layout(height=460, margin={"l": 0, "r": 0, "t": 10, "b": 0}, iciclecolorway=colours)
+    return figure
+
+
+def _flat(row: ModuleRow, parent: str, place: str) -> Iterator[tuple[str, str, ModuleRow]]:
+    """Yield id, parent's id and row of the tree; the path alone is no id: "(itself)" shares its parent's."""
+    name = f"{place}/{row.name}" if place else row.name
+    yield name, parent, row
+    for child in row.children:
+        yield from _flat(child, name, name)
+
+
+def largest_groups(groups: tuple[GroupRow, ...], quantity: str) -> go.Figure:
+    """Draw the operators with the most FLOPs or bytes as bars, largest on top, split by phase."""
+    attribute = "flops" if quantity == "flops" else "bytes_moved"
+    ordered = sorted(groups, key=lambda group: getattr(group, attribute).total, reverse=True)[:MOST_BARS][::-1]
+    figure = go.Figure()
+    for phase, colour in (("forward", BLUE), ("backward", ORANGE), ("optimizer", PURPLE)):
+        figure.add_trace(
+            go.Bar(
+                x=[getattr(getattr(group, attribute), phase) for group in ordered],
+                y=[group.name for group in ordered],
+                orientation="h",
+                name=phase,
+                marker={"color": colour},
+            )
+        )
+    unit = "FLOPs" if attribute == "flops" else "bytes moved"
+    figure.update_xaxes(title=f"{unit} of one step", gridcolor=GRID, exponentformat="SI")
+    figure.update_layout(
+        barmode="stack",
+        height=110 + 24 * len(ordered),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "traceorder": "normal"},
+    )
+    return figure
+
+
+def memory_timeline(moments: tuple[LiveBytes, ...], device: Device) -> go.Figure:
+    """Draw the bytes alive through one step [GiB], stacked by what holds them, with a device's memory as a line."""
+    figure = go.Figure()
+    places = [f"{moment.phase}, {moment.module or 'the model'}" for moment in moments]
+    for field, (name, colour) in HELD.items():
+        values = [getattr(moment, field) / GIB for moment in moments]
+        if not any(values):
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=list(range(len(moments))),
+                y=values,
+                name=name,
+                stackgroup="held",
+                mode="lines",
+                line={"width": 0.5, "color": colour},
+                customdata=places,
+                hovertemplate=f"%{{customdata}}<br>{name} %{{y:.3~g}} GiB<extra></extra>",
+            )
+        )
+    if device.usable_memory_bytes:
+        figure.add_trace(
+            go.Scatter(
+                x=[0, max(len(moments) - 1, 1)],
+                y=[device.usable_memory_bytes / GIB] * 2,
+                mode="lines",
+                name=f"memory of {device.id}",
+                line={"color": VERMILION, "width": 2, "dash": "dash"},
+                hoverinfo="name",
+            )
+        )
+    figure.update_xaxes(title="moments of the step: forward, backward, optimizer", showticklabels=False)
+    figure.update_yaxes(title="GiB alive", gridcolor=GRID, rangemode="tozero")
+    figure.update_layout(
+        height=420,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.15, "traceorder": "normal"},
+    )
+    return figure
