@@ -17,13 +17,13 @@ WORDS, WIDTH = 100, 32
 
 
 class Encoder(nn.Module):
-    """Embedding, three layers and a head."""
+    """Embedding, a layer and a head."""
 
     def __init__(self) -> None:
         super().__init__()
         self.words = nn.Embedding(WORDS, WIDTH)
         layer = nn.TransformerEncoderLayer(WIDTH, 4, 64, batch_first=True)
-        self.layers = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        self.layers = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
         self.head = nn.Linear(WIDTH, WORDS)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -50,7 +50,7 @@ def test_tokens_are_known_from_integer_inputs() -> None:
 
 def test_one_profile_answers_other_sizes_as_a_profile_there_would() -> None:
     profile, chance = encoder(4, 40), random.Random(3)
-    for batch in (1, chance.randint(2, 30), chance.randint(2, 30)):
+    for batch in (1, chance.randint(2, 30)):
         length = chance.randint(2, 300)
         assert figures(profile.at(batch, length)) == figures(encoder(batch, length))
 
