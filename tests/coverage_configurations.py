@@ -63,7 +63,7 @@ MENDED: dict[str, dict[str, Any]] = {
     "glm4v_text": {"rope_parameters": _HALF_ROPE},
     "glm_image_text": {"rope_parameters": _HALF_ROPE},
     "glm4v_moe_text": {"head_dim": 128, "rope_parameters": _HALF_ROPE},
-    **dict.fromkeys(("glm4v", "glm46v", "glmga", "glm_image"), {"text_config": {"rope_parameters": _HALF_ROPE}}),
+    **{key: {"text_config": {"rope_parameters": _HALF_ROPE}} for key in ("glm4v", "glm46v", "glmga", "glm_image")},
     "glm_ocr": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [16, 24, 24]}}},
     "glm4v_moe": {"text_config": {"head_dim": 128, "rope_parameters": _HALF_ROPE}},
     "moonshine_streaming": {"num_key_value_heads": 8},

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from hardware_db.errors import FlopcastError, ModelError, UnknownModel, UsageError
-from profiles.models import DeclaredModel, parse_inputs, resolve
+from profiles.definitions import ProfileRequest, profile_definition
+from profiles.models import parse_inputs, resolve
 from profiles.models.input_text import InputSpec, parse_input
 
 HERE = Path(__file__).parent / "fixtures_models"
@@ -162,13 +163,22 @@ def test_malformed_inputs_are_refused(text):
         parse_inputs(text)
 
 
-def test_sizes_alone_describe_a_model():
-    definition = resolve("params=7B,layers=32,hidden=4096")
-    assert definition.declared == DeclaredModel(7_000_000_000, 7_000_000_000, 32, 4096)
-    # 2 x 7e9 + 4 x 32 x 4096 x 2048, by hand
-    assert definition.declared.forward_flops_per_token(2048) == 14_000_000_000 + 1_073_741_824
-    with pytest.raises(ModelError, match="sizes only"):
-        definition.build()
+@pytest.mark.parametrize(
+    ("spec", "forward_per_token", "parameters"),
+    [
+        ("params=7B", 14e9, 7e9),
+        # 2 x 7e9 + 4 x 32 x 4096 x 256, by hand
+        ("params=7B,layers=32,hidden=4096", 14e9 + 134_217_728, 7e9),
+        ("params=47B,active=13B", 26e9, 47e9),
+    ],
+)
+def test_sizes_alone_describe_a_model(spec, forward_per_token, parameters):
+    definition = resolve(spec)
+    assert "6 FLOPs per parameter and token" in definition.notes[0]
+    profile = profile_definition(definition, ProfileRequest(batch_size=2, sequence_length=256))
+    assert profile.parameters == pytest.approx(parameters, rel=1e-6)
+    assert profile.model_flops.forward == pytest.approx(512 * forward_per_token, rel=1e-6)
+    assert profile.model_flops.backward == pytest.approx(2 * 512 * forward_per_token, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,17 @@ A step then costs 6 FLOPs per parameter and token - 2 forward, 4 backward (Kapla
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from hardware_db.errors import ModelError, UsageError
+from hardware_db.errors import UsageError
 from hardware_db.units import parse_count
-from profiles.models.definition import DeclaredModel, ModelDefinition
+from profiles.models.definition import Arguments, DeclaredModel, ModelDefinition
 from profiles.models.hf_spec import split_options
 from profiles.models.suggest import did_you_mean
+from profiles.models.tensors import floats
+
+if TYPE_CHECKING:
+    import torch
 
 DEFAULT_SEQUENCE = 1024
 _KEYS = ("params", "active", "layers", "hidden", "sequence")
@@ -35,11 +39,10 @@ def resolve(text: str, base: Path | None = None) -> ModelDefinition:
     _check(declared, text)
     return ModelDefinition(
         name=text,
-        build=lambda: _no_code(text),
-        inputs=lambda batch, sequence, image: _no_code(text),
-        loss=lambda outputs, args, kwargs: _no_code(text),
+        build=lambda: _build(declared),
+        inputs=lambda batch, sequence, image: _inputs(declared, batch, sequence or 1),
+        loss=lambda outputs, args, kwargs: outputs,
         sequence_length=given.get("sequence", DEFAULT_SEQUENCE),
-        declared=declared,
         source="given by the user",
         fingerprint=f"declared {declared}",
         notes=(_note(declared),),
@@ -65,5 +68,14 @@ def _note(declared: DeclaredModel) -> str:
     return f"no code was given: a step is taken as 6 FLOPs per parameter and token{attention}"
 
 
-def _no_code(text: str) -> NoReturn:
-    raise ModelError(f"{text} has sizes only; there is no code to run")
+def _build(declared: DeclaredModel) -> torch.nn.Module:
+    from profiles.models.networks.described import Described
+
+    return Described(declared.parameters, declared.active_parameters, declared.layers, declared.hidden_size)
+
+
+def _inputs(declared: DeclaredModel, batch: int, sequence: int) -> Arguments:
+    from profiles.models.networks.described import width_for
+
+    width = declared.hidden_size or width_for(declared.active_parameters)
+    return (floats(batch, sequence, width),), {}
