@@ -51,7 +51,7 @@ def test_a_deeper_model_holds_what_its_own_recording_does(six, layers, checkpoin
 
 def test_the_deepest_that_fits_does_and_one_layer_more_does_not(six):
     small = hand_made.device(memory_bytes=10**9)
-    most = fit(six, small).most_layers
+    most = fit(six, small, micro_batch_size=six.batch_size, settings=MemorySettings()).most_layers
     for layers, fits in ((most, True), (most + 1, False)):
         need = memory_of(six, device=small, settings=MemorySettings(more_layers=layers - 6))
         assert (need.total_bytes <= 10**9) is fits
