@@ -67,9 +67,7 @@ class Market:
         from hardware_db.price_history import with_derived_prices
 
         if self.provider is None or self.region is None:
-            raise UsageError(
-                "--derived-prices needs --provider and --region: where prices are brought to"
-            )
+            raise UsageError("--derived-prices needs --provider and --region: where prices are brought to")
         return with_derived_prices(database, self.provider, self.region)
 
 

@@ -1,8 +1,8 @@
 """How much longer or shorter the parts of a split step take in the software that runs it than the formulas say.
 
-Thirteen numbers fitted to 734 published steps of 98 sources on 2 to 8,192 devices (`factors.csv`), all else comes from
-the operations, the links and the schedule. Expected were factors of 1, each with the spread of what is known of it;
-left-out sources were predicted as well as shown in docs/parallel.md. Software that was not measured keeps factors of 1.
+Thirteen numbers from 734 published steps on 2 to 8,192 devices (`factors.csv`; eleven fitted, two set by hand), all else
+comes from the operations, the links and the schedule. Expected were factors of 1, each with the spread of what is known of
+it; how good that is, in and out of sample, is in docs/parallel.md. Software that was not measured keeps factors of 1.
 """
 
 from __future__ import annotations
@@ -72,8 +72,7 @@ RANGES: Final = {
     "PyTorch FSDP": triple(0.89, 1.0, 1.11),
     "XLA": triple(0.87, 1.0, 1.19),
 }
-"""Measured over predicted time of the fitted steps, 10th and 90th percentile, by software; sources left out in turn are
-1 to 2 points wider."""
+"""Measured over predicted time of the fitted steps, 10th and 90th percentile, by software."""
 
 
 def range_of(stack: Stack, total: Triple) -> Triple:

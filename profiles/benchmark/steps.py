@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import torch
 
 from hardware_db.errors import ModelError, UsageError
@@ -15,10 +16,14 @@ from profiles.benchmark.clock import Call
 from profiles.models import ModelDefinition, Sizes
 from profiles.trace.calls import tensors_in
 from profiles.trace.optimizers import make_optimizer
+from profiles.trace.rungs import bytes_of
 from profiles.trace.settings import StepSettings
 
 _MOMENT = 1e-8
 """Added to the moments of an optimizer: far from denormal numbers, and nothing to a moment that is in use."""
+
+STATES = 4
+"""What AdamW training keeps of the size of the weights: weights, gradients, two moments."""
 
 Losses = Callable[[], Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]]
 
@@ -89,12 +94,12 @@ def real_step(definition: ModelDefinition, sizes: Sizes, settings: StepSettings,
     Raises
     ------
     UsageError
-        The model cannot be trained here: it is known by its sizes only, or the precision needs special layers.
+        The model cannot be trained here: its weights, gradients and moments alone are more than the free memory, or the
+        precision needs special layers.
     ModelError
         It cannot be built.
     """
-    if definition.declared is not None:
-        raise UsageError(f"{definition.name} is known by its sizes only: there is no step to measure")
+    _check_memory(definition, device)
     if settings.arithmetic.linear is not None:
         raise UsageError(
             f"--precision {settings.precision}: its layers come from another library; a step in it cannot "
@@ -116,6 +121,18 @@ def real_step(definition: ModelDefinition, sizes: Sizes, settings: StepSettings,
             yield definition.loss(model(*args, **kwargs), args, kwargs), model.parameters()
 
     return RealStep(model, args, kwargs, losses, settings, [])
+
+
+def _check_memory(definition: ModelDefinition, device: str) -> None:
+    """Refuse a model whose training state does not fit, before a byte of it is allocated."""
+    with torch.device("meta"):
+        needed = STATES * bytes_of(definition.build())
+    free = psutil.virtual_memory().available if device == "cpu" else torch.cuda.mem_get_info(device)[0]
+    if needed > free:
+        raise UsageError(
+            f"{definition.name} needs {needed / 2**30:.3g} GiB for weights, gradients and two moments; "
+            f"{free / 2**30:.3g} GiB are free on {device}. Nothing was run; flopcast estimate needs no such device"
+        )
 
 
 def step_case(definition: ModelDefinition, sizes: Sizes, settings: StepSettings) -> Case:
