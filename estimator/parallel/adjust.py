@@ -1,8 +1,9 @@
 """How much longer or shorter the parts of a split step take in the software that runs it than the formulas say.
 
-Thirteen numbers from 734 published steps on 2 to 8,192 devices (`factors.csv`; eleven fitted, two set by hand), all else
-comes from the operations, the links and the schedule. Expected were factors of 1, each with the spread of what is known of
-it; how good that is, in and out of sample, is in docs/parallel.md. Software that was not measured keeps factors of 1.
+Thirteen numbers from 734 published steps on 2 to 8,192 devices (`factors.csv`; eleven fitted, two set by hand), all
+else comes from the operations, the links and the schedule. Expected were factors of 1, each with the spread of what is
+known of it; how good that is, in and out of sample, is in docs/parallel.md. Software that was not measured keeps
+factors of 1.
 """
 
 from __future__ import annotations
