@@ -139,7 +139,11 @@ class _Costs:
     def _cache(self, values: Mapping[str, float]) -> list[FittedFigure] | None:
         """How the time of a byte rises with what is touched: three plateaus, from additions of rising size."""
         start = values.get("launch.operation", 0.0)
-        sweep = [t for t in self.timings if t.name.startswith(SWEEP) and t.moved_bytes > SMALLEST_SWEEP_BYTES]
+        sweep = [
+            t
+            for t in self.timings
+            if t.name.startswith(SWEEP) and t.moved_bytes > SMALLEST_SWEEP_BYTES and t.typical_s > start
+        ]
         if len(sweep) < 5:
             return None
         touched = np.array([t.moved_bytes for t in sweep], dtype=np.float64)
