@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,3 +28,11 @@ def clean_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
             patch.delenv(name, raising=False)
         assert "COLUMNS" not in os.environ
         yield home
+
+
+@pytest.fixture(autouse=True)
+def own_main():
+    """Streamlit's AppTest puts its script in the place of `__main__`, which new processes would then run."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
