@@ -36,7 +36,8 @@ COMMANDS = list(shown_commands())
 def test_the_reference_is_that_of_help():
     message = "docs/cli.md is stale: python -m estimator.cli.reference > docs/cli.md"
     # In a process of its own: click keeps the help option of a command that another test called without its group.
-    fresh = subprocess.run(
+    command = [sys.executable, "-m", "estimator.cli.reference"]
+    fresh = subprocess.run(command, capture_output=True, text=True, check=True)
         [sys.executable, "-m", "estimator.cli.reference"], capture_output=True, text=True, check=True
     )
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == fresh.stdout, message
