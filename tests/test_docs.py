@@ -38,8 +38,6 @@ def test_the_reference_is_that_of_help():
     # In a process of its own: click keeps the help option of a command that another test called without its group.
     command = [sys.executable, "-m", "estimator.cli.reference"]
     fresh = subprocess.run(command, capture_output=True, text=True, check=True)
-        [sys.executable, "-m", "estimator.cli.reference"], capture_output=True, text=True, check=True
-    )
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == fresh.stdout, message
 
 
