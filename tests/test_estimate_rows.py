@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from estimator import Estimate, Estimates, TrainingRun, estimate, estimate_all
 from estimator.answer import Answer
 from estimator.ranges import Range
+from estimator.text.estimates import memory_text
 from hardware_db.errors import NoPrice, UnknownDevice, UsageError
 from hardware_db.records import System
 
@@ -332,6 +333,8 @@ def test_notebook_rows_have_as_many_cells_as_heads(rows):
         spanned = sum(int(part.split('"')[1]) - 1 for part in row.split("<td colspan=")[1:])
         assert row.count("<td") + spanned == heads
     assert "has no bfloat16" in html
+    assert html.startswith("<p><b>") and RUN.profile.model in html.partition("<table>")[0]
+    assert "<th>memory GiB</th>" in html and f"<td>{memory_text(row_of(rows, 'big', 8))}</td>" in html
     assert "<pre>" in row_of(rows, "big").explain()._repr_html_()
     assert row_of(rows, "big")._repr_html_().count("<tr>") == 2
 

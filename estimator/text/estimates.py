@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from estimator.estimates import Estimates
     from estimator.result import Estimate
     from estimator.run import TrainingRun
+    from estimator.whole_run import RunTime
 
 LIMIT = 15
 WHY_SHOWN = 3
@@ -106,9 +107,14 @@ def _columns(estimates: Estimates, sort: str) -> Sequence[Column]:
 
 
 def _head(runs: Sequence[TrainingRun], width: int) -> str:
+    return flow(question_facts(runs), width)
+
+
+def question_facts(runs: Sequence[TrainingRun]) -> list[str]:
+    """Return what was asked, for a heading: model, size, work, precision, optimizer, FLOPs of the whole run."""
     run = runs[0]
     precision = run.precision if len(runs) == 1 else "best precision of each row"
-    facts = [
+    return [
         run.profile.model,
         f"{format_count(run.profile.parameters)} parameters",
         work_text(run),
@@ -116,7 +122,6 @@ def _head(runs: Sequence[TrainingRun], width: int) -> str:
         OPTIMIZERS.get(run.optimizer, run.optimizer),
         f"{format_flops(run_flops(run))}s (1 multiply-add = 2 FLOPs)",
     ]
-    return flow(facts, width)
 
 
 def work_text(run: TrainingRun) -> str:
@@ -142,6 +147,11 @@ def hardware_text(row: Estimate) -> str:
     return f"{row.count}× {row.device.id}{paid}"
 
 
+def memory_text(row: Estimate) -> str:
+    """Return peak and capacity in GiB: "14/24"."""
+    return f"{two_digits(row.peak_memory_bytes, 2**30)}/{two_digits(row.memory_bytes, 2**30)}"
+
+
 def _row(row: Estimate, *, best: bool) -> Row:
     offer = row.offer
     place = [offer.provider, offer.region] if offer else [MISSING, MISSING]
@@ -151,7 +161,7 @@ def _row(row: Estimate, *, best: bool) -> Row:
         style = "red" if row.why_not_kind == "memory" else "dim"
         return Row(head, note=row.why_not.splitlines()[0], style=style)
     time, cost = span(row.run_time, DURATION), span(row.cost, MONEY)
-    memory = f"{two_digits(row.peak_memory_bytes, 2**30)}/{two_digits(row.memory_bytes, 2**30)}"
+    memory = memory_text(row)
     precision = SHORT_PRECISIONS.get(row.precision, row.precision)
     words = [share(row.mfu), row.bound or MISSING, row.basis or MISSING, precision]
     money = cost[0] if cost[0] == MISSING else f"${cost[0]}"
@@ -160,7 +170,7 @@ def _row(row: Estimate, *, best: bool) -> Row:
 
 
 def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iterator[RenderableType]:
-    lines = list(_best(estimates))
+    lines = [*_best(estimates), *_parts(estimates)]
     lines += [("Assumed", "; ".join(estimates.assumptions))]
     lines += [("Left out", text) for text in [_left_out(estimates, shown)] if text]
     if not estimates.answered:
@@ -180,6 +190,18 @@ def _best(estimates: Estimates) -> Iterator[tuple[str, str]]:
     answered, frontier = len(estimates.answered), len(estimates.pareto())
     if frontier and answered > 1:
         yield "Pareto", f"{frontier} of {answered}: no other is both cheaper and faster"
+
+
+def _parts(estimates: Estimates) -> Iterator[tuple[str, str]]:
+    """Say what the run time of the first row consists of."""
+    first = next(iter(estimates.answered), None)
+    if first is not None and first.whole is not None and len(first.whole.parts) > 1:
+        yield "Run time", f"{hardware_text(first)}: {parts_text(first.whole)}"
+
+
+def parts_text(whole: RunTime) -> str:
+    """Return "training 4.70 d, start-up 40.0 s, ..." of a run time, in the order in which the parts are met."""
+    return ", ".join(f"{part.name} {span(part.seconds, DURATION)[0]}" for part in whole.parts)
 
 
 def _told(row: Estimate) -> str:
