@@ -12,7 +12,7 @@ from estimator.cli import benchmark_run, main
 from hardware_db import load
 from hardware_db.errors import UsageError
 from profiles.benchmark.cases import Lab
-from profiles.benchmark.library import profiles_of
+from profiles.benchmark.library import profiles_of, usable
 from profiles.benchmark.observed import operations_of
 from profiles.benchmark.session import Plan, measure
 from profiles.benchmark.steps import real_step, step_case
@@ -58,6 +58,13 @@ def test_what_time_did_not_allow_is_said(measured):
     profile, seen = measured
     left_out = seen[0].total - len(profile.timings)
     assert (f"time was up: {left_out} of {seen[0].total} cases were left out" in profile.notes) == (left_out > 0)
+
+
+def test_a_processor_without_time_still_gets_its_costs(target):
+    profile = measure(target, Plan(budget_s=0.01, precisions=("float32",)))
+    assert usable(profile)
+    assert {"launch.forward", "launch.backward", "launch.optimizer", "fresh.s_per_byte"} <= set(profile.values)
+    assert any(note.startswith("time was up") for note in profile.notes)
 
 
 def test_ctrl_c_keeps_what_was_measured(target):

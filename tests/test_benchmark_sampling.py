@@ -2,7 +2,7 @@
 
 import pytest
 
-from profiles.benchmark.catalogue import cases
+from profiles.benchmark.catalogue import cases, ground
 from profiles.benchmark.clock import Reading
 from profiles.benchmark.conditions import Drift, HostTimes, load_remarks, start_remarks, steadiness_remarks
 from profiles.benchmark.gpu_state import parse, remarks
@@ -150,3 +150,11 @@ def test_every_kind_of_work_is_timed():
 def test_quick_mode_is_part_of_the_full_one():
     quick = {case.name for case in cases("cpu", False, ("float32",))}
     assert quick < {case.name for case in cases("cpu", True, ("float32",))}
+
+
+def test_what_a_processor_cannot_do_without_is_timed_first_and_whatever_the_time():
+    chosen = cases("cpu", False, ("float32",))
+    needed = [ground(case, "cpu") for case in chosen]
+    assert sum(needed) > 10
+    assert needed.index(False, 1) == 1 + sum(needed)
+    assert not any(ground(case, "gpu") for case in cases("gpu", False, ("float32",)))

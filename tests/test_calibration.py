@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from estimator.calibration import fit as calibration
-from estimator.calibration.design import Sample
+from estimator.calibration.design import TERMS, Sample, join
+from estimator.calibration.effects import SPREAD, STEP, blocks_for, jacobian, log_seconds
 from estimator.calibration.fitting import predicted_seconds
 from estimator.calibration.leave_out import basis_of
 from estimator.calibration.results import factor_rows, left_out_rows, parameter_rows, spread_rows, utilisation_rows
 from estimator.calibration.samples import Labelled
 from estimator.timing.machine import machine_of
+from estimator.timing.parameters import parameters_of
+from estimator.timing.seconds import seconds_of
 from estimator.timing.work import work_of
 from estimator.validation import published
 from estimator.validation.execution import execution_of
@@ -75,6 +78,27 @@ def test_the_tables_have_what_the_estimator_reads(fitted):
     assert len(left_out_rows(fitted)) == 3 * len(fitted.labelled)
     (row,) = [row for row in utilisation_rows(fitted.labelled) if row["precision"] == "float32"]
     assert 0 < float(row["utilisation"]) < 1
+
+
+def test_derivatives_are_those_of_all_costs_together(fitted):
+    layout, unknowns = fitted.fitted.layout, fitted.fitted.unknowns
+    design = join([each.sample for each in fitted.labelled])
+    labels = {scope: [getattr(calibration.observation(e), scope) for e in fitted.labelled] for scope, _ in SPREAD}
+    layout = dataclasses.replace(layout, blocks=blocks_for(labels, len(layout.free)))
+    unknowns = np.concatenate([unknowns[: len(layout.free)], np.zeros(layout.size - len(layout.free))])
+    slopes, base = jacobian(design, layout, unknowns), log_seconds(design, layout, unknowns)
+    for place in (*range(0, len(layout.free), 5), *range(len(layout.free), layout.size, 7)):
+        moved = unknowns.copy()
+        moved[place] += STEP
+        assert slopes[:, place] == pytest.approx((log_seconds(design, layout, moved) - base) / STEP, abs=1e-9)
+
+
+def test_costs_kind_by_kind_are_what_is_predicted(fitted):
+    each = fitted.labelled[0]
+    design, p = join([each.sample]), parameters_of("gpu")
+    terms = {name: design.term(name, p) for name in TERMS}
+    whole = seconds_of(each.sample.work, each.sample.machine, each.sample.training, p)
+    assert sum(terms.values())[0] == pytest.approx(((whole.device + whole.host) * design.weight).sum())
 
 
 def test_few_cases_are_no_calibration(fitted):

@@ -69,6 +69,13 @@ def test_ragged_sizes_waste_tiles():
     assert even < ragged < 1.2 * even
 
 
+def test_a_matrix_unit_multiplies_what_its_rows_and_columns_are_padded_to():
+    for name, side in (("tpu-v5e", 128), ("tpu-v6e", 256)):
+        even, odd, padded = (seconds(product(BIG, BIG + n, BIG), on=name)[0] for n in (0, 1, side))
+        assert odd == pytest.approx(padded, rel=0.02)
+        assert odd > even * (1 + 0.5 * side / BIG)
+
+
 def test_a_long_thin_product_is_split():
     flat, thin = product(BIG, BIG, 64), product(64, 64, BIG * BIG // 64)
     assert seconds(thin)[0] < 40 * seconds(flat)[0]

@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.timing.launch import host_seconds, start_seconds
 from estimator.timing.machine import Machine
+from estimator.timing.products import kernel_seconds, product_seconds
 from estimator.timing.rates import Parameters
-from estimator.timing.seconds import seconds_of, side_by_side
+from estimator.timing.seconds import side_by_side
 from estimator.timing.settings import Floats
-from estimator.timing.work import Kernels, Products, Work
+from estimator.timing.traffic import fault_seconds, traffic_seconds
+from estimator.timing.work import Kernels, Mask, Products, Rows, Work
+
+Term = Callable[[Work, Machine, Mask, Parameters], tuple[Rows, Floats]]
+"""Rows and their seconds of one kind of cost; a row has the sum of all kinds."""
+
+
+def _products(work: Work, on: Machine, _: Mask, p: Parameters) -> tuple[Rows, Floats]:
+    return work.products.row, product_seconds(work.products, on.at(work.products.row), p)[0]
+
+
+def _kernels(work: Work, on: Machine, _: Mask, p: Parameters) -> tuple[Rows, Floats]:
+    return work.kernels.row, kernel_seconds(work.kernels, on.at(work.kernels.row), p)[0]
+
+
+def _traffic(work: Work, on: Machine, _: Mask, p: Parameters) -> tuple[Rows, Floats]:
+    return work.traffic_row, traffic_seconds(work, on.at(work.traffic_row), p)
+
+
+def _starts(work: Work, on: Machine, _: Mask, p: Parameters) -> tuple[Rows, Floats]:
+    return np.arange(work.n), start_seconds(work, on, p) + fault_seconds(work, on, p)
+
+
+def _host(work: Work, on: Machine, training: Mask, p: Parameters) -> tuple[Rows, Floats]:
+    return np.arange(work.n), host_seconds(work, on, training, p)
+
+
+HOST: Final = "host"
+TERMS: Final[Mapping[str, Term]] = {
+    "products": _products,
+    "kernels": _kernels,
+    "traffic": _traffic,
+    "starts": _starts,
+    HOST: _host,
+}
+"""All kinds of cost; those of the host run beside the others. What `seconds_of` says, kind by kind: a parameter
+changes few of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +82,16 @@ class Design:
         """Number of samples."""
         return len(self.measured_s)
 
-    def streams(self, p: Parameters) -> tuple[Floats, Floats]:
-        """Device and host seconds of each sample's step."""
-        seconds = seconds_of(self.work, self.machine, self.training, p)
-        return self._per_sample(seconds.device), self._per_sample(seconds.host)
+    def term(self, name: str, p: Parameters) -> Floats:
+        """Seconds of one of `TERMS` in each sample's step."""
+        rows, seconds = TERMS[name](self.work, self.machine, self.training, p)
+        return np.bincount(self.case[rows], seconds * self.weight[rows], minlength=self.n).astype(np.float64)
 
-    def _per_sample(self, seconds: Floats) -> Floats:
-        return np.bincount(self.case, seconds * self.weight, minlength=self.n).astype(np.float64)
 
-    def step_seconds(self, p: Parameters) -> Floats:
-        """Predicted seconds of each sample's step."""
-        return side_by_side(*self.streams(p), p["side_by_side_order"])
+def step_seconds(terms: Mapping[str, Floats], host_factor: Floats, p: Parameters) -> Floats:
+    """Return the seconds of each sample's step from those of all `TERMS`."""
+    device: Floats = np.sum([seconds for name, seconds in terms.items() if name != HOST], axis=0)
+    return side_by_side(device, terms[HOST] * host_factor, p["side_by_side_order"])
 
 
 def join(samples: Sequence[Sample]) -> Design:

@@ -7,16 +7,15 @@ kept for predictions; what a source adds is fitted only so that it does not bend
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.calibration.design import Design
+from estimator.calibration.design import HOST, TERMS, Design, step_seconds
 from estimator.timing.rates import Parameters
-from estimator.timing.seconds import side_by_side
 from estimator.timing.settings import Floats
 
 Quantity = str
@@ -32,6 +31,13 @@ SPREAD: Final = {
     ("source", "step"): 0.05,
 }
 """Standard deviation of the logarithm of each kind of factor, before anything was measured."""
+
+RATED: Final = {
+    "matrix_rate": ("products", "kernels"),
+    "vector_rate": ("products", "kernels"),
+    "bandwidth": ("products", "kernels", "traffic"),
+}
+"""Kinds of cost that a factor on a rate changes; those on the host and on the step change none by themselves."""
 
 STEP: Final = 1e-3
 """How far a logarithm is moved for a derivative."""
@@ -95,37 +101,69 @@ def blocks_for(labels: Mapping[str, Sequence[str]], start: int) -> tuple[Block, 
     return tuple(blocks)
 
 
-def log_seconds(design: Design, layout: Layout, unknowns: Floats) -> Floats:
-    """Logarithm of the predicted seconds of every sample, with all factors."""
-    p = layout.parameters(unknowns)
+class Watched(Mapping[str, float]):
+    """Parameters that remember which of them were asked for."""
+
+    def __init__(self, values: Parameters) -> None:
+        self.values_by_name, self.read = values, set[str]()
+
+    def __getitem__(self, name: str) -> float:
+        self.read.add(name)
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+def corrected(design: Design, layout: Layout, unknowns: Floats) -> Design:
+    """Return the design with the factors of devices and architectures in its machine."""
     rate = {name: layout.factor(unknowns, name, design.n)[design.case] for name in QUANTITIES}
     machine = replace(
         design.machine,
         rate_factor=np.where(design.machine.matrix, rate["matrix_rate"], rate["vector_rate"]),
         bandwidth=design.machine.bandwidth * rate["bandwidth"],
     )
-    device, host = replace(design, machine=machine).streams(p)
-    host = host * layout.factor(unknowns, "host", design.n)
-    step = side_by_side(device, host, p["side_by_side_order"]) * layout.factor(unknowns, "step", design.n)
-    return np.log(step)
+    return replace(design, machine=machine)
+
+
+def log_seconds(design: Design, layout: Layout, unknowns: Floats) -> Floats:
+    """Logarithm of the predicted seconds of every sample, with all factors."""
+    p, on = layout.parameters(unknowns), corrected(design, layout, unknowns)
+    return _log_step({name: on.term(name, p) for name in TERMS}, layout, unknowns)
+
+
+def _log_step(terms: Mapping[str, Floats], layout: Layout, unknowns: Floats) -> Floats:
+    n = len(terms[HOST])
+    step = step_seconds(terms, layout.factor(unknowns, "host", n), layout.parameters(unknowns))
+    return np.log(step * layout.factor(unknowns, "step", n))
 
 
 def jacobian(design: Design, layout: Layout, unknowns: Floats) -> Floats:
     """Derivatives of `log_seconds` (samples x unknowns) by forward differences.
 
-    Factors of one kind do not mix across samples, so all members of a block are moved at once.
+    Only the kinds of cost that a parameter changes are computed anew. Factors of one kind do not mix across samples, so
+    all members of a block are moved at once.
     """
-    base = log_seconds(design, layout, unknowns)
+    on, watched = corrected(design, layout, unknowns), {name: Watched(layout.parameters(unknowns)) for name in TERMS}
+    terms = {name: on.term(name, watched[name]) for name in TERMS}
+    base = _log_step(terms, layout, unknowns)
     derivatives = np.zeros((design.n, layout.size))
-    for place in range(len(layout.free)):
+    for place, parameter in enumerate(layout.free):
         moved = unknowns.copy()
         moved[place] += STEP
-        derivatives[:, place] = (log_seconds(design, layout, moved) - base) / STEP
+        p = layout.parameters(moved)
+        changed = {name: on.term(name, p) for name in TERMS if parameter in watched[name].read}
+        derivatives[:, place] = (_log_step({**terms, **changed}, layout, moved) - base) / STEP
     slopes: dict[Quantity, Floats] = {}
     for block in layout.blocks:
         if block.quantity not in slopes:
             moved = unknowns.copy()
             moved[block.start : block.stop] += STEP
-            slopes[block.quantity] = (log_seconds(design, layout, moved) - base) / STEP
+            faster, p = corrected(design, layout, moved), layout.parameters(moved)
+            changed = {name: faster.term(name, p) for name in RATED.get(block.quantity, ())}
+            slopes[block.quantity] = (_log_step({**terms, **changed}, layout, moved) - base) / STEP
         derivatives[np.arange(design.n), block.start + block.member] = slopes[block.quantity]
     return derivatives

@@ -14,7 +14,7 @@ import click
 
 from estimator.calibration import results
 from estimator.calibration.fitting import Fit, Observation, Tangent, fit
-from estimator.calibration.leave_out import LeftOut, leave_out, model_family
+from estimator.calibration.leave_out import FOLDS, LeftOut, leave_out, model_family
 from estimator.calibration.operators import operator_samples
 from estimator.calibration.samples import Labelled, Left, labelled_samples
 from estimator.timing.parameters import Parameter, parameter_table
@@ -61,7 +61,10 @@ def calibrate(kind: str, labelled: list[Labelled], operators: Sequence[Observati
         "family": lambda each: families.get(id(each.sample), "operators"),
     }
     tangent = Tangent.of(fitted, table, everything) if validated else None
-    left = {name: leave_out(everything, key, tangent) for name, key in schemes.items()} if tangent else {}
+    left: dict[str, LeftOut] = {}
+    for name, key in schemes.items() if tangent else ():
+        assert tangent is not None
+        left[name] = leave_out(everything, key, tangent, FOLDS.get(name))
     return Calibration(kind, labelled, fitted, left)
 
 

@@ -21,6 +21,11 @@ Mask = NDArray[np.bool_]
 
 REFERENCE_YEAR: Final = 2018.0
 WINOGRAD_VENDORS: Final = ("NVIDIA", "AMD")
+ARRAY_SIDE: Final = {"TPU v6e": 256, "TPU v7": 256}
+"""Architecture of a TPU -> side of its matrix unit where that is not `USUAL_SIDE` (jax, pallas/mosaic/tpu_info.py,
+`mxu_column_size`)."""
+
+USUAL_SIDE: Final = 128
 COMPUTED_IN: Final = {"float16": "float32", "bfloat16": "float32", "float8": "float32"}
 """Element-wise arithmetic runs in wider registers (PyTorch's opmath type) and at their rate."""
 
@@ -49,6 +54,8 @@ class Machine:
         of release, as a decimal number
     hosted
         whether a host issues the operations; a CPU is its own
+    array_side
+        rows and columns of a systolic matrix unit, that products are padded to; 1 for devices that tile freely
     channels_last
         whether images are laid out like that
     winograd
@@ -66,6 +73,7 @@ class Machine:
     power_w: Floats
     year: Floats
     hosted: Mask
+    array_side: Floats
     channels_last: Mask
     winograd: Mask
     style: NDArray[np.intp]
@@ -117,6 +125,7 @@ def large_product(device: Device, peak: Floats, matrix: Mask) -> Machine:
         power_w=np.asarray(device.tdp_w if device.tdp_w and device.release_date else np.inf),
         year=np.asarray(release_year(device)),
         hosted=np.asarray(device.kind != "cpu"),
+        array_side=np.asarray(float(ARRAY_SIDE.get(device.architecture, USUAL_SIDE) if device.kind == "tpu" else 1)),
         channels_last=np.asarray(False),
         winograd=np.asarray(device.vendor in WINOGRAD_VENDORS),
         style=np.asarray(EAGER),

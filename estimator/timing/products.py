@@ -8,6 +8,7 @@ split and summed through memory (split-K). The library is assumed to know the be
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -30,12 +31,16 @@ NARROW_GROUP: Final = 8
 SPECIALISED_KERNELS: Final = (1, 9, 25)
 """Depthwise kernels that PyTorch compiles specially: 1, 3 and 5 wide (aten/src/ATen/native/cuda/DepthwiseConv2d.cu)."""
 
+SUBLANES: Final = 8
+"""Rows of a register of a TPU (8 x 128)."""
+
 ALIGNMENT: Final = 8
 """Channels that tensor cores take at once; fewer are padded."""
 
 
 def product_seconds(work: Products, on: Machine, p: Parameters) -> tuple[Floats, Floats]:
     """Return (seconds, seconds of their memory traffic alone) of each product; `on` is its machine, one value each."""
+    work = _padded(work, on)
     if not (work.role != MATMUL).any():
         memory = work.moved / (on.bandwidth * p["product_bandwidth"])
         return _best_tiling(work, work.k, np.broadcast_to(sustained_rate(on, p), work.k.shape), on, p), memory
@@ -51,13 +56,29 @@ def product_seconds(work: Products, on: Machine, p: Parameters) -> tuple[Floats,
     return np.where(depthwise, apart, seconds + layout), np.where(depthwise, apart, memory + layout)
 
 
+def _padded(work: Products, on: Machine) -> Products:
+    """Pad products to a systolic matrix unit, as XLA does: rows to `SUBLANES`, columns and depth to its side.
+
+    Source: Cloud TPU performance guide (cloud.google.com/tpu/docs/performance-guide).
+    """
+    side = on.array_side
+    if not (side > 1).any():
+        return work
+    rows = np.where(side > 1, SUBLANES, 1.0)
+    m, n, k = (np.ceil(size / to) * to for size, to in ((work.m, rows), (work.n, side), (work.k, side)))
+    return replace(work, m=m, n=n, k=k)
+
+
 def _padded_depth(work: Products) -> Floats:
     channels = np.where(work.kernel > 0, work.k / np.maximum(work.kernel, 1.0), ALIGNMENT)
     return work.k * np.ceil(channels / ALIGNMENT) * ALIGNMENT / np.maximum(channels, 1.0)
 
 
 def _best_tiling(work: Products, depth: Floats, rate: Floats, on: Machine, p: Parameters) -> Floats:
-    """Seconds with the best of `TILES` and `SPLITS`: compute and memory overlap in part."""
+    """Seconds with the best of `TILES` and `SPLITS`: compute and memory overlap in part.
+
+    Memory does not depend on the tile, so that the best tile is the one that computes fastest.
+    """
     column = np.s_[:, None, None]
     m, n, k, batch = work.m[column], work.n[column], depth[column], work.batch[column]
     tile_m, tile_n, split = TILES[None, :, None, 0], TILES[None, :, None, 1], SPLITS[None, None, :]
@@ -67,12 +88,16 @@ def _best_tiling(work: Products, depth: Floats, rate: Floats, on: Machine, p: Pa
     share = reach / (reach + half_reach) * (1 + half_reach / REFERENCE_REACH)
     units = _column(on.units, len(work.m))
     waves = np.maximum(1.0, tiles / units)
-    compute = waves * 2 * tile_m * tile_n * (k / split + p["product_prologue"]) / (rate[column] / units * share)
-    sums = np.where(split > 1, 2 * PARTIAL_SUM_BYTES * split * batch * m * n, 0.0)
-    memory = (work.moved[column] + sums) / (_column(on.bandwidth, len(work.m)) * p["product_bandwidth"])
+    each = 2 * tile_m * tile_n * (k / split + p["product_prologue"]) / (rate[column] / units * share)
+    compute = (waves * each).min(axis=1)
+    splits = SPLITS[None, :]
+    sums = np.where(splits > 1, 2 * PARTIAL_SUM_BYTES * splits * (work.batch * work.m * work.n)[:, None], 0.0)
+    bandwidth = np.broadcast_to(on.bandwidth, (len(work.m),))[:, None]
+    memory = (work.moved[:, None] + sums) / (bandwidth * p["product_bandwidth"])
     order = p["overlap_order"]
     seconds = (compute**order + memory**order) ** (1 / order)
-    best: Floats = np.where((k / split < SHORTEST_SPLIT) & (split > 1), np.inf, seconds).min(axis=(1, 2))
+    shortest = (depth[:, None] / splits < SHORTEST_SPLIT) & (splits > 1)
+    best: Floats = np.where(shortest, np.inf, seconds).min(axis=1)
     return best
 
 

@@ -7,6 +7,7 @@ from itertools import chain, islice, zip_longest
 from typing import Final
 
 from profiles.benchmark.cases import Case
+from profiles.benchmark.fitting import SWEEP
 from profiles.benchmark.host_cases import launch_cases, memory_cases, optimizer_cases, transfer_cases
 from profiles.benchmark.product_cases import (
     attention_cases,
@@ -34,7 +35,7 @@ def cases(kind: str, full: bool, precisions: Iterable[str]) -> tuple[Case, ...]:
     """Return the cases for a kind of device ("cpu", "gpu") in these precisions.
 
     The first precision is timed in all shapes; the others, where they are not the one that most training runs in, in a
-    few. Rounds of one case of each sort follow each other.
+    few. What everything else rests on comes first (see `ground`), then rounds of one case of each sort.
     """
     chosen = tuple(precisions)
     sorts = [
@@ -51,7 +52,13 @@ def cases(kind: str, full: bool, precisions: Iterable[str]) -> tuple[Case, ...]:
         launch_cases(kind),
         recurrent_cases(kind, "float32"),
     ]
-    return tuple(case for case in chain.from_iterable(zip_longest(*sorts)) if case is not None)
+    rounds = [case for case in chain.from_iterable(zip_longest(*sorts)) if case is not None]
+    return (*rounds[:1], *sorted(rounds[1:], key=lambda case: not ground(case, kind)))
+
+
+def ground(case: Case, kind: str) -> bool:
+    """Whether a CPU's profile is of no use without this case: caches, launches and new pages. They take a second."""
+    return kind == "cpu" and (case.family in ("launch", "fresh memory") or case.name.startswith(SWEEP))
 
 
 def _attended(kind: str, full: bool, chosen: tuple[str, ...]) -> tuple[str, ...]:
