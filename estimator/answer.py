@@ -15,7 +15,7 @@ from hardware_db.errors import UnknownPrecision
 if TYPE_CHECKING:
     from hardware_db import Database, Device
 
-WhyNotKind = Literal["training", "precision", "batch", "memory", "figures", "link"]
+WhyNotKind = Literal["training", "precision", "batch", "memory", "figures", "link", "interruptions"]
 
 
 @dataclass(frozen=True, slots=True)

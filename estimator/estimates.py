@@ -183,12 +183,21 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
         _efficiencies(run),
         f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs",
         _half(run.precision),
-        "no time lost to data loading, evaluation, checkpoints, compilation or failures",
+        _around(run),
         _prices(estimates),
         f"energy: {POWER_SHARE.mid:.0%} of the devices' rated power ({POWER_SHARE.low:.0%}-{POWER_SHARE.high:.0%}), "
         "without host and cooling",
     ]
     return (*(line for line in lines if line), *run.profile.notes)
+
+
+def _around(run: TrainingRun) -> str:
+    given = run.overheads
+    if given is None:
+        return "training steps alone: no start-up, data loading, evaluation, checkpoints or failures"
+    data = "" if given.data_samples_per_s else "; no step waits for data (else --data-rate)"
+    evaluated = "" if given.eval_samples else ", nothing is evaluated (else --eval-every)"
+    return f"run time with provisioning, start-up, compilation, checkpoints and failures{data}{evaluated}"
 
 
 def _efficiencies(run: TrainingRun) -> str:
@@ -211,7 +220,7 @@ def _prices(estimates: Estimates) -> str:
     if not dates:
         return ""
     seen = f"{dates[0]}" if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    return f"{estimates.pricing.replace('_', ' ')} prices of {seen}; machines are paid whole, by the second"
+    return f"{estimates.pricing.replace('_', ' ')} prices of {seen}; machines are paid whole, by the provider's clock"
 
 
 def _warnings(estimates: Estimates) -> Iterator[str]:
@@ -231,6 +240,7 @@ def _warnings(estimates: Estimates) -> Iterator[str]:
         yield f"mfu {estimates.runs[0].mfu:g} replaces the predicted step times, on every device alike"
     if estimates.runs[0].profile.uncounted:
         yield _uncounted(estimates.runs[0].profile.uncounted)
+    yield from dict.fromkeys(each for row in estimates.answered if row.bill for each in row.bill.missing)
     noted: dict[str, dict[str, None]] = {}
     for row in estimates.answered:
         for note in row.answer.step.notes if row.answer.step else ():

@@ -196,9 +196,13 @@ def _all_reduce(row: Estimate, step: StepTime) -> Term:
 
 
 def _run(row: Estimate) -> Iterator[Term]:
-    assert row.step_time and row.run_time and row.device_time
-    steps, peak = f"{row.run.total_steps:,}", row.device.peak_flops_per_s(row.precision)
-    yield Term("run time", "steps × step", f"{steps} × {_durations(row.step_time)}", _durations(row.run_time), "-")
+    assert row.step_time and row.run_time and row.device_time and row.whole
+    peak = row.device.peak_flops_per_s(row.precision)
+    for part in row.whole.parts:
+        yield Term(part.name, "part of the run time", part.numbers, _durations(part.seconds), part.source)
+    names = " + ".join(part.name for part in row.whole.parts)
+    middles = " + ".join(format_duration(part.seconds.mid) for part in row.whole.parts)
+    yield Term("run time", names, middles, _durations(row.run_time), "wall-clock; the parts above")
     hours = row.device_time
     yield Term(
         "device-hours",
@@ -207,16 +211,11 @@ def _run(row: Estimate) -> Iterator[Term]:
         _span(f"{format_count(hours.mid)} h", format_count(hours.low), format_count(hours.high)),
         "-",
     )
-    if row.rental and row.cost:
-        offer, cost = row.rental.offer, row.cost
-        yield Term(
-            "cost",
-            "machines × price × run time",
-            f"{row.rental.instances} × {format_usd(offer.usd_per_hour)}/h × {_durations(row.run_time)}"
-            + (f" ({row.idle_devices} devices idle)" if row.idle_devices else ""),
-            _span(*map(format_usd, (cost.mid, cost.low, cost.high))),
-            f"{offer.source}, {offer.as_of}",
-        )
+    for charge in row.bill.charges if row.bill else ():
+        yield Term(charge.name, "part of the cost", charge.numbers, _dollars(charge.usd), charge.source)
+    if row.bill and row.cost:
+        names = " + ".join(charge.name for charge in row.bill.charges)
+        yield Term("cost", names, "the parts above", _dollars(row.cost), "; ".join(row.bill.missing) or "-")
     if row.energy:
         yield _energy(row, row.energy)
     yield Term(
@@ -236,6 +235,10 @@ def _energy(row: Estimate, energy: Range) -> Term:
         f"{format_count(energy.mid)} kWh ({format_count(energy.low)}-{format_count(energy.high)})",
         "arXiv:2506.14551, arXiv:2412.08602",
     )
+
+
+def _dollars(spread: Range) -> str:
+    return _span(*map(format_usd, (spread.mid, spread.low, spread.high)))
 
 
 def _durations(spread: Range) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from estimator.answer import Answer, Cluster, answer, peak_of_all
+from estimator.answer import Answer, Cluster, WhyNot, answer, peak_of_all
 from estimator.cost import SECONDS_PER_HOUR, Rental, fabric_of, rent
 from estimator.energy import energy_kwh
 from estimator.result import Estimate
+from estimator.whole_run.bill import bill_of
+from estimator.whole_run.run_time import refusal, whole_run_time
 from estimator.workload import Workload
 
 if TYPE_CHECKING:
@@ -19,16 +22,22 @@ def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
     run, step = work.run, found.step
     if step is None or found.replica is None:
         return Estimate(run, found, rental)
-    run_time = step.total * run.total_steps
+    whole = whole_run_time(run, found, rental)
+    if (refused := refusal(run, whole)) is not None:
+        return Estimate(run, replace(found, why_not=WhyNot("interruptions", refused)), rental)
+    run_time = whole.total
+    bill = bill_of(rental, run_time, run.overheads) if rental else None
     available = step.total.mid * peak_of_all(work, found)
     return Estimate(
         run=run,
         answer=found,
         rental=rental,
         step_time=step.total,
+        whole=whole,
         run_time=run_time,
         device_time=run_time * (found.count / SECONDS_PER_HOUR),
-        cost=rental.cost_usd(run_time) if rental else None,
+        bill=bill,
+        cost=bill.total if bill else None,
         energy=energy_kwh(found.device, found.count, run_time),
         mfu=work.step_flops("model_flops", found.replica) / available,
         hfu=work.step_flops("executed_flops", found.replica) / available,

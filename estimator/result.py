@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from estimator.estimates import Estimates
     from estimator.explain import Explanation
     from estimator.run import TrainingRun
+    from estimator.whole_run import RunTime
+    from estimator.whole_run.bill import Bill
     from hardware_db import Device, Offer
 
 RANGED = {
@@ -51,6 +53,10 @@ class Estimate:
         replica, memory and step time with their parts
     rental
         the machines to rent, None where there is no offer
+    whole
+        the parts of the run time: training steps and what comes around them
+    bill
+        the parts of the cost; None without an offer
     step_time, run_time, device_time, cost, energy
         ranges in seconds, seconds, device-hours, US dollars and kWh; each is also there as three numbers:
         `step_time_s`, `step_time_s_low`, `step_time_s_high`, and so `run_time_s`, `device_hours`, `cost_usd`,
@@ -64,6 +70,8 @@ class Estimate:
     answer: Answer
     rental: Rental | None = None
     step_time: Range | None = None
+    whole: RunTime | None = None
+    bill: Bill | None = None
     run_time: Range | None = None
     device_time: Range | None = None
     cost: Range | None = None
@@ -143,7 +151,7 @@ class Estimate:
 
     @property
     def why_not_kind(self) -> str | None:
-        """Why there is no time, to group by: precision, batch, memory, figures or link."""
+        """Why there is no time, to group by: precision, batch, memory, figures, link or interruptions."""
         return self.answer.why_not.kind if self.answer.why_not else None
 
     step_time_s, step_time_s_low, step_time_s_high = (End("step_time", end) for end in ENDS)
@@ -198,6 +206,9 @@ def _figures(row: Estimate) -> dict[str, Any]:
     step = row.answer.step
     return {
         **{name + end: getattr(row, name + end) for name in RANGED for end in ("", "_low", "_high")},
+        "run_time_parts_s": {part.name: part.seconds.mid for part in row.whole.parts} if row.whole else None,
+        "cost_parts_usd": {each.name: each.usd.mid for each in row.bill.charges} if row.bill else None,
+        "interruptions": row.whole.stops.mid if row.whole else None,
         "precision": row.precision,
         "micro_batch_size": row.micro_batch_size,
         "gradient_accumulation_steps": row.gradient_accumulation_steps,

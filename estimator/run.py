@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from estimator.whole_run.overheads import Overheads
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
 
@@ -52,6 +53,8 @@ class TrainingRun:
         whether GPUs and CPUs run `torch.compile`d code instead of eager PyTorch; TPUs run a compiled graph either way
     mfu
         0 to 1: take this model FLOPs utilisation instead of a prediction
+    overheads
+        what comes around the training steps (start-up, data, evaluation, checkpoints, failures); None: the steps alone
 
     Raises
     ------
@@ -78,6 +81,7 @@ class TrainingRun:
     micro_batch_size: int | None = None
     compiled: bool = False
     mfu: float | None = None
+    overheads: Overheads | None = Overheads()
 
     def __post_init__(self) -> None:
         _require_training(self.profile)
@@ -130,6 +134,7 @@ class TrainingRun:
             "model": self.profile.model,
             "parameters": self.profile.parameters,
             **{name: getattr(self, name) for name in (*AMOUNTS, *fields, "compiled", "mfu")},
+            "overheads": asdict(self.overheads) if self.overheads else None,
             "total_steps": self.total_steps,
             "total_samples": self.total_samples,
             "total_tokens": self.total_tokens,

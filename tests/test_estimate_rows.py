@@ -17,7 +17,7 @@ from estimator.text.estimates import memory_text
 from hardware_db.errors import NoPrice, UnknownDevice, UsageError
 from hardware_db.records import System
 
-RUN = TrainingRun(profile(), tokens=1e9, sequence_length=1024)
+RUN = TrainingRun(profile(), tokens=1e9, sequence_length=1024, overheads=None)
 DEVICES = [
     device("big"),
     device("half", matrix_peaks={"float16": 100e12}),
@@ -281,7 +281,8 @@ def test_explain_puts_the_numbers_in(rows):
     )
     assert [part for part in (*numbers, "a price list") if part not in text] == []
     names = [term.name for term in row_of(rows, "big", 8).explain().terms]
-    assert names == ["steps", "memory of a device", "device", "host", "all-reduce", "step", "run time", "device-hours",
+    assert names == ["steps", "memory of a device", "device", "host", "all-reduce", "step", "training",
+                         "run time", "device-hours", "machines",
                      "cost", "energy", "MFU"]  # fmt: skip
     assert all(term.source and term.formula for term in row_of(rows, "big", 8).explain().terms)
 

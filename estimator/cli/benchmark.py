@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.benchmark_loader import time_dataloader
 from estimator.cli.benchmark_run import INTERRUPTED, Ask, Measured, measured_memory, run
 from estimator.cli.doctor import installed_torch
 from estimator.cli.model_options import SIZE, ModelQuestion, input_option
@@ -32,6 +33,7 @@ NO = 1
 @click.option("--seconds", type=click.FloatRange(min=1), metavar="N", help="Time to take; default: 45, --full 240.")
 @click.option("--model", metavar="MODEL", help="Time training steps of a model as well.")
 @click.option("--memory", metavar="MODEL", help="Measure the memory of a training step of a model instead.")
+@click.option("--dataloader", metavar="FILE.py:FUNC", help="Time the data loader that a function returns instead.")
 @click.option("--batch-size", **SIZE, help="Samples of the model's step; default: the model's own.")
 @click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
 @click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
@@ -51,6 +53,8 @@ def command(output: Output, imported: Path | None, forget: str | None, memory: s
         return _import(imported, output)
     if forget is not None:
         return _forget(forget, output)
+    if (loader := options.pop("dataloader")) is not None:
+        return time_dataloader(loader, options["seconds"], output)
     torch = installed_torch()
     if torch is None:
         raise MissingExtra("flopcast benchmark runs on torch, which is not installed: pip install 'flopcast[profile]'")

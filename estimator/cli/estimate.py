@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +10,7 @@ import click
 from estimator.cli.market_options import Market, derived_prices, market_options
 from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
 from estimator.cli.output import Answer, Output, output_options
+from estimator.cli.overhead_options import overhead_options
 from estimator.cli.quantities import read_as
 from estimator.cli.run_options import Work, work_options
 from hardware_db.errors import NoPrice, UnknownPrecision
@@ -36,6 +37,7 @@ NO = 1
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
 @click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
 @input_option
+@overhead_options
 @market_options
 @click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")
 @click.option("--limit", **ROWS, help=f"Rows to show, 0 for all; default: {SHOWN}, all in --json.")
@@ -49,8 +51,9 @@ def command(
     Give the amount of work by one of --tokens, --samples, --epochs and --steps. Exit code 1: it fits nowhere.
     """
     work.check()
-    explained = options.pop("explain") or output.verbose
-    runs = _runs(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, output)
+    explained, overheads = options.pop("explain") or output.verbose, options.pop("overheads")
+    runs = runs_of(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, output)
+    runs = [replace(run, overheads=overheads) for run in runs]
     here = load_here(market.devices_file)
     found = _estimates(runs, market, here.database).sort(sort)
     warnings = (*here.warnings, *found.warnings, *derived_prices(found.offers))
@@ -58,13 +61,14 @@ def command(
     return 0 if found.answered else NO
 
 
-def _runs(question: ModelQuestion, work: Work, output: Output) -> list[TrainingRun]:
+def runs_of(question: ModelQuestion, work: Work, output: Output) -> list[TrainingRun]:
     """Return the run in the precision asked for, or in each that a device may take, best first."""
     from estimator.run import TrainingRun
 
     settled = question.precision is not None or profile_file(question.model) is not None
     questions = [question] if settled else [replace(question, precision=each) for each in AUTO]
-    return [TrainingRun(find_profile(each, output), **asdict(work)) for each in questions]
+    profiles = [find_profile(each, output) for each in questions]
+    return [TrainingRun(profile, **work.of(profile)) for profile in profiles]
 
 
 def _estimates(runs: list[TrainingRun], market: Market, database: Database) -> Estimates:

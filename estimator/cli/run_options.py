@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from estimator.cli.model_options import SIZE
 from estimator.cli.quantities import read_as, read_tokens, read_utilisation
+from estimator.whole_run.compute_optimal import compute_optimal_tokens
 from hardware_db.errors import UsageError
+
+if TYPE_CHECKING:
+    from profiles.model_profile import ModelProfile
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """How much is to be trained and in which steps, as `estimator.TrainingRun` takes it; None: its default."""
 
+    compute_optimal: bool = False
     tokens: int | None = None
     samples: int | None = None
     epochs: float | None = None
@@ -33,11 +38,19 @@ class Work:
         """Refuse a missing or contradicting amount of work before anything is computed."""
         amounts = {"--tokens": self.tokens, "--samples": self.samples, "--epochs": self.epochs, "--steps": self.steps}
         given = [option for option, value in amounts.items() if value is not None]
+        given += ["--compute-optimal"] if self.compute_optimal else []
         if len(given) != 1:
             stated = f"given: {' and '.join(given)}" if given else "none is given"
             raise UsageError(f"Give exactly one of {', '.join(amounts)}; {stated}. For example --tokens 10B")
         if (self.epochs is None) != (self.dataset_size is None):
             raise UsageError("--epochs and --dataset-size (samples of one epoch) go together: give both or neither")
+
+    def of(self, profile: ModelProfile) -> dict[str, Any]:
+        """Return it as the keyword arguments of `estimator.TrainingRun`."""
+        given = asdict(self)
+        if given.pop("compute_optimal"):
+            given["tokens"] = compute_optimal_tokens(profile.parameters)
+        return given
 
 
 def work_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -55,6 +68,7 @@ def work_options(command: Callable[..., int]) -> Callable[..., int]:
 
 _COUNT: dict[str, Any] = {"callback": read_as("count"), "metavar": "N"}
 _WORK = (
+    click.option("--compute-optimal", is_flag=True, help="Train on 20 tokens a parameter (Chinchilla)."),
     click.option("--tokens", callback=read_tokens, metavar="N", help="Train on this many tokens: 300M, 10B, 1.5T."),
     click.option("--samples", **_COUNT, help="Train on this many samples (images, sequences ...)."),
     click.option("--epochs", type=float, metavar="N", help="Train for this many passes over --dataset-size samples."),

@@ -11,6 +11,7 @@ from estimator.text.figures import DURATION, MONEY, figure, price, share, span, 
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
+from estimator.whole_run.compute_optimal import SOURCE, compute_optimal_tokens
 from hardware_db.units import format_count, format_flops
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ KINDS = {
     "figures": "a needed figure is not published",
     "link": "network not known",
     "training": "made for inference only",
+    "interruptions": "would be interrupted without checkpoints",
 }
 """Kind of `why_not` -> what the devices have in common."""
 
@@ -170,7 +172,7 @@ def _row(row: Estimate, *, best: bool) -> Row:
 
 
 def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iterator[RenderableType]:
-    lines = [*_best(estimates), *_parts(estimates)]
+    lines = [*_best(estimates), *_parts(estimates), *_tokens(estimates.runs[0])]
     lines += [("Assumed", "; ".join(estimates.assumptions))]
     lines += [("Left out", text) for text in [_left_out(estimates, shown)] if text]
     if not estimates.answered:
@@ -197,6 +199,15 @@ def _parts(estimates: Estimates) -> Iterator[tuple[str, str]]:
     first = next(iter(estimates.answered), None)
     if first is not None and first.whole is not None and len(first.whole.parts) > 1:
         yield "Run time", f"{hardware_text(first)}: {parts_text(first.whole)}"
+
+
+def _tokens(run: TrainingRun) -> Iterator[tuple[str, str]]:
+    """Offer the compute-optimal number of tokens of a language model, beside the one asked for."""
+    if run.tokens is None:
+        return
+    best = compute_optimal_tokens(run.profile.parameters)
+    asked = f"{run.tokens / best:.3g} times as many are asked for"
+    yield "Tokens", f"compute-optimal for a language model: {format_count(best)} ({SOURCE}); {asked}"
 
 
 def parts_text(whole: RunTime) -> str:
