@@ -62,7 +62,8 @@ def test_more_is_freed_the_more_is_computed_again(plain):
     kinds = [memory_of(plain, settings=MemorySettings(checkpointing=kind)).live_bytes for kind in
              ("none", "selective", "full")]  # fmt: skip
     assert kinds == sorted(kinds, reverse=True) and len(set(kinds)) == 3
-    some = [memory_of(plain, settings=MemorySettings(checkpointing="full", checkpointed_layers=n)).live_bytes
+    blocks = [(f"layers.{n}", "full") for n in range(LAYERS)]
+    some = [memory_of(plain, settings=MemorySettings(checkpointed_blocks=tuple(blocks[:n]))).live_bytes
             for n in range(LAYERS + 1)]  # fmt: skip
     assert some[0] == kinds[0] and some[-1] == kinds[2]
     assert some == sorted(some, reverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,17 @@ from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as
+from hardware_db.errors import UsageError
 from hardware_db.here import load_here
 
 if TYPE_CHECKING:
-    from estimator.fit import Fit
+    from estimator.fit import Fit, WritingFit
     from estimator.text.page import Page
-    from hardware_db import Device
+    from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
 
-AUTO = ("amp_bfloat16", "amp_float16", "float32")
-"""What a device runs where no precision is asked for: the first that it has."""
+AUTO = {"train": ("amp_bfloat16", "amp_float16", "float32"), "forward": ("bfloat16", "float16", "float32")}
+"""What a device runs where no precision is asked for: the first that it has; weights of inference are halves."""
 LIGHTER = {
     "float32": ("bfloat16", "float16", "amp_bfloat16", "amp_float16"),
     "tf32": ("bfloat16", "float16", "amp_bfloat16", "amp_float16"),
@@ -39,7 +40,7 @@ NO = 1
 @click.argument("model")
 @click.option("--device", "name", required=True, metavar="NAME", help="The device: l4, h100-sxm, tpu-v5e ...")
 @click.option("--count", default=1, **SIZE, help="Devices, each with its own samples; default: 1.")
-@click.option("--micro-batch-size", **SIZE, help="Samples a device takes at once; default: the smallest.")
+@click.option("--micro-batch-size", **SIZE, help="Samples (sequences) a device takes at once; default: the smallest.")
 @click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
 @click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
 @click.option(
@@ -47,6 +48,10 @@ NO = 1
 )
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
+@click.option("--generation", is_flag=True, help="Write text with a KV cache; --sequence-length: prompt and answer.")
+@click.option(
+    "--prompt", "prompt_length", **SIZE, help="With --generation: tokens of the prompt; default: all but one."
+)
 @input_option
 @devices_option
 @click.option("--limit", **ROWS, help=f"Ways to show, 0 for all; default: {SHOWN}, all in --json.")
@@ -59,32 +64,64 @@ def command(
     The table lists each way to hold less, with the memory that it saves and the time that it costs. Exit code 1:
     nothing fits.
     """
-    from estimator.fit import fit
-
     here = load_here(devices_file)
     device = here.database.device(name)
-    micro_batch_size = options.pop("micro_batch_size")
-    question = ModelQuestion(model, "forward" if options.pop("inference") else "train", **options)
+    micro_batch_size, prompt_length = options.pop("micro_batch_size"), options.pop("prompt_length")
+    inference, writes = options.pop("inference"), options.pop("generation")
+    if prompt_length is not None and not writes:
+        raise UsageError("--prompt is the prompt of --generation: give both")
+    question = ModelQuestion(model, "forward" if inference or writes else "train", **options)
     question = replace(question, precision=question.precision or _precision(question, device))
-    profile = find_profile(question, output)
-    profiles = [profile, *_others(question, profile, device)]
-    found = fit(
-        profiles,
-        device,
-        count,
-        micro_batch_size=micro_batch_size,
-        sequence_length=question.sequence_length,
-        database=here.database,
-    )
+    ask = _Ask(question, device, count, micro_batch_size, prompt_length, here.database)
+    found = _written(ask, output) if writes else _stepped(ask, output)
     output.show(replace(_answer(found, limit), warnings=here.warnings))
     return 0 if found.fits else NO
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    question: ModelQuestion
+    device: Device
+    count: int
+    micro_batch_size: int | None
+    prompt_length: int | None
+    database: Database
+
+
+def _stepped(ask: _Ask, output: Output) -> Fit:
+    """Answer for a step of training or a forward pass."""
+    from estimator.fit import fit
+
+    profile = find_profile(ask.question, output)
+    return fit(
+        [profile, *_others(ask.question, profile, ask.device)],
+        ask.device.id,
+        ask.count,
+        micro_batch_size=ask.micro_batch_size,
+        sequence_length=ask.question.sequence_length,
+        database=ask.database,
+    )
+
+
+def _written(ask: _Ask, output: Output) -> WritingFit:
+    """Answer for text that is written with a KV cache."""
+    from estimator.fit import fit_generation
+    from estimator.memory import Generation
+
+    profile = find_profile(ask.question, output)
+    context = ask.question.sequence_length or profile.sequence_length
+    if context is None:
+        raise UsageError(f"{profile.model} has no sequences: it writes no text. One forward pass: --inference")
+    how = Generation(context, ask.micro_batch_size or 1, ask.prompt_length)
+    return fit_generation(profile, ask.device.id, ask.count, how=how, database=ask.database)
 
 
 def _precision(question: ModelQuestion, device: Device) -> str | None:
     """Return what the device runs best; None for a saved profile, which has its own."""
     if profile_file(question.model) is not None:
         return None
-    return next((each for each in AUTO if device.supports(each)), AUTO[0])
+    halves = AUTO[question.mode]
+    return next((each for each in halves if device.supports(each)), halves[0])
 
 
 def _others(question: ModelQuestion, profile: ModelProfile, device: Device) -> Iterator[ModelProfile]:
@@ -101,11 +138,14 @@ def _others(question: ModelQuestion, profile: ModelProfile, device: Device) -> I
                 yield found
 
 
-def _answer(found: Fit, limit: int | None) -> Answer:
+def _answer(found: Fit | WritingFit, limit: int | None) -> Answer:
     def text(page: Page) -> str:
+        from estimator.fit import Fit
         from estimator.text.fits import fit_text
+        from estimator.text.writing import writing_text
 
-        return fit_text(found, page, SHOWN if limit is None else limit)
+        shown = SHOWN if limit is None else limit
+        return fit_text(found, page, shown) if isinstance(found, Fit) else writing_text(found, page, shown)
 
     def results() -> list[dict[str, Any]]:
         told = found.to_dict()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from estimator.memory import MemorySettings
+from estimator.memory.attention import written_out
 
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
@@ -55,7 +56,10 @@ _AT_ONCE: Final = "optimizer in backward: no clipping by the norm, no accumulati
 _OTHER: Final = "Lion, Adafactor: other optimizers, with other learning rates"
 _ADAPTERS: Final = "LoRA, QLoRA: only adapters are trained; activations are taken as recorded, an estimate"
 
+_FUSED: Final = "fused attention: flash or memory-efficient, the same result; without what attention has of its own"
+
 CHANGES: Final = (
+    Change("fused attention", "attention", {"fused_attention": True}, note=_FUSED),
     Change(
         "loss in chunks",
         "loss",
@@ -113,6 +117,8 @@ def changes_for(profiles: Sequence[ModelProfile], replicas: int) -> list[Change]
 def _suits(change: Change, profile: ModelProfile) -> bool:
     if profile.mode != "train":
         return False
+    if "fused_attention" in change.fields:
+        return written_out(profile)
     if "lora_rank" in change.fields:
         return profile.trainable_parameters == profile.parameters
     return change.fields.get("optimizer") != profile.optimizer

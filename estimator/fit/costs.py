@@ -1,5 +1,6 @@
 """How much longer a step takes with changes that save memory, over the step as it is.
 
+attention       fused: what reads scores of queries by keys outside of products falls away
 recomputation   the forward pass of what is computed again
 optimizer       its time by the bytes it moves: parameters and gradients read, parameters written, states both
 ZeRO 3          half of the traffic of plain data parallelism on top (Rajbhandari et al., 2020, section 7.2)
@@ -15,8 +16,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.communication import LINK_EFFICIENCY
+from estimator.memory.attention import squared_operations
 from estimator.memory.checkpointing import freed_by
 from estimator.memory.moments import moments_of
 from estimator.memory.settings import MemorySettings
@@ -28,6 +31,8 @@ from estimator.timing.parameters import parameters_of
 if TYPE_CHECKING:
     from hardware_db import Device
     from profiles.model_profile import ModelProfile
+
+Floats = NDArray[np.float64]
 
 HOST_MEMORY_BYTES_PER_S: Final = Range(50e9, 100e9, 200e9)
 """What a host's optimizer step reaches: an estimate between two and eight channels of DDR4 or DDR5."""
@@ -62,13 +67,29 @@ class Costs:
         """Time of each operation."""
         return predict(self.profile.table(), self.device, TimeSettings())
 
-    def _weights(self, settings: MemorySettings) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    @property
+    def marginal_seconds(self) -> Floats:
+        """(operations,) by how much the step is longer, in the middle, for each more run of all calls of an operation.
+
+        Device and host run side by side (`estimator.timing.side_by_side`), so each counts by its slope where the step
+        is now: what the device does hardly matters where the host is what takes long.
+        """
+        order = parameters_of(self.device.kind)["side_by_side_order"]
+        device, host = self._each.device_s[1], self._each.host_s[1]
+        total = float(side_by_side(device.sum(), host.sum(), order))
+        slopes = [float((each.sum() / total) ** (order - 1)) for each in (device, host)]
+        found: Floats = slopes[0] * device + slopes[1] * host
+        return found
+
+    def _weights(self, settings: MemorySettings) -> Floats:
         """How often each operation runs, recomputation included; the optimizer's by the bytes it moves."""
         table = self.profile.table()
         weights = np.ones(len(table))
-        if settings.checkpointing != "none":
+        if settings.recomputes:
             live = moments_of(self.profile).live.sum(axis=1).astype(np.float64)
             weights += freed_by(self.profile, settings, live).again
+        if settings.fused_attention:
+            weights[squared_operations(self.profile.trace.current)] = 0.0
         weights[table.phase.mask("optimizer")] = self._optimizer(settings)
         if settings.lora_rank is not None:
             weights[table.phase.mask("backward") & table.family.mask("matmul")] *= 1 - WEIGHT_GRADIENTS
@@ -91,7 +112,7 @@ class Costs:
             return ZERO
         if self.device.memory_bandwidth_bytes_per_s is None:
             return None
-        passes = 2 + (settings.checkpointing == "full")
+        passes = 2 + (settings.checkpointing == "full" or any(how == "full" for _, how in settings.checkpointed_blocks))
         moved = passes * 2 * UNPACKED_BYTES * self.profile.parameters
         return Range.exactly(moved / self.device.memory_bandwidth_bytes_per_s)
 
@@ -125,3 +146,12 @@ class Costs:
             sent = 2 * sum(self.profile.trace.activation_bytes.values()) / link
             total += Range(0.0, sent / 2, sent)
         return total
+
+
+def ratio(after: Range | None, before: Range | None) -> Range | None:
+    """Return one time over another, end by end; None where one of them is unknown."""
+    if after is None or before is None:
+        return None
+    ends = (after.low / before.low, after.high / before.high)
+    mid = after.mid / before.mid
+    return Range(min(mid, *ends), mid, max(mid, *ends))

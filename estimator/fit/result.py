@@ -64,6 +64,7 @@ class Way:
             "time_ratio_low": self.time.low if self.time else None,
             "time_ratio_high": self.time.high if self.time else None,
             "largest_micro_batch": self.largest_micro_batch,
+            "checkpointed_blocks": dict(self.settings.checkpointed_blocks),
             "notes": list(self.notes),
         }
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-import hardware_db
 from estimator.fit.changes import Change, changes_for, combined, go_together
-from estimator.fit.costs import Costs
+from estimator.fit.cheapest import CheapestBlocks, cheapest_blocks
+from estimator.fit.costs import Costs, ratio
 from estimator.fit.result import Fit, Way
-from estimator.fit.sizes import Room
+from estimator.fit.sizes import Room, room_of
 from estimator.memory import MemoryNeed, MemorySettings
 from estimator.ranges import Range
 from estimator.run import batch_multiple
 from hardware_db.errors import UnknownPrecision, UsageError
+from profiles.layers import fold_paths
 
 if TYPE_CHECKING:
     from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
 
 MOST_CHANGES: Final = 4
+MOST_CHOSEN: Final = 3
+"""Ways with checkpointing for which the cheapest blocks are sought."""
+
 MOST_WAYS: Final = 8
 """Combinations shown; single changes are all shown."""
 
@@ -74,7 +78,7 @@ def fit(
     """
     if count < 1:
         raise UsageError(f"count must be 1 or more; given: {count}")
-    room = _room(device, database)
+    room = room_of(device, database)
     profiles = [profile] if not isinstance(profile, Sequence) else list(profile)
     sized = [_sized(each, micro_batch_size, sequence_length) for each in profiles]
     replicas = count * (room.device.logical_devices if isinstance(device, str) else 1)
@@ -98,21 +102,20 @@ def _notes(profile: ModelProfile, device: Device) -> Iterator[str]:
         yield f"no {profile.precision} peak of {device.id} is published: memory is counted, time is not known"
 
 
-def _room(device: Device | str, database: Database | None) -> Room:
-    found = (database or hardware_db.load()).device(device) if isinstance(device, str) else device
-    part = found.logical_device()
-    if part.usable_memory_bytes is None:
-        raise UsageError(
-            f"The memory of {found.id} is unknown: whether something fits cannot be told. "
-            "A CPU's comes with its machine; give a device with memory_bytes"
-        )
-    return Room(part, part.usable_memory_bytes)
-
-
 def _sized(profile: ModelProfile, micro_batch_size: int | None, sequence_length: int | None) -> ModelProfile:
     if micro_batch_size is None:
         micro_batch_size = 1 if profile.trace.single is not None else batch_multiple(profile)
     return profile.at(micro_batch_size, sequence_length)
+
+
+def _order(way: Way) -> tuple[bool, float, int]:
+    return (not way.fits, way.time.mid if way.time else _LONG, len(way.changes))
+
+
+def _blocks_text(chosen: CheapestBlocks) -> str:
+    """Name the blocks, equal ones folded: "h.[0-4] in full, h.[5-8] selectively"."""
+    words = {"full": "in full", "selective": "selectively"}
+    return ", ".join(f"{path} {words[how]}" for path, how in fold_paths(dict(chosen.blocks)))
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,34 @@ class _Question:
         known = {change: size for change, size in sizes.items() if size is not None and self._useful(change, size)}
         found = [self._way((change,)) for change, size in known.items() if size < self.now.total_bytes]
         found += [self._way(changes) for changes in list(self._combined(list(known)))[:MOST_WAYS]]
-        return sorted(found, key=lambda way: (not way.fits, way.time.mid if way.time else _LONG, len(way.changes)))
+        return sorted([*found, *self._fewer_blocks(found)], key=_order)
+
+    def _fewer_blocks(self, ways: Sequence[Way]) -> list[Way]:
+        """Return ways with checkpointing that fit, with the cheapest blocks instead of all; none if all fits as is."""
+        if self._fits(()):
+            return []
+        wide = sorted((way for way in ways if way.fits and way.settings.checkpointing != "none"), key=_order)
+        found: dict[MemorySettings, Way] = {}
+        for way in wide[:MOST_CHOSEN]:
+            sure = way.need.verdict == "fits"
+            chosen = cheapest_blocks(way.profile, self.room.device, settings=way.settings, sure=sure)
+            if chosen is not None and chosen.blocks:
+                found.setdefault(chosen.settings, self._with_blocks(way, chosen))
+        return [way for way in found.values() if way.time and way.time.mid > 0]
+
+    def _with_blocks(self, way: Way, chosen: CheapestBlocks) -> Way:
+        costs = Costs(way.profile, self.room.device).seconds(chosen.settings)
+        label = f"checkpointing of {len(chosen.blocks)} of {chosen.of} blocks"
+        return replace(
+            way,
+            changes=tuple(label if "checkpointing" in change else change for change in way.changes),
+            settings=chosen.settings,
+            need=chosen.need,
+            saved_bytes=self.now.total_bytes - chosen.need.total_bytes,
+            time=ratio(costs, self._costs[0].seconds(self.settings)),
+            largest_micro_batch=self.room.largest_batch(way.profile, chosen.settings),
+            notes=(*way.notes, f"cheapest blocks: {_blocks_text(chosen)}"),
+        )
 
     def _useful(self, change: Change, size: int) -> bool:
         """Whether it may help: a recording that takes as much as this one helps in no combination either."""
@@ -187,10 +217,7 @@ class _Question:
             after = self._costs[self._recording(changes)].seconds(combined(changes, self.settings))
         except (UnknownPrecision, UsageError):
             return None
-        if before is None or after is None:
-            return None
-        low, mid, high = (after.low / before.low, after.mid / before.mid, after.high / before.high)
-        return Range(min(low, mid, high), mid, max(low, mid, high))
+        return ratio(after, before)
 
     def _way(self, changes: Sequence[Change]) -> Way:
         profile, settings = self._profile(changes), combined(changes, self.settings)

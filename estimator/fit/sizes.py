@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import hardware_db
 from estimator.memory import MemoryNeed, MemorySettings, held_at_peak, layers_of, need_of, overhead_of
 from estimator.run import batch_multiple
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
-    from hardware_db import Device
+    from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
 
 MOST_LAYERS: Final = 10_000
@@ -42,7 +43,7 @@ class Room:
 
         if not profile.trace.recording.batch_multiple:
             return profile.batch_size if fits(profile.batch_size) else None
-        found = _largest(batch_multiple(profile), MOST, fits)
+        found = largest(batch_multiple(profile), MOST, fits)
         one = profile.trace.single is not None and batch_multiple(profile) > 1
         return 1 if found is None and one and fits(1) else found
 
@@ -53,7 +54,7 @@ class Room:
         def fits(layers: int) -> bool:
             return self.holds(profile, replace(settings, more_layers=layers - now))
 
-        return _largest(1, MOST_LAYERS, fits) if now else None
+        return largest(1, MOST_LAYERS, fits) if now else None
 
     def longest_sequence(self, profile: ModelProfile, settings: MemorySettings) -> int | None:
         """Return the longest sequence that fits at the profile's batch; None: none does, or there are no sequences."""
@@ -66,10 +67,30 @@ class Room:
         multiple = profile.trace.current.sequence_multiple
         if not multiple:
             return profile.sequence_length if fits(profile.sequence_length) else None
-        return _largest(multiple, profile.sequence_limit or MOST, fits)
+        return largest(multiple, profile.sequence_limit or MOST, fits)
 
 
-def _largest(unit: int, limit: int, fits: Callable[[int], bool]) -> int | None:
+def room_of(device: Device | str, database: Database | None) -> Room:
+    """Return one device, as the framework counts it, with its memory.
+
+    Raises
+    ------
+    UnknownDevice
+        no device, or several, have this name
+    UsageError
+        its memory is unknown
+    """
+    found = (database or hardware_db.load()).device(device) if isinstance(device, str) else device
+    part = found.logical_device()
+    if part.usable_memory_bytes is None:
+        raise UsageError(
+            f"The memory of {found.id} is unknown: whether something fits cannot be told. "
+            "A CPU's comes with its machine; give a device with memory_bytes"
+        )
+    return Room(part, part.usable_memory_bytes)
+
+
+def largest(unit: int, limit: int, fits: Callable[[int], bool]) -> int | None:
     """Return the largest multiple of `unit` up to `limit` that fits, by doubling and halving."""
     if unit > limit or not _holds(fits, unit):
         return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.memory.attention import squared_kept
 from estimator.memory.moments import BACKWARD, FORWARD, outline_of
 from profiles.layers import layer_indices, split_path
 
@@ -71,17 +72,25 @@ class BlockBytes:
     inputs: NDArray[np.float64]
 
 
-def bytes_of(blocks: Blocks, profile: ModelProfile) -> BlockBytes:
-    """Return what each block keeps at the size of a profile."""
-    return _bytes_at(blocks, profile.trace.current, (profile.batch_size, profile.sequence_length))
+def bytes_of(blocks: Blocks, profile: ModelProfile, fused_attention: bool = False) -> BlockBytes:
+    """Return what each block keeps at the size of a profile, with attention as recorded or as a fused kernel."""
+    return _bytes_at(blocks, profile.trace.current, (profile.batch_size, profile.sequence_length), fused_attention)
 
 
 @lru_cache(maxsize=64)
-def _bytes_at(blocks: Blocks, recording: Recording, size: tuple[int, int | None]) -> BlockBytes:
+def _bytes_at(blocks: Blocks, recording: Recording, size: tuple[int, int | None], fused: bool) -> BlockBytes:
     keepers = recording.timeline.kept.at(*size).astype(np.float64)
+    if fused:
+        keepers = keepers - squared_kept(recording, size)
     rows, width = blocks.inputs.T
     inputs = recording.sizes.at(*size)[rows].astype(np.float64) * width
     return BlockBytes(blocks.keeping @ keepers, blocks.cheap @ keepers, inputs)
+
+
+def alive_in(blocks: Blocks, moments: int) -> NDArray[np.bool_]:
+    """Return (moments, blocks): whether a moment lies between a block's forward and its backward pass."""
+    at = np.arange(moments)[:, None]
+    return (blocks.done < at) & (at < blocks.back)
 
 
 def all_blocks(recording: Recording) -> tuple[Blocks, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.memory.blocks import Blocks, all_blocks, bytes_of, stack_of
+from estimator.memory.blocks import BlockBytes, Blocks, all_blocks, bytes_of, stack_of
 from estimator.memory.parameters import parameter
 from hardware_db.errors import UsageError
 
@@ -59,10 +59,18 @@ def freed_by(profile: ModelProfile, settings: MemorySettings, live: Floats) -> F
     UsageError
         The model has no repeated layers, or the profile does not say what its modules keep.
     """
-    ways = [_freed(profile, blocks, settings, len(live)) for blocks in all_blocks(profile.trace.current)]
+    ways = [blocks for blocks in all_blocks(profile.trace.current) if _has(blocks, settings)]
+    if not ways and settings.checkpointed_blocks:
+        names = ", ".join(name for name, _ in settings.checkpointed_blocks[:3])
+        raise UsageError(f"{profile.model} has no repeated layers of these names: {names}")
     if not ways:
         raise UsageError(f"{profile.model} has no repeated layers that are recorded: nothing to checkpoint or offload")
-    return min(ways, key=lambda way: float((live - way.activations).max()))
+    found = [_freed(profile, blocks, settings, len(live)) for blocks in ways]
+    return min(found, key=lambda way: float((live - way.activations).max()))
+
+
+def _has(blocks: Blocks, settings: MemorySettings) -> bool:
+    return {name for name, _ in settings.checkpointed_blocks} <= set(blocks.names)
 
 
 def freed_by_compiler(profile: ModelProfile, moments: int) -> Floats:
@@ -97,24 +105,31 @@ def _deepest(profile: ModelProfile) -> tuple[Blocks, ...]:
 
 
 def _freed(profile: ModelProfile, blocks: Blocks, settings: MemorySettings, moments: int) -> Freed:
-    each = bytes_of(blocks, profile)
-    selective = settings.checkpointing == "selective"
-    saved = each.cheap if selective else each.kept
-    offloaded = "activations" in settings.offloaded
-    saved = each.kept if offloaded else np.maximum(saved - each.inputs, 0.0)
-    chosen = saved > 0
-    if settings.checkpointed_layers is not None:
-        first = np.argsort(-saved, kind="stable")[: settings.checkpointed_layers]
-        chosen &= np.isin(np.arange(len(saved)), first)
-    again = blocks.members[chosen].sum(axis=0)
-    if settings.checkpointing == "none":
-        again = np.zeros_like(again)
-    elif selective:
-        again = again * ~profile.table().engine.mask("matrix")
-    freed = _alive_between(blocks, saved * chosen, moments)
-    if settings.checkpointing != "none":
-        freed -= _while_again(blocks, each.inputs * (chosen & blocks.copied), moments)
-    return Freed(freed, again, tuple(np.array(blocks.names)[chosen].tolist()))
+    each = bytes_of(blocks, profile, settings.fused_attention)
+    full, selective = (_chosen(blocks, settings, how) for how in ("full", "selective"))
+    saved = saved_of(each, "full") * full + saved_of(each, "selective") * selective
+    if "activations" in settings.offloaded:
+        saved = each.kept
+    done = saved > 0
+    matrix = profile.table().engine.mask("matrix")
+    again = blocks.members[full & done].sum(axis=0) + blocks.members[selective & done].sum(axis=0) * ~matrix
+    freed = _alive_between(blocks, saved, moments)
+    freed -= _while_again(blocks, each.inputs * ((full | selective) & done & blocks.copied), moments)
+    return Freed(freed, again, tuple(np.array(blocks.names)[done].tolist()))
+
+
+def _chosen(blocks: Blocks, settings: MemorySettings, how: str) -> NDArray[np.bool_]:
+    """Return which blocks are checkpointed this way."""
+    if not settings.checkpointed_blocks:
+        return np.full(len(blocks.names), settings.checkpointing == how)
+    wanted = {name for name, mode in settings.checkpointed_blocks if mode == how}
+    return np.array([name in wanted for name in blocks.names])
+
+
+def saved_of(each: BlockBytes, how: str) -> Floats:
+    """Return the bytes that checkpointing a block "full" or "selective" saves: what it keeps, less its input."""
+    saved: Floats = np.maximum((each.kept if how == "full" else each.cheap) - each.inputs, 0.0)
+    return saved
 
 
 def _while_again(blocks: Blocks, inputs: Floats, moments: int) -> Floats:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.memory.attention import squared_activations
 from estimator.memory.blocks import block_names, stack_of
 from estimator.memory.checkpointing import freed_by, freed_by_compiler, kept_by_stack
 from estimator.memory.loss import freed_by_chunks
@@ -63,6 +64,8 @@ class Held:
         threads that call the library of matrix products: the backward pass has its own
     convolves, communicates
         whether there are convolutions, and other devices
+    cache_bytes
+        keys and values kept while text is written
     """
 
     parameter_bytes: int
@@ -79,12 +82,14 @@ class Held:
     multiplying_threads: int
     convolves: bool
     communicates: bool
+    cache_bytes: int = 0
 
     @property
     def live_bytes(self) -> int:
         """Bytes of tensors on the device."""
         state = self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
-        return state + self.activation_bytes + self.input_and_buffer_bytes + self.gathered_bytes + self.bucket_bytes
+        passing = self.activation_bytes + self.input_and_buffer_bytes + self.cache_bytes
+        return state + passing + self.gathered_bytes + self.bucket_bytes
 
 
 def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
@@ -97,19 +102,16 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
     UsageError
         The settings do not fit the model: checkpointing or adapters without repeated layers, an unknown optimizer.
     """
-    moments, state = _with_last(moments_of(profile), recorded_gradients(profile)), state_of(profile, settings)
-    if settings.more_layers:
-        state = _deeper(state, _growth(profile, settings))
-    live = moments.live.astype(np.float64)
-    gradients = _gradients(live[:, GRADIENT], state, settings)
-    activations = _activations(profile, moments, live, gradients, state, settings)
+    moments, state = _setting(profile, settings)
+    live = moments.live
+    gradients, activations = _course(profile, moments, state, settings)
     peak = int((gradients + activations).argmax())
     training = moments.outline.phases.any()
     unit, rest = largest_unit(profile.module_parameters)
     share = state.parameters / max(profile.parameters, 1)
     sharded, hosted = settings.zero_stage == 3, _on_host(state, settings)
     states = state.optimizer / settings.shards
-    own, threads = _work(profile.trace.current)
+    own, threads = work_of(profile.trace.current)
     return Held(
         parameter_bytes=round(state.parameters / (settings.shards if sharded else 1)),
         gradient_bytes=round(
@@ -128,6 +130,25 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
         convolves="convolution" in own,
         communicates=settings.replicas > 1,
     )
+
+
+def course_of(profile: ModelProfile, settings: MemorySettings) -> Floats:
+    """Return (moments,) bytes of gradients and activations through the step, of which `held_at_peak` is the peak."""
+    moments, state = _setting(profile, settings)
+    gradients, activations = _course(profile, moments, state, settings)
+    return gradients + activations
+
+
+def _setting(profile: ModelProfile, settings: MemorySettings) -> tuple[Moments, State]:
+    moments, state = _with_last(moments_of(profile), recorded_gradients(profile)), state_of(profile, settings)
+    return moments, _deeper(state, _growth(profile, settings)) if settings.more_layers else state
+
+
+def _course(profile: ModelProfile, moments: Moments, state: State, settings: MemorySettings) -> tuple[Floats, Floats]:
+    """Bytes of gradients and of activations at each moment."""
+    live = moments.live.astype(np.float64)
+    gradients = _gradients(live[:, GRADIENT], state, settings)
+    return gradients, _activations(profile, moments, live, gradients, state, settings)
 
 
 def recorded_gradients(profile: ModelProfile) -> int:
@@ -175,6 +196,8 @@ def _activations(
         temporaries = recorded if own else np.full(stepping.sum(), float(state.temporaries))
         kept = 0.0 if _on_host(state, settings) or settings.optimizer_in_backward else 1 / settings.shards
         found[stepping] = between + temporaries * kept
+    if settings.fused_attention:
+        found = found - _with_end(squared_activations(profile), len(found))
     if settings.chunked_loss:
         found = found - freed_by_chunks(profile, moments.outline, found)
     freed = _freed(profile, settings, found + gradients)
@@ -186,9 +209,14 @@ def _activations(
     return result
 
 
+def _with_end(values: Floats, moments: int) -> Floats:
+    """Add the moment of an optimizer's step that was not recorded: nothing of the passes is alive then."""
+    return np.append(values, np.zeros(moments - len(values)))
+
+
 def _freed(profile: ModelProfile, settings: MemorySettings, live: Floats) -> Floats:
     """Bytes that checkpointing, offloading or compiling frees at each moment."""
-    if settings.checkpointing == "none" and "activations" not in settings.offloaded:
+    if not settings.recomputes and "activations" not in settings.offloaded:
         return freed_by_compiler(profile, len(live)) if settings.compiled else np.zeros(len(live))
     return freed_by(profile, settings, live).activations
 
@@ -229,7 +257,7 @@ def largest_unit(module_parameters: tuple[tuple[str, int], ...]) -> tuple[int, i
 
 
 @lru_cache(maxsize=64)
-def _work(recording: Recording) -> tuple[frozenset[str], int]:
+def work_of(recording: Recording) -> tuple[frozenset[str], int]:
     """Return the families of operations, and the number of threads that multiply matrices."""
     families = frozenset(operation.family for operation in recording.operations)
     phases = {op.phase for op in recording.operations if op.family in ("matmul", "rnn")}

@@ -46,6 +46,8 @@ class MemoryNeed:
         what the device has; None where unknown
     phase, module
         when the peak is
+    cache_bytes
+        keys and values kept while text is written
     """
 
     parameter_bytes: int
@@ -66,12 +68,14 @@ class MemoryNeed:
     capacity_bytes: int | None
     phase: str
     module: str
+    cache_bytes: int = 0
 
     @property
     def live_bytes(self) -> int:
         """Bytes of tensors."""
         state = self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
-        return state + self.activation_bytes + self.input_and_buffer_bytes + self.gathered_bytes + self.bucket_bytes
+        passing = self.activation_bytes + self.input_and_buffer_bytes + self.cache_bytes
+        return state + passing + self.gathered_bytes + self.bucket_bytes
 
     @property
     def allocated_bytes(self) -> int:
@@ -124,6 +128,7 @@ class MemoryNeed:
             "gradients": self.gradient_bytes,
             "optimizer": self.optimizer_state_bytes,
             "activations": self.activation_bytes,
+            "keys and values": self.cache_bytes,
             "inputs and buffers": self.input_and_buffer_bytes,
             "gathered parameters": self.gathered_bytes,
             "all-reduce buckets": self.bucket_bytes,
@@ -207,4 +212,5 @@ def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -
         capacity_bytes=capacity_bytes,
         phase=held.phase,
         module=held.module,
+        cache_bytes=held.cache_bytes,
     )

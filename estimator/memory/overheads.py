@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ class Overhead:
         driver, kernels, runtime
     communicator_bytes
         buffers of the library of collectives, where devices communicate
+    withheld_share
+        of the device's memory, what a program never gets: shared memory that the system keeps for itself
     """
 
     workspace_bytes: Range
@@ -39,17 +41,24 @@ class Overhead:
     reserve_share: Range
     context_bytes: Range
     communicator_bytes: Range
+    withheld_share: Range
 
 
 def overhead_of(device: Device) -> Overhead:
-    """Return what a device holds besides tensors, by its architecture, vendor and kind."""
-    return overhead_by((device.architecture, device.vendor, device.kind))
+    """Return what a device holds besides tensors, by its architecture, vendor and kind.
+
+    What the system withheld of a shared memory counts as context.
+    """
+    found = overhead_by((device.architecture, device.vendor, device.kind))
+    if not found.withheld_share.high or device.usable_memory_bytes is None:
+        return found
+    return replace(found, context_bytes=found.context_bytes + found.withheld_share * device.usable_memory_bytes)
 
 
 @cache
 def overhead_by(scopes: tuple[str, ...]) -> Overhead:
     """Return the constants for the first of the scopes (architecture, vendor, kind) that has each."""
-    names = ("workspace", "convolution_workspace", "block_slack", "reserve", "context", "communicator")
+    names = ("workspace", "convolution_workspace", "block_slack", "reserve", "context", "communicator", "withheld")
     return Overhead(*(parameter(name, scopes).value for name in names))
 
 

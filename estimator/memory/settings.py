@@ -25,8 +25,9 @@ class MemorySettings:
         "none": all that the backward pass needs is kept. "full": of every repeated layer the input is kept and the rest
         computed again (Chen et al., 2016, arXiv:1604.06174). "selective": results of matrix products are kept too, what
         is cheap is computed again (Korthikanti et al., 2022, arXiv:2205.05198)
-    checkpointed_layers
-        only so many of the layers are checkpointed; None: all
+    checkpointed_blocks
+        only these blocks are checkpointed, each its own way: (module path, "selective" or "full"); `checkpointing`
+        is "none" then. Which are cheapest for a memory: `estimator.fit.cheapest_blocks`
     accumulates
         gradients of several micro-batches are added up, so that all of them live through the whole step
     replicas
@@ -38,6 +39,8 @@ class MemorySettings:
         what lies in host memory: "optimizer" states, "activations" kept for the backward pass
     chunked_loss
         the loss and its gradient are computed for a part of the tokens at a time (`estimator.memory.loss.CHUNKS` parts)
+    fused_attention
+        attention that was recorded as products and softmax runs as a fused kernel (`estimator.memory.attention`)
     compiled
         layers are compiled: what is cheap to compute again is not kept (`compiled` of `parameters.csv`)
     more_layers
@@ -52,12 +55,13 @@ class MemorySettings:
 
     optimizer: str | None = None
     checkpointing: Checkpointing = "none"
-    checkpointed_layers: int | None = None
+    checkpointed_blocks: tuple[tuple[str, Checkpointing], ...] = ()
     accumulates: bool = False
     replicas: int = 1
     zero_stage: int = 0
     offloaded: tuple[Offloaded, ...] = ()
     chunked_loss: bool = False
+    fused_attention: bool = False
     compiled: bool = False
     more_layers: int = 0
     optimizer_in_backward: bool = False
@@ -73,8 +77,17 @@ class MemorySettings:
                 raise UsageError(f"{name} must be 1 or more; given: {value}")
         if self.weight_bits is not None and self.lora_rank is None:
             raise UsageError("weight_bits is for frozen weights: give lora_rank too")
+        for _, how in self.checkpointed_blocks:
+            _require("checkpointed_blocks", how, CHECKPOINTINGS[1:])
+        if self.checkpointed_blocks and self.checkpointing != "none":
+            raise UsageError("checkpointing is for all blocks, checkpointed_blocks for some: give one of them")
         if self.optimizer_in_backward and self.accumulates:
             raise UsageError("An optimizer that steps inside the backward pass cannot add up gradients first")
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether anything is computed again in the backward pass."""
+        return self.checkpointing != "none" or bool(self.checkpointed_blocks)
 
     @property
     def shards(self) -> int:

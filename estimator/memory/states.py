@@ -157,7 +157,7 @@ def _large(module_parameters: tuple[tuple[str, int], ...], above: float) -> int:
 
 def _adapted(profile: ModelProfile, settings: MemorySettings, whole: int) -> State:
     sides = linear_sides(profile.trace.current, profile.module_parameters)
-    frozen = _layer_parameters(profile)
+    frozen = layer_parameters(profile)
     if not sides:
         raise UsageError(f"{profile.model} has no linear layers in repeated blocks: adapters have nothing to adapt")
     number = sides * (settings.lora_rank or 0)
@@ -186,6 +186,6 @@ def linear_sides(recording: Recording, module_parameters: tuple[tuple[str, int],
     return sum(sides.values())
 
 
-def _layer_parameters(profile: ModelProfile) -> int:
-    """Parameters inside repeated blocks."""
+def layer_parameters(profile: ModelProfile) -> int:
+    """Return the parameters inside repeated blocks."""
     return sum(size for path, size in profile.module_parameters if split_path(path)[1])

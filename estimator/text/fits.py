@@ -59,7 +59,7 @@ def _head(found: Fit, width: int) -> str:
         profile.precision,
         *optimizer,
         f"micro-batch {profile.batch_size:,}{sequence}",
-        f"{devices} {_gib(need.capacity_bytes or 0)} GiB",
+        f"{devices} {gib(need.capacity_bytes or 0)} GiB",
         _verdict(found),
     ]
     return flow(parts, width)
@@ -72,12 +72,12 @@ def _verdict(found: Fit) -> str:
 
 def _now(found: Fit) -> Row:
     need = found.need
-    cells = [_mark(need), "as it is", _gib(need.total_bytes), _span(need.total), MISSING, "1", "1-1"]
-    return Row([*cells, _size(found.largest_micro_batch)])
+    cells = [mark(need), "as it is", gib(need.total_bytes), span(need.total), MISSING, "1", "1-1"]
+    return Row([*cells, size_or_dash(found.largest_micro_batch)])
 
 
-def _mark(need: MemoryNeed) -> str:
-    """A tick where it fits, a wave where it fits in the middle of the range but not at its end."""
+def mark(need: MemoryNeed) -> str:
+    """Return a tick where it fits, a wave where it fits in the middle of the range but not at its end."""
     if need.verdict == "fits":
         return "✓"
     return "~" if need.capacity_bytes is not None and need.total_bytes <= need.capacity_bytes else ""
@@ -85,33 +85,36 @@ def _mark(need: MemoryNeed) -> str:
 
 def _row(way: Way) -> Row:
     cells = [
-        _mark(way.need),
+        mark(way.need),
         " + ".join(way.changes),
-        _gib(way.need.total_bytes),
-        _span(way.need.total),
-        _gib(way.saved_bytes),
+        gib(way.need.total_bytes),
+        span(way.need.total),
+        gib(way.saved_bytes),
         f"{way.time.mid:.2f}" if way.time else MISSING,
         f"{way.time.low:.2f}-{way.time.high:.2f}" if way.time else MISSING,
-        _size(way.largest_micro_batch),
+        size_or_dash(way.largest_micro_batch),
     ]
     return Row(cells, style="" if way.fits else "dim")
 
 
-def _size(size: int | None) -> str:
+def size_or_dash(size: int | None) -> str:
+    """Return a number with commas, a dash for None."""
     return MISSING if size is None else f"{size:,}"
 
 
-def _gib(size: float) -> str:
+def gib(size: float) -> str:
+    """Return bytes in GiB."""
     return figure(size, GIB)
 
 
-def _span(total: Range) -> str:
-    return f"{_gib(total.low)}-{_gib(total.high)}"
+def span(total: Range) -> str:
+    """Return both ends of a range of bytes in GiB."""
+    return f"{gib(total.low)}-{gib(total.high)}"
 
 
 def _footer(found: Fit, ways: Sequence[Way]) -> list[tuple[str, str]]:
     need = found.need
-    held = [f"{_gib(size)} GiB {name}" for name, size in list(need.parts.items())[:PARTS] if size]
+    held = [f"{gib(size)} GiB {name}" for name, size in list(need.parts.items())[:PARTS] if size]
     lines = [("As it is", " · ".join(held)), ("Peak", f"{need.phase} pass, {need.module or 'outside of all modules'}")]
     if found.longest_sequence is not None:
         limit = " (as long as the model takes)" if found.longest_sequence == found.profile.sequence_limit else ""
