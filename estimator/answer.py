@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from estimator.communication import Fabric, Link, Unlinked, ring_link
-from estimator.memory import MemoryNeed, Replica, overhead_of, remedies, shortage
+from estimator.memory import MemoryNeed, Overhead, Replica, overhead_of, remedies, shortage
+from estimator.parallel.step import ParallelStep
 from estimator.ranges import Range
-from estimator.step import StepTime, step_time
+from estimator.step import step_time
 from estimator.workload import Workload
-from hardware_db.errors import UnknownPrecision
+from hardware_db.errors import UnknownPrecision, UsageError
 
 if TYPE_CHECKING:
+    from estimator.parallel.network import Group, Network
     from hardware_db import Database, Device
 
 WhyNotKind = Literal["training", "precision", "batch", "memory", "figures", "link", "interruptions"]
@@ -28,7 +29,10 @@ class WhyNot:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One run on `count` devices joined by a fabric; `step` is None exactly where `why_not` says why."""
+    """One run on `count` devices; `step` is None exactly where `why_not` says why.
+
+    `group` is what joins the replicas that sum their gradients.
+    """
 
     device: Device
     count: int
@@ -36,8 +40,8 @@ class Answer:
     replica: Replica | None = None
     accumulation: int | None = None
     need: MemoryNeed | None = None
-    link: Link | None = None
-    step: StepTime | None = None
+    group: Group | None = None
+    step: ParallelStep | None = None
     why_not: WhyNot | None = None
 
     @property
@@ -54,11 +58,14 @@ class Cluster:
 
     device: Device
     count: int
-    fabric: Fabric
+    fabric: Network
 
 
 def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
     """Work out one run on a cluster; a package of two dies is two devices to the framework and runs two replicas.
+
+    Copies of the whole model where they fit; else states are divided over all replicas (ZeRO, FSDP), the fastest way
+    of those that fit.
 
     Raises
     ------
@@ -76,28 +83,44 @@ def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
         return replace(found, why_not=WhyNot("precision", str(error)))
     overhead = overhead_of(part)
     replica = work.replica(count * device.logical_devices, overhead, found.capacity_bytes)
+    found = _held(work, replica, overhead, found)
+    if found.fits is False:
+        return _sharded(work, database, cluster, found)
+    return _timed(work, cluster, found)
+
+
+def _held(work: Workload, replica: Replica, overhead: Overhead, found: Answer) -> Answer:
     need = work.need(replica, overhead).on(found.capacity_bytes)
-    found = replace(found, replica=replica, accumulation=work.accumulation(replica), need=need)
-    if found.fits is False and found.capacity_bytes is not None:
-        rentable = work.rentable(database)
-        text = shortage(need, device.id, found.capacity_bytes)
-        return replace(found, why_not=WhyNot("memory", f"{text}\n{remedies(need, found.capacity_bytes, rentable)}"))
+    return replace(found, replica=replica, accumulation=work.accumulation(replica), need=need)
+
+
+def _sharded(work: Workload, database: Database, cluster: Cluster, found: Answer) -> Answer:
+    """Return the fastest way in which divided states fit; where none does, what would."""
+    assert found.need is not None and found.replica is not None and found.capacity_bytes is not None
+    overhead = overhead_of(cluster.device.logical_device())
+    choices = work.sharded(found.replica.replicas, overhead, found.capacity_bytes)
+    answers = [_timed(work, cluster, _held(work, each, overhead, found)) for each in choices]
+    if answers:
+        return min(answers, key=lambda each: each.step.total.mid if each.step else float("inf"))
+    text = shortage(found.need, cluster.device.id, found.capacity_bytes)
+    ways = remedies(found.need, found.capacity_bytes, work.rentable(database), work.enough(cluster.device))
+    return replace(found, why_not=WhyNot("memory", f"{text}\n{ways}"))
+
+
+def _timed(work: Workload, cluster: Cluster, found: Answer) -> Answer:
+    assert found.replica is not None
+    part, replica = cluster.device.logical_device(), found.replica
     if part.memory_bandwidth_bytes_per_s is None:
-        return replace(found, why_not=WhyNot("figures", f"no memory bandwidth of {device.id} is known"))
-    link = ring_link(cluster.fabric, replica.replicas)
-    if isinstance(link, Unlinked):
-        return replace(found, why_not=WhyNot("link", link.reason))
-    return _timed(work, part, replica, replace(found, link=link))
-
-
-def _timed(work: Workload, part: Device, replica: Replica, found: Answer) -> Answer:
-    assert found.link is not None
+        return replace(found, why_not=WhyNot("figures", f"no memory bandwidth of {cluster.device.id} is known"))
     try:
-        step = step_time(work, part, found.link, replica)
+        found = replace(found, group=cluster.fabric.group(replica.replicas, 1))
+        step = step_time(work, part, cluster.fabric, replica)
     except UnknownPrecision as error:
         return replace(found, why_not=WhyNot("precision", str(error)))
-    if found.link.note:
-        step = replace(step, notes=(*step.notes, found.link.note))
+    except UsageError as error:
+        return replace(found, why_not=WhyNot("link", f"link unknown: {error}"))
+    if found.group and found.group.machines > 1 and cluster.fabric.note:
+        step = replace(step, notes=(*step.notes, cluster.fabric.note))
     if work.run.mfu is not None:
         seconds = work.step_flops("model_flops", replica) / (work.run.mfu * peak_of_all(work, found))
         step = replace(step, total=Range.exactly(seconds), basis="given")

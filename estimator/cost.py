@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from estimator.communication import Fabric
+from estimator.parallel.network import Network, network_of
 from estimator.ranges import Range
 
 if TYPE_CHECKING:
@@ -58,25 +58,23 @@ def default_counts(offers: Iterable[Offer], global_batch_size: int) -> tuple[int
     return tuple(sorted({min(sizes), max(even, default=min(sizes))}))
 
 
-def fabric_of(device: Device, offer: Offer | None, system: System | None) -> Fabric:
-    """Return what joins the devices of an offer, or of the vendor's usual machine where nothing is rented.
+def fabric_of(device: Device, offer: Offer | None, system: System | None) -> Network:
+    """Return what joins the devices of an offer, or of the system itself where nothing is rented.
 
-    The fast link joins what is rented in one piece: a machine, or a slice of a TPU pod. A known system gives the
-    figures. Without one the device's own hold, but not the network of a machine with fewer devices than the vendor's:
-    nobody publishes a share of it.
+    The fast link joins what is rented in one piece: a machine, a slice of a TPU pod, or the whole rack that a machine
+    belongs to. A known system gives the figures. Without one the device's own hold, but not the network of a machine
+    with fewer devices than the vendor's: nobody publishes a share of it.
     """
-    host = device.devices_per_host or 1
-    joined = offer.device_count if offer is not None else host
-    inner, outer = device.link_bandwidth_bytes_per_s, device.internode_bandwidth_bytes_per_s
-    assumed = f"network between machines: the usual one for {device.id}, the provider's own is not known"
+    if offer is None:
+        return network_of(device, system)
     if system is not None:
-        inner, outer, assumed = system.scale_up_bytes_per_s or inner, system.scale_out_bytes_per_s, ""
-    elif joined < host:
-        outer = None
-    return Fabric(
-        name=f"{joined} × {device.id}",
-        joined=joined * device.logical_devices,
-        inner_bytes_per_s=inner,
-        outer_bytes_per_s=None if outer is None else outer * joined,
-        assumed=assumed if offer is not None else "",
+        rack = system.topology == "switch" and system.scale_up_devices > system.devices_per_host
+        return network_of(device, system, None if rack else offer.device_count)
+    found = network_of(device, None, offer.device_count)
+    if offer.device_count < (device.devices_per_host or 1):
+        return replace(found, outer_bytes_per_s=None)
+    return replace(
+        found,
+        name=f"{offer.device_count} × {device.id}",
+        note=f"network between machines: the usual one for {device.id}, the provider's own is not known",
     )

@@ -178,7 +178,8 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
     micro = f"{run.micro_batch_size}" if run.micro_batch_size else "the largest that fits"
     lines = [
         f"global batch {run.global_batch_size:,}{tokens}, {run.total_steps:,} steps; micro-batch: {micro}",
-        "plain data parallel: every device holds the whole model; a ring all-reduce overlaps with the backward pass",
+        "every device holds the whole model; where it does not fit, the fastest of ZeRO 1 to 3 that does; gradients "
+        "are sent while the backward pass runs",
         f"operations and memory as recorded for {run.profile.device}; devices of another kind may choose other kernels",
         _efficiencies(run),
         f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs",

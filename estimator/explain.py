@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from estimator.answer import Answer
-from estimator.communication import HOP_LATENCY_S, LINK_EFFICIENCY
 from estimator.energy import POWER_SHARE
 from estimator.largest import Change, Share, changes, largest_shares
 from estimator.memory import parameter
+from estimator.parallel.collectives import NETWORK_REACHED, REACHED
 from estimator.ranges import Range
 from estimator.run import AMOUNTS
 from estimator.timing import ground_of, streaming, sustained_flops_per_s
 from hardware_db.units import format_bytes, format_count, format_duration, format_flops, format_rate, format_usd
 
 if TYPE_CHECKING:
+    from estimator.parallel.step import ParallelStep
     from estimator.result import Estimate
-    from estimator.step import StepTime
     from hardware_db import Device
+
+
+OWN: Final = ("forward", "backward", "recomputation", "parameter gathering", "accumulation", "optimizer")
+"""Parts of a step that are the device's own stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def _besides(device: Device) -> str:
     return "; ".join(parameter(name, scopes).source for name in ("workspace", "reserve", "context"))
 
 
-def _step(row: Estimate, step: StepTime) -> Iterator[Term]:
+def _step(row: Estimate, step: ParallelStep) -> Iterator[Term]:
     yield from _device_terms(row, step)
     if step.host.mid:
         yield Term(
@@ -137,7 +141,7 @@ def _step(row: Estimate, step: StepTime) -> Iterator[Term]:
     yield _total(row, step)
 
 
-def _total(row: Estimate, step: StepTime) -> Term:
+def _total(row: Estimate, step: ParallelStep) -> Term:
     if row.run.mfu is not None and row.mfu is not None:
         peak = row.count * row.device.peak_flops_per_s(row.precision)
         flops = format_flops(row.mfu * step.total.mid * peak)
@@ -146,24 +150,25 @@ def _total(row: Estimate, step: StepTime) -> Term:
         return Term("step", formula, numbers, _durations(step.total), "the MFU that was given")
     return Term(
         "step",
-        "device beside host + exposed all-reduce",
-        f"longer of {_durations(step.device)} and {_durations(step.host)} + {_durations(step.exposed)}",
+        "device beside host + exposed collectives of gradients + waiting for the slowest of many hosts",
+        f"longer of {_durations(step.device)} and {_durations(step.host)} + {_durations(step.exposed)} "
+        f"+ {_durations(step.parts['stragglers'])}",
         _durations(step.total),
-        "device and host are two streams side by side",
+        "device and host are two streams side by side; order statistics of normal delays",
     )
 
 
-def _device_terms(row: Estimate, step: StepTime) -> Iterator[Term]:
+def _device_terms(row: Estimate, step: ParallelStep) -> Iterator[Term]:
     device = row.answer.device.logical_device()
     peak, sustained = device.peak_flops_per_s(row.precision), sustained_flops_per_s(device, row.precision)
     bandwidth = device.memory_bandwidth_bytes_per_s or 0.0
     streamed = 1e9 / streaming(1e9, device).mid
+    own = ", ".join(f"{_durations(step.parts[name])} {name}" for name in OWN if step.parts[name].mid)
     yield Term(
         "device",
         "accumulation × (forward + backward) + optimizer; each operation "
         "(FLOPs / rate)^o + (bytes / bandwidth)^o)^(1/o) + start",
-        f"{_durations(step.forward)} forward, {_durations(step.backward)} backward, "
-        f"{_durations(step.optimizer)} optimizer; large products {format_rate(sustained)} ({sustained / peak:.0%} of "
+        f"{own}; large products {format_rate(sustained)} ({sustained / peak:.0%} of "
         f"the peak), element-wise operations {format_rate(streamed, 'B/s')} ({streamed / bandwidth:.0%})",
         _durations(step.device),
         f"roofline (Williams et al., 2009); {ground_of(device)}",
@@ -179,17 +184,16 @@ def issued(row: Estimate) -> float:
     return float(once + row.answer.accumulation * (calls.sum() - once))
 
 
-def _all_reduce(row: Estimate, step: StepTime) -> Term:
-    link = row.answer.link
-    assert link is not None and link.scope != "none"
-    efficiency = LINK_EFFICIENCY
+def _all_reduce(row: Estimate, step: ParallelStep) -> Term:
+    group = row.answer.group
+    assert group is not None
+    reached = REACHED[group.shape] if group.machines == 1 else NETWORK_REACHED
+    fast, usual, slow = reached.tolist()
     return Term(
-        "all-reduce",
-        "2 (n-1)/n × gradient bytes / (link × efficiency) + 2 (n-1) × latency; what backward does not hide is exposed",
-        f"n = {link.count} on {link.nodes} machine{'s' * (link.nodes > 1)}, "
-        f"link {format_rate(link.bytes_per_s, 'B/s')} × "
-        f"{efficiency.mid:.2f} ({efficiency.low:.2f}-{efficiency.high:.2f}), "
-        f"latency {format_duration(HOP_LATENCY_S[link.scope])}",
+        "all-reduce" if not step.split.zero_stage else "reduce-scatter, all-gather",
+        "2 (n-1)/n × gradient bytes / (link × efficiency) + hops; what backward does not hide is exposed",
+        f"n = {group.size} on {group.machines} machine{'s' * (group.machines > 1)}, "
+        f"link {format_rate(group.bytes_per_s, 'B/s')} × {usual:.2f} ({slow:.2f}-{fast:.2f})",
         f"{_durations(step.sent)}, exposed {_durations(step.exposed)}",
         "ring all-reduce (Patarasuk and Yuan, 2009); github.com/NVIDIA/nccl-tests/issues/212; NCCL src/graph/tuning.cc",
     )

@@ -135,8 +135,13 @@ class Estimate:
         return self.answer.fits
 
     @property
+    def sharding(self) -> tuple[str, ...]:
+        """What differs from plain data parallelism, in words: "ZeRO 3", "full checkpointing"."""
+        return self.answer.step.split.besides_copies if self.answer.step else ()
+
+    @property
     def bound(self) -> str | None:
-        """What takes most of the step: compute, memory, launch or network."""
+        """What takes most of the step: compute, memory, launch, network or waiting."""
         return self.answer.step.bound if self.answer.step else None
 
     @property
@@ -218,6 +223,7 @@ def _figures(row: Estimate) -> dict[str, Any]:
         "memory": asdict(row.answer.need) if row.answer.need else None,
         "mfu": row.mfu,
         "hfu": row.hfu,
+        "split": asdict(step.split) if step else None,
         "bound": row.bound,
         "seconds_by_bound": dict(step.buckets) if step else None,
         "basis": row.basis,

@@ -11,6 +11,7 @@ import hardware_db
 from estimator.answer import Answer, Cluster, WhyNot, answer
 from estimator.cost import default_counts, fabric_of, rent
 from estimator.estimates import Estimates
+from estimator.parallel.network import usual_system
 from estimator.pricing import on_offer, preference, priced
 from estimator.result import Estimate
 from estimator.workload import Workload
@@ -151,7 +152,8 @@ class Survey:
 
 def unpriced(work: Workload, database: Database, device: Device, count: int) -> Estimate:
     """Estimate a run on devices that nobody rents out, joined as in the vendor's machine."""
-    return priced(work, answer(work, database, Cluster(device, count, fabric_of(device, None, None))), None)
+    fabric = fabric_of(device, None, usual_system(database, device))
+    return priced(work, answer(work, database, Cluster(device, count, fabric)), None)
 
 
 def check_count(work: Workload, count: int) -> None:

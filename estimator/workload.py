@@ -6,9 +6,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from estimator.memory import Held, MemoryNeed, Overhead, Replica, held_at_peak, need_of, settings_of
+from estimator.memory import Held, MemoryNeed, Overhead, Replica, held_at_peak, need_of, overhead_of, settings_of
+from estimator.memory.settings import Checkpointing
 from estimator.run import batch_multiple
 from estimator.timing import EXECUTION, TimeSettings, predict
 from hardware_db.errors import UsageError
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
+
+
+Sharding = tuple[int, Checkpointing]
+PLAIN: Final[Sharding] = (0, "none")
+SHARDINGS: Final[tuple[Sharding, ...]] = ((1, "none"), (2, "none"), (3, "none"), (3, "full"))
+"""ZeRO stage and checkpointing that make room where whole copies do not fit."""
+
+MORE_DEVICES: Final = tuple(2**power for power in range(1, 11))
+"""Numbers of devices that are tried where one cannot hold the model."""
 
 
 class Workload:
@@ -67,8 +77,8 @@ class Workload:
         return self._needs[key]
 
     def _held_by(self, replica: Replica) -> Held:
-        # How many replicas there are changes nothing but whether there are others.
-        key = replace(replica, replicas=min(replica.replicas, 2))
+        # How many copies there are changes nothing but whether there are others.
+        key = replica if replica.zero_stage else replace(replica, replicas=min(replica.replicas, 2))
         if key not in self._held:
             self._held[key] = held_at_peak(self.at(key.micro_batch_size), settings_of(key))
         return self._held[key]
@@ -96,11 +106,25 @@ class Workload:
             self._flops[key] = totals.forward + totals.backward
         return self._flops[key] * self.accumulation(replica) * replica.replicas
 
+    def enough(self, device: Device) -> str:
+        """Return in words how many devices the model fits on if its states are divided over them; empty: none do."""
+        overhead, capacity = overhead_of(device.logical_device()), device.logical_device().usable_memory_bytes
+        for count in MORE_DEVICES:
+            replicas = count * device.logical_devices
+            if capacity is None or self.run.global_batch_size % replicas:
+                continue
+            for replica in self.sharded(replicas, overhead, capacity):
+                kept = ", full checkpointing" if replica.checkpointing == "full" else ""
+                return f"{count} × {device.id} with states divided (ZeRO {replica.zero_stage}{kept})"
+        return ""
+
     def accumulation(self, replica: Replica) -> int:
         """Return the forward and backward passes of one step."""
         return self.run.global_batch_size // (replica.replicas * replica.micro_batch_size)
 
-    def replica(self, replicas: int, overhead: Overhead, capacity_bytes: int | None) -> Replica:
+    def replica(
+        self, replicas: int, overhead: Overhead, capacity_bytes: int | None, sharding: Sharding = PLAIN
+    ) -> Replica:
         """Return how one of `replicas` runs: with the micro-batch asked for, or the largest that fits.
 
         What fits is what does so at the upper end of the range: nine times in ten. Where nothing fits, the smallest
@@ -112,18 +136,28 @@ class Workload:
             the global batch does not divide over the replicas and micro-batches
         """
         share = self.samples_each(replicas)
-        if self.run.micro_batch_size is not None:
-            return self._replica(self.run.micro_batch_size, share, replicas)
-        choices = [self._replica(size, share, replicas) for size in self._micro_batches(share)]
+        given = self.run.micro_batch_size
+        choices = [
+            Replica(size, size < share, replicas, *sharding)
+            for size in ([given] if given else self._micro_batches(share))
+        ]
         if capacity_bytes is None:
             recorded = self.run.profile.batch_size
             return next((c for c in choices if c.micro_batch_size <= recorded), choices[-1])
         first = bisect_left(choices, True, key=lambda c: self.need(c, overhead).total.high <= capacity_bytes)
         return choices[min(first, len(choices) - 1)]
 
-    @staticmethod
-    def _replica(micro_batch_size: int, share: int, replicas: int) -> Replica:
-        return Replica(micro_batch_size, accumulates=micro_batch_size < share, replicas=replicas)
+    def sharded(self, replicas: int, overhead: Overhead, capacity_bytes: int) -> list[Replica]:
+        """Return how one of several replicas runs with states divided over all, each way in which it fits."""
+        found = []
+        for sharding in SHARDINGS if replicas > 1 else ():
+            try:
+                replica = self.replica(replicas, overhead, capacity_bytes, sharding)
+                fits = self.need(replica, overhead).total_bytes <= capacity_bytes
+            except UsageError:  # checkpointing needs repeated layers
+                continue
+            found += [replica] if fits else []
+        return found
 
     def samples_each(self, replicas: int, name: str = "replica") -> int:
         """Return the samples of a step that each replica (or what `name` calls it) puts through.

@@ -116,9 +116,9 @@ def test_whole_machines_are_paid_and_idle_devices_named():
 
 def test_many_machines_join_over_the_usual_network_and_it_is_said():
     found = estimate_all(RUN, devices="big", counts=[64], database=database(DEVICES, [offer("big", 8, 20.0)]))
-    link = found[0].answer.link
-    assert (found[0].instances, link.scope, link.nodes) == (8, "inter_node", 8)
-    assert link.bytes_per_s == min(300e9, 8 * 25e9)
+    group = found[0].answer.group
+    assert (found[0].instances, group.size, group.machines) == (8, 64, 8)
+    assert group.bytes_per_s == min(300e9, 8 * 25e9)
     assert any("network between machines: the usual one for big" in text for text in found.warnings)
 
 
@@ -128,7 +128,7 @@ def test_a_known_machine_brings_its_own_network():
     found = estimate_all(
         RUN, devices="big", counts=[8, 64], database=database(DEVICES, [offer("big", 8, 20.0)], [cloud])
     )
-    links = {row.count: row.answer.link.bytes_per_s for row in found}
+    links = {row.count: row.answer.group.bytes_per_s for row in found}
     assert links == {8: 290e9, 64: 8 * 3e9}
     assert not any("usual one" in text for text in found.warnings)
 
@@ -136,7 +136,7 @@ def test_a_known_machine_brings_its_own_network():
 def test_a_slice_is_joined_by_its_link_whatever_its_size():
     tpu = device("tpu", kind="tpu", devices_per_host=4, internode_bandwidth_bytes_per_s=None)
     rows = estimate_all(RUN, counts=[64], database=database([tpu], [offer("tpu", 64), offer("tpu", 8, 0.1)]))
-    assert rows[0].offer.device_count == 64 and rows[0].answer.link.scope == "intra_node"
+    assert rows[0].offer.device_count == 64 and rows[0].answer.group.machines == 1
 
 
 def test_the_network_between_small_machines_is_not_made_up():

@@ -5,9 +5,10 @@ import pytest
 from hand_made import PARAMETERS, device, profile
 
 from estimator import TrainingRun
-from estimator.communication import Link
 from estimator.memory import Replica
 from estimator.memory.overheads import GENERAL
+from estimator.parallel.collectives import NETWORK_REACHED
+from estimator.parallel.network import Network
 from estimator.step import step_time
 from estimator.timing import TimeSettings, predict, side_by_side
 from estimator.timing.parameters import parameters_of
@@ -15,13 +16,13 @@ from estimator.workload import Workload, divisors
 from hardware_db.errors import UsageError
 
 BATCH, LENGTH = 8, 16
-ALONE = Link("none", 1, 1, float("inf"))
+BOX = Network("box", 8, 300e9, 25e9, "switch", 8)
 ORDER = parameters_of("gpu")["side_by_side_order"]
 
 
-def step_of(batch, micro, replicas=1, link=ALONE, **figures):
+def step_of(batch, micro, replicas=1, network=BOX, **figures):
     work = Workload(TrainingRun(profile(), steps=1, global_batch_size=batch))
-    return step_time(work, device(**figures), link, Replica(micro, micro * replicas < batch, replicas))
+    return step_time(work, device(**figures), network, Replica(micro, micro * replicas < batch, replicas))
 
 
 def test_a_step_by_hand():
@@ -45,16 +46,20 @@ def test_accumulation_repeats_the_passes_not_the_optimizer():
     assert parts.backward.mid == pytest.approx(4 * whole.backward.mid)
     # three more micro-batches: read two, write one, at the speed of additions
     adding = 3 * 3 * 2 * PARAMETERS / (2e12 * parameters_of("gpu")["elementwise_bandwidth"])
-    assert parts.optimizer.mid == pytest.approx(whole.optimizer.mid + adding)
+    assert parts.parts["accumulation"].mid == pytest.approx(adding)
+    assert parts.optimizer.mid == pytest.approx(whole.optimizer.mid)
 
 
 def test_a_slow_network_binds():
-    slow = Link("inter_node", 2, 2, 1e6)
-    step = step_of(16, 8, replicas=2, link=slow)
+    slow = Network("slow", 1, None, 1e6, "switch", 1)
+    step = step_of(16, 8, replicas=2, network=slow)
     assert step.bound == "network"
-    assert step.sent.mid == pytest.approx(2 * 1 / 2 * 2 * PARAMETERS / 0.8e6, rel=1e-3)
+    wire = 2 * 1 / 2 * 2 * PARAMETERS / (1e6 * NETWORK_REACHED[1])
+    assert step.sent.mid == pytest.approx(wire, rel=1e-3)
     together = float(side_by_side(step.device.mid, step.host.mid, ORDER))
-    assert step.total.mid == pytest.approx(together + step.exposed.mid, rel=1e-12)
+    late = step.parts["stragglers"].mid
+    assert step.total.mid == pytest.approx(together + step.exposed.mid + late, rel=1e-12)
+    assert late == pytest.approx(0.007 * np.sqrt(2 * np.log(2)) * (step.total.mid - late), rel=1e-9)
 
 
 def test_the_host_binds_small_steps_on_a_fast_device():

@@ -18,9 +18,9 @@ def shortage(needed: MemoryNeed, device_id: str, capacity_bytes: int) -> str:
     return f"needs {gibibytes(needed.total_bytes)} a device, {device_id} has {gibibytes(capacity_bytes)}: {held}"
 
 
-def remedies(needed: MemoryNeed, capacity_bytes: int, devices: Iterable[Device]) -> str:
-    """Return what would make it fit: activation checkpointing where the rest fits, or devices that have the memory."""
-    ways = []
+def remedies(needed: MemoryNeed, capacity_bytes: int, devices: Iterable[Device], divided: str = "") -> str:
+    """Return what would make it fit: checkpointing where the rest fits, divided states, or devices with the memory."""
+    ways = [divided] if divided else []
     if needed.total_bytes - needed.activation_bytes < capacity_bytes:
         ways.append(f"less activations (they hold {gibibytes(needed.activation_bytes)}): activation checkpointing")
     large = sorted(
@@ -30,5 +30,5 @@ def remedies(needed: MemoryNeed, capacity_bytes: int, devices: Iterable[Device])
     )
     ways.extend(f"{name} ({gibibytes(capacity)})" for capacity, name in large[:2])
     if not ways:
-        ways.append("no single device; the state must be sharded over devices")
-    return f"More devices do not help, data parallel copies everything. Would fit: {' · '.join(ways)}"
+        ways.append("layers split over devices too: flopcast plan")
+    return f"Would fit: {' · '.join(ways)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from estimator.memory.settings import MemorySettings
+from estimator.memory.settings import Checkpointing, MemorySettings
 from estimator.memory.states import trained_bytes
 
 if TYPE_CHECKING:
@@ -14,16 +14,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """How one data-parallel replica runs: samples at a time, whether gradients wait for more, how many replicas."""
+    """How one data-parallel replica runs: samples at a time, whether gradients wait for more, how many replicas.
+
+    `zero_stage` and `checkpointing` are those of `MemorySettings`.
+    """
 
     micro_batch_size: int
     accumulates: bool
     replicas: int
+    zero_stage: int = 0
+    checkpointing: Checkpointing = "none"
 
 
 def settings_of(replica: Replica) -> MemorySettings:
-    """Return what plain data parallelism asks of memory."""
-    return MemorySettings(accumulates=replica.accumulates, replicas=replica.replicas)
+    """Return what a data-parallel replica asks of memory."""
+    return MemorySettings(
+        checkpointing=replica.checkpointing,
+        accumulates=replica.accumulates,
+        replicas=replica.replicas,
+        zero_stage=replica.zero_stage,
+    )
 
 
 def gradient_bytes(profile: ModelProfile, parameter_bytes: int) -> int:

@@ -1,9 +1,9 @@
 """How much longer or shorter the parts of a split step take in the software that runs it than the formulas say.
 
-Thirteen numbers from 734 published steps on 2 to 8,192 devices (`factors.csv`; eleven fitted, two set by hand), all
-else comes from the operations, the links and the schedule. Expected were factors of 1, each with the spread of what is
-known of it; how good that is, in and out of sample, is in docs/parallel.md. Software that was not measured keeps
-factors of 1.
+A few numbers a software, from published steps on 2 to 8,192 devices (`factors.csv`, `ranges.csv`; written by
+`python -m estimator.calibration.parallel`, which also leaves sources out); all else comes from the operations, the
+links and the schedule. Expected are factors of 1, each with the spread of what is known of it. Software that was not
+measured keeps factors of 1.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from estimator.timing.corrections import Correction
 from estimator.timing.parameters import QUANTITIES, factors_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from estimator.parallel.blocks import Floats
     from estimator.parallel.stack import Stack
     from estimator.parallel.values import Triple
@@ -53,34 +55,62 @@ class Adjustment:
         return np.where(table.phase.mask("optimizer"), 1.0, factors)
 
 
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A factor of a software on an architecture, or on `ANY`: its value, the natural log of its spread, and meaning."""
+
+    stack: str
+    architecture: str
+    what: str
+    factor: float
+    spread: float
+    meaning: str
+
+
+@cache
+def factor_table() -> tuple[Factor, ...]:
+    """All factors, as recorded by the calibration."""
+    with (files("estimator.parallel") / "factors.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return tuple(
+        Factor(r["stack"], r["architecture"], r["what"], float(r["factor"]), float(r["spread"]), r["meaning"])
+        for r in rows
+    )
+
+
 @cache
 def adjustment_of(stack_name: str, architecture: str) -> Adjustment:
     """Return the factors of a software; those measured on this architecture take the place of its general ones."""
-    general, own = _factors(stack_name, ANY), _factors(stack_name, architecture)
+    return adjustment_from(factor_table(), stack_name, architecture)
+
+
+def adjustment_from(table: Iterable[Factor], stack_name: str, architecture: str) -> Adjustment:
+    """Return the factors that a table has for a software on an architecture."""
+    mine = [each for each in table if each.stack == stack_name]
+    general = {each.what: each.factor for each in mine if each.architecture == ANY}
+    own = {each.what: each.factor for each in mine if each.architecture == architecture}
     return Adjustment(**(general | own))
 
 
 @cache
-def _factors(stack_name: str, architecture: str) -> dict[str, float]:
-    with (files("estimator.parallel") / "factors.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    found = [row for row in rows if (row["stack"], row["architecture"]) == (stack_name, architecture)]
-    return {row["what"]: float(row["factor"]) for row in found}
+def is_measured(stack_name: str) -> bool:
+    """Whether a software has factors of its own."""
+    return any(each.stack == stack_name for each in factor_table())
 
 
-RANGES: Final = {
-    "Megatron": triple(0.85, 1.0, 1.28),
-    "PyTorch FSDP": triple(0.89, 1.0, 1.11),
-    "XLA": triple(0.87, 1.0, 1.19),
-}
-"""Measured over predicted time of the fitted steps, 10th and 90th percentile, by software."""
+@cache
+def ranges() -> dict[str, Triple]:
+    """Software -> measured over predicted time of steps that were left out of the fit, 10th and 90th percentile."""
+    with (files("estimator.parallel") / "ranges.csv").open(encoding="utf-8") as file:
+        return {row["stack"]: triple(float(row["low"]), 1.0, float(row["high"])) for row in csv.DictReader(file)}
 
 
 def range_of(stack: Stack, total: Triple) -> Triple:
     """Return the 80 % range of a step: what published steps of the software showed, else as the parts say."""
-    if stack.name not in RANGES:
+    known = ranges().get(stack.name)
+    if known is None:
         return total
-    found: Triple = total[1] * RANGES[stack.name]
+    found: Triple = total[1] * known
     return found
 
 

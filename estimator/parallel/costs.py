@@ -11,11 +11,12 @@ and values pass around a ring while attention computes; what takes longer than t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from estimator.parallel.adjust import Adjustment, adjustment_of, chip_correction
+from estimator.parallel.adjust import Adjustment, adjustment_of, chip_correction, is_measured
 from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
 from estimator.parallel.layout import Layout, layout_of
@@ -66,8 +67,8 @@ class PartCosts:
         the host's time to issue the operations
     tensor_forward, tensor_backward, expert_forward, expert_backward, context_forward, context_backward
         exposed collectives
-    optimizer
-        (3,) an optimizer step over all parameters on one device
+    optimizer, host_optimizer
+        (3,) an optimizer step over all parameters on one device, and the host's time to issue it
     buckets
         (3, parts) middle seconds of forward and backward by what binds: compute, memory, launch
     """
@@ -85,6 +86,7 @@ class PartCosts:
     context_forward: Floats
     context_backward: Floats
     optimizer: Floats
+    host_optimizer: Floats
     buckets: Floats
     basis: Basis
     notes: tuple[str, ...]
@@ -104,12 +106,18 @@ class PartCosts:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and how a step runs."""
+    """Where and how a step runs; `factors` take the place of those of the software (None), to find them."""
 
     device: Device
     network: Network
     stack: Stack
     memory_format: MemoryFormat = "contiguous"
+    factors: Adjustment | None = None
+
+    @property
+    def adjustment(self) -> Adjustment:
+        """Factors on the parts of a step."""
+        return self.factors or adjustment_of(self.stack.name, self.device.architecture)
 
 
 def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> PartCosts:
@@ -122,12 +130,10 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     UnknownPrecision
         the device has no peak for a precision of the profile
     """
-    layout = layout_of(profile)
-    table = low_precision(sharded_table(profile, split), layout)
-    if computes_in_halves(profile, split, setting.stack):
-        table = without_autocast(table)
-    adjusted = adjustment_of(setting.stack.name, setting.device.architecture)
-    breakdown = _predicted(table, setting, adjusted)
+    layout, adjusted = layout_of(profile), setting.adjustment
+    table, alone = _alone(profile, split, setting.device, setting.stack, setting.memory_format)
+    device_s = alone.device_s * adjusted.of_operations(table)
+    breakdown = replace(alone, device_s=device_s, host_s=alone.host_s * adjusted.host)
     phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
     blocks = layout.blocks
     again = (layout.role == Role.HEADS) | ((layout.role == Role.INSIDE) & quadratic(profile.trace.current))
@@ -152,18 +158,27 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         context_forward=np.maximum(0.0, wires.context - hidden["forward"]),
         context_backward=np.maximum(0.0, 2 * wires.context - hidden["backward"]),
         optimizer=(breakdown.device_s * phases["optimizer"]).sum(axis=1),
+        host_optimizer=(breakdown.host_s * phases["optimizer"]).sum(axis=1) * (not setting.stack.fused_optimizer),
         buckets=_buckets(layout, table, breakdown),
         basis=breakdown.basis,
         notes=breakdown.notes,
     )
 
 
-def _predicted(table: OperationTable, setting: Setting, adjusted: Adjustment) -> TimeBreakdown:
-    """Times of the operations as the software runs them."""
-    settings = TimeSettings(setting.stack.execution, setting.memory_format)
-    alone = predict(table, setting.device, settings, chip_correction(setting.device))
-    device_s = alone.device_s * adjusted.of_operations(table)
-    return replace(alone, device_s=device_s, host_s=alone.host_s * adjusted.host)
+@lru_cache(maxsize=1024)
+def _alone(
+    profile: ModelProfile, split: Parallelism, device: Device, stack: Stack, memory_format: MemoryFormat
+) -> tuple[OperationTable, TimeBreakdown]:
+    """Operations of one device, and their times as the formulas say.
+
+    Factors of a software were found on top of what is known of the chip; software without factors runs as published
+    steps of the device itself did.
+    """
+    table = low_precision(sharded_table(profile, split), layout_of(profile))
+    if computes_in_halves(profile, split, stack):
+        table = without_autocast(table)
+    correction = chip_correction(device) if is_measured(stack.name) else None
+    return table, predict(table, device, TimeSettings(stack.execution, memory_format), correction)
 
 
 def low_precision(table: OperationTable, layout: Layout) -> OperationTable:

@@ -6,7 +6,7 @@ devices, and words nobody knows, are refused by name.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from estimator.parallel.costs import Setting
@@ -18,6 +18,7 @@ from hardware_db import load
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
+    from estimator.parallel.adjust import Adjustment
     from estimator.parallel.network import Network
     from estimator.parallel.parallelism import Checkpointing
     from estimator.timing import TimeSettings
@@ -40,8 +41,22 @@ FULLY_REMATERIALISED: Final = "offload:decoder_layer_input"
 (MaxText, configs/base.yml, remat_policy)."""
 
 
-def step_of_case(case: Case, profile: ModelProfile, device: Device, execution: TimeSettings) -> ParallelStep:
-    """Return the predicted step of a case whose micro-batch the profile is.
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What `parallel_step` is asked for a case."""
+
+    profile: ModelProfile
+    split: Parallelism
+    setting: Setting
+    micro_batches: int
+
+    def step(self, factors: Adjustment | None = None) -> ParallelStep:
+        """Return the predicted step, with other factors of the software where they are given."""
+        return parallel_step(self.profile, self.split, replace(self.setting, factors=factors), self.micro_batches)
+
+
+def asked_of_case(case: Case, profile: ModelProfile, device: Device, execution: TimeSettings) -> Asked:
+    """Return what is asked for a case whose micro-batch the profile is.
 
     Raises
     ------
@@ -56,7 +71,7 @@ def step_of_case(case: Case, profile: ModelProfile, device: Device, execution: T
     if stack is TORCH:
         stack = replace(stack, execution=execution.execution)
     setting = Setting(device, network, stack, execution.memory_format)
-    return parallel_step(profile, split, setting, _micro_batches(case, split))
+    return Asked(profile, split, setting, _micro_batches(case, split))
 
 
 def _stack_of(case: Case) -> Stack:

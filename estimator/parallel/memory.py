@@ -76,22 +76,30 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class BytesPerParameter:
-    """Bytes of a parameter in each role; `optimizer` includes the master copy of 16-bit weights."""
+    """Bytes of a parameter in each role.
+
+    `optimizer` includes the master copy of 16-bit weights, `wire` is a gradient in collectives, `widened` how many
+    times as wide as recorded the optimizer works.
+    """
 
     weight: float
     gradient: float
     optimizer: float
+    wire: float
+    widened: float = 1.0
 
     @classmethod
     def of(cls, profile: ModelProfile, split: Parallelism, stack: Stack) -> BytesPerParameter:
-        """Read them from a profile; 16-bit weights get a float32 master copy, float32 states and gradients."""
+        """Read them from a profile; 16-bit weights get what the software keeps in float32 beside them."""
         weight = profile.memory.parameter_bytes / max(profile.parameters, 1)
         state = profile.memory.optimizer_state_bytes / max(profile.trainable_parameters, 1)
+        gradient, wire = stack.kept_gradient_bytes, stack.wire_gradient_bytes
         if weight > HALF and computes_in_halves(profile, split, stack):
-            return cls(HALF, stack.kept_gradient_bytes, state + weight)
-        if weight > HALF:
-            return cls(weight, weight, state)
-        return cls(weight, stack.kept_gradient_bytes, state * MASTER_BYTES / weight + MASTER_BYTES)
+            return cls(HALF, gradient, state + weight, wire)
+        if weight > HALF or not stack.keeps_masters:
+            return cls(weight, weight, state, weight)
+        wider = MASTER_BYTES / weight
+        return cls(weight, gradient, state * wider + MASTER_BYTES, wire, wider)
 
 
 def computes_in_halves(profile: ModelProfile, split: Parallelism, stack: Stack) -> bool:

@@ -37,6 +37,8 @@ class Network:
         how the fast links are laid out
     nodes_of
         devices of one host: what can be late together
+    note
+        what the reader should know of the network between machines
     """
 
     name: str
@@ -45,6 +47,7 @@ class Network:
     outer_bytes_per_s: float | None
     shape: Shape
     nodes_of: int
+    note: str = ""
 
     def group(self, size: int, stride: int) -> Group:
         """Return the group of `size` devices that are `stride` apart in the order of ranks.
@@ -125,6 +128,12 @@ def _shape(device: Device, system: System | None) -> Shape:
 
 
 def usual_system(database: Database, device: Device) -> System | None:
-    """Return the vendor's own machine of a device, or the only kind of machine there is; None where none is known."""
+    """Return the machine a device usually sits in, or None where none is known.
+
+    The user's own machine, else the vendor's, else the first that somebody rents out.
+    """
+    own = database.own_system(device.id)
+    if own is not None:
+        return own
     systems = [system for system in database.systems if system.device == device.id]
     return next((system for system in systems if not system.instances), systems[0] if systems else None)

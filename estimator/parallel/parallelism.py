@@ -153,6 +153,11 @@ class Parallelism:
             )
         return global_batch_size // unit
 
+    @property
+    def besides_copies(self) -> tuple[str, ...]:
+        """What it does besides running copies of the model, in words."""
+        return tuple(each for each in self._named() if not each.startswith("DP "))
+
     def __str__(self) -> str:
         return " · ".join(self._named()) or "one device"
 

@@ -90,22 +90,36 @@ def shards_of(weights: tuple[Floats, Floats], wire_bytes: tuple[float, float], r
     return Shards(seconds(wire_bytes[0]), seconds(wire_bytes[1]))
 
 
-def chunk_times(passes: Passes, owners: Owners, chunks: int, shards: Shards | None) -> tuple[Floats, Floats]:
-    """Return the seconds of the forward and of the backward pass of each chunk: (chunks, 3) arrays."""
-    both = []
-    for device, host, name in (
-        (passes.forward, passes.host_forward, "forward"),
-        (passes.backward, passes.host_backward, "backward"),
-    ):
-        rows = []
-        for chunk in range(chunks):
-            mine = np.flatnonzero(owners == chunk)
-            shown = device[:, mine].sum(axis=1)
-            if shards is not None:
-                shown = _with_shards(device, shards, mine, name)
-            rows.append(side_by_side(shown, host[:, mine].sum(axis=1), SIDE_BY_SIDE_ORDER))
-        both.append(np.stack(rows))
-    return both[0], both[1]
+@dataclass(frozen=True, eq=False)
+class ChunkTimes:
+    """Seconds of a micro-batch on each chunk of each stage: (stages, chunks, 3), device and host apart."""
+
+    forward: Floats
+    backward: Floats
+    host_forward: Floats
+    host_backward: Floats
+
+    @property
+    def both(self) -> tuple[Floats, Floats]:
+        """Forward and backward pass with device and host side by side."""
+        return (
+            side_by_side(self.forward, self.host_forward, SIDE_BY_SIDE_ORDER),
+            side_by_side(self.backward, self.host_backward, SIDE_BY_SIDE_ORDER),
+        )
+
+
+def chunk_times(passes: Passes, owners: Owners, split: Parallelism, shards: Shards | None) -> ChunkTimes:
+    """Return the seconds of the passes of each chunk."""
+    columns: dict[str, list[Triple]] = {name: [] for name in ("forward", "backward", "host_forward", "host_backward")}
+    for chunk in range(split.chunks):
+        mine = np.flatnonzero(owners == chunk)
+        for name, device in (("forward", passes.forward), ("backward", passes.backward)):
+            shown = device[:, mine].sum(axis=1) if shards is None else _with_shards(device, shards, mine, name)
+            columns[name].append(shown)
+        columns["host_forward"].append(passes.host_forward[:, mine].sum(axis=1))
+        columns["host_backward"].append(passes.host_backward[:, mine].sum(axis=1))
+    shape = (split.virtual_pipeline, split.pipeline_parallel, 3)
+    return ChunkTimes(**{name: np.stack(rows).reshape(shape).swapaxes(0, 1) for name, rows in columns.items()})
 
 
 def _with_shards(device: Floats, shards: Shards, mine: Owners, name: str) -> Triple:

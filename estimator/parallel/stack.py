@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from estimator.timing import Execution
+from estimator.timing import EXECUTION, Execution
 
 if TYPE_CHECKING:
     from hardware_db import Device
@@ -21,12 +21,12 @@ class Stack:
         for messages
     execution
         how operations are executed, see `estimator.timing`
-    wire_gradient_bytes
-        bytes a gradient takes in collectives where weights are 16 bits; else as many as the weight
-    kept_gradient_bytes
-        bytes of an accumulated gradient where weights are 16 bits; else as many as the weight
+    wire_gradient_bytes, kept_gradient_bytes
+        bytes of a gradient in collectives and in memory, where 16-bit weights have float32 copies; else as the weight
+    keeps_masters
+        whether 16-bit weights have float32 copies, states and gradients even where the profile has none
     fused_optimizer
-        whether the optimizer reads and writes each of its tensors once
+        whether the optimizer reads and writes each of its tensors once, and gradients are added up by the products
     overlaps_gradients
         ZeRO stages at which gradients are sent while the backward pass still runs
     fused_layers
@@ -40,23 +40,24 @@ class Stack:
     execution: Execution
     wire_gradient_bytes: int
     kept_gradient_bytes: int
+    keeps_masters: bool
     fused_optimizer: bool
     overlaps_gradients: tuple[int, ...]
     fused_layers: bool
     half_weights: tuple[int, ...]
 
 
-TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, (0, 1, 2, 3), False, (3,))
+TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, False, (0, 1, 2, 3), False, (3,))
 """DDP and FSDP (docs.pytorch.org/docs/stable/fsdp.html): gradients reduced in float32 unless asked for otherwise."""
 
-FSDP: Final = Stack("PyTorch FSDP", "megatron", 4, 4, False, (0, 1, 2, 3), False, (2, 3))
+FSDP: Final = Stack("PyTorch FSDP", "megatron", 4, 4, True, False, (0, 1, 2, 3), False, (0, 1, 2, 3))
 """Libraries for language models on FSDP (LLM Foundry, Composer): FlashAttention, fused activations and norms."""
 
-MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, (1, 2, 3), True, (0, 1, 2, 3))
+MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, True, (1, 2, 3), True, (0, 1, 2, 3))
 """Megatron-LM and NeMo: float32 main gradients, fused Adam; overlap came with the distributed optimizer
 (github.com/NVIDIA/Megatron-LM, --overlap-grad-reduce)."""
 
-XLA: Final = Stack("XLA", "graph", 2, 4, True, (0, 1, 2, 3), True, (0, 1, 2, 3))
+XLA: Final = Stack("XLA", "graph", 2, 4, True, True, (0, 1, 2, 3), True, (0, 1, 2, 3))
 """JAX on TPUs and GPUs: one compiled graph; gradients are reduced in the type of the activations (bfloat16)."""
 
 STACKS: Final = {stack.name.casefold(): stack for stack in (TORCH, FSDP, MEGATRON, XLA)}
@@ -67,3 +68,10 @@ def usual_stack(device: Device, model_parallel: bool) -> Stack:
     if device.kind == "tpu":
         return XLA
     return MEGATRON if model_parallel else TORCH
+
+
+def own_stack(device: Device, compiled: bool) -> Stack:
+    """Return what runs a model that nobody splits: a compiled graph where the device needs one, else PyTorch."""
+    if device.kind == "tpu":
+        return XLA
+    return replace(TORCH, execution=EXECUTION.get(device.kind, "inductor" if compiled else "eager"))

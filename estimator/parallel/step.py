@@ -2,6 +2,9 @@
 
     step = (latest stage: pipeline of micro-batches + exposed gradient collectives + optimizer) * stragglers
 
+Without a pipeline the host runs ahead over the whole step: device and host are two streams side by side. Between stages
+it cannot run further ahead than one pass.
+
 The slowest of many hosts decides: with independent delays of standard deviation s the expected largest of n is
 s sqrt(2 ln n) above the mean (order statistics of a normal distribution).
 """
@@ -22,7 +25,6 @@ from estimator.parallel.collectives import message
 from estimator.parallel.costs import PartCosts, Setting, part_costs
 from estimator.parallel.layout import layout_of
 from estimator.parallel.memory import (
-    HALF,
     BytesPerParameter,
     Kept,
     StageMemory,
@@ -31,14 +33,15 @@ from estimator.parallel.memory import (
     layers_of,
     stage_memory,
 )
-from estimator.parallel.passes import Passes, chunk_times, passes_of, shards_of
+from estimator.parallel.passes import SIDE_BY_SIDE_ORDER, ChunkTimes, Passes, chunk_times, passes_of, shards_of
 from estimator.parallel.pipeline import StageTimes, in_flight, pipeline_s
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.sharding import check_split, sharded_table
 from estimator.parallel.stages import Owners, chunks_of
-from estimator.parallel.sync import Load, optimizer_s, sync_of
+from estimator.parallel.sync import Load, adding_s, optimizer_s, sync_of
 from estimator.parallel.values import Triple, as_range, triple
 from estimator.parallel.weights import Weights, weights_of
+from estimator.timing import BOUNDS, side_by_side
 
 if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
@@ -55,6 +58,12 @@ STRAGGLER: Final = triple(0.0, 0.007, 0.014)
 COMMUNICATION: Final = ("tensor parallel", "expert parallel", "context parallel", "parameter gathering", "gradients")
 """Parts of a step that are exposed collectives."""
 
+WAITING: Final = ("bubble", "stragglers")
+"""Parts of a step in which a device waits for the schedule or for slower ones."""
+
+BUCKETS: Final = (*BOUNDS, "network", "waiting")
+"""What the time of a step is bound by."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParallelStep:
@@ -70,7 +79,13 @@ class ParallelStep:
         seconds of the step
     parts
         seconds of the slowest stage by what they go to: forward, backward, recomputation, tensor parallel, expert
-        parallel, context parallel, host, parameter gathering, bubble, gradients, optimizer, stragglers
+        parallel, context parallel, parameter gathering, host, bubble, gradients, accumulation (adding gradients of
+        micro-batches up), optimizer, stragglers
+    device, host, sent
+        seconds of the slowest stage: its own stream of operations and collectives, the host's, and all collectives of
+        gradients, hidden or not
+    buckets
+        middle seconds by what binds: compute, memory, launch, network, waiting
     memory
         bytes a device of each stage holds
     mfu
@@ -85,6 +100,10 @@ class ParallelStep:
     micro_batches: int
     total: Range
     parts: Mapping[str, Range]
+    device: Range
+    host: Range
+    sent: Range
+    buckets: Mapping[str, float]
     memory: tuple[StageMemory, ...]
     mfu: float
     basis: Basis
@@ -101,9 +120,29 @@ class ParallelStep:
         return max(stage.total_bytes for stage in self.memory)
 
     @property
+    def forward(self) -> Range:
+        """Seconds of the forward passes, computing alone."""
+        return self.parts["forward"]
+
+    @property
+    def backward(self) -> Range:
+        """Seconds of the backward passes, computing alone, without what is computed again."""
+        return self.parts["backward"]
+
+    @property
+    def optimizer(self) -> Range:
+        """Seconds of the optimizer."""
+        return self.parts["optimizer"]
+
+    @property
+    def exposed(self) -> Range:
+        """Seconds of the gradients' collectives that no computing hides."""
+        return self.parts["gradients"]
+
+    @property
     def bound(self) -> str:
-        """What takes most of the step."""
-        return max(self.parts, key=lambda name: self.parts[name].mid)
+        """What takes most of the step: compute, memory, launch, network or waiting."""
+        return max(self.buckets, key=self.buckets.__getitem__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +161,19 @@ class _Plan:
     owners: Owners
     ranks: Ranks
 
-    @property
-    def wire_bytes(self) -> float:
-        """Bytes of a gradient in collectives."""
-        return self.setting.stack.wire_gradient_bytes if self.each.weight == HALF else self.each.weight
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """Seconds of one stage, (3,) each: device and host streams, the pipeline's end, what follows, and the whole."""
+
+    busy: Triple
+    host: Triple
+    finish: Triple
+    exposed: Triple
+    sent: Triple
+    adding: Triple
+    optimizer: Triple
+    end: Triple
 
 
 def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, micro_batches: int) -> ParallelStep:
@@ -139,28 +187,26 @@ def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, m
         the device has no peak for a precision of the profile
     """
     plan = _prepare(profile, split, setting, micro_batches)
-    stages = range(split.pipeline_parallel)
-    forward, backward = _stage_times(plan)
-    finish = pipeline_s(_events(plan, forward, backward), micro_batches, split.schedule)
-    tails = [_tail(plan, stage, forward[stage], backward[stage]) for stage in stages]
-    ends = np.stack([finish[stage] + tails[stage][0] + tails[stage][2] for stage in stages])
-    slowest = int(ends[:, 1].argmax())
+    times = _chunk_times(plan)
+    stages = _stages(plan, times)
+    slowest = int(np.argmax([stage.end[1] for stage in stages]))
+    mine = stages[slowest]
     late = STRAGGLER * math.sqrt(2 * math.log(max(1.0, split.devices / setting.network.nodes_of)))
-    total = ends.max(axis=0) * (1 + late)
-    busy = micro_batches * (forward[slowest] + backward[slowest]).sum(axis=0)
-    parts = _parts(plan, slowest, busy) | {
-        "bubble": finish[slowest] - busy,
-        "gradients": tails[slowest][0],
-        "optimizer": tails[slowest][2],
-        "stragglers": ends.max(axis=0) * late,
-    }
+    ends = np.max([stage.end for stage in stages], axis=0)
+    total = ends * (1 + late)
+    parts = _parts(plan, slowest, mine) | {"stragglers": ends * late}
+    shown = {name: as_range(np.maximum(seconds, 0.0)) for name, seconds in parts.items()}
     return ParallelStep(
         split=split,
         micro_batch_size=profile.batch_size,
         micro_batches=micro_batches,
         total=as_range(range_of(setting.stack, total)),
-        parts={name: as_range(np.maximum(seconds, 0.0)) for name, seconds in parts.items()},
-        memory=tuple(_memory(plan, stage) for stage in stages),
+        parts=shown,
+        device=as_range(mine.busy),
+        host=as_range(mine.host),
+        sent=as_range(mine.sent),
+        buckets=_buckets(plan, slowest, shown, float(total[1])),
+        memory=tuple(_memory(plan, stage) for stage in range(split.pipeline_parallel)),
         mfu=_flops_at_peak_s(plan) / float(total[1]),
         basis=plan.costs.basis,
         notes=plan.costs.notes,
@@ -201,15 +247,35 @@ def pass_of_one(profile: ModelProfile, inside: Parallelism, setting: Setting) ->
     return part_costs(profile, inside, setting), kept_of(profile, sharded_table(profile, inside), inside, setting)
 
 
-def _stage_times(plan: _Plan) -> tuple[Floats, Floats]:
-    """Seconds of a micro-batch on each chunk of each stage, (stages, chunks, 3): forward and backward."""
+def _chunk_times(plan: _Plan) -> ChunkTimes:
+    """Seconds of a micro-batch on each chunk of each stage."""
     split, shards = plan.split, None
     if split.zero_stage == 3:
         loads = plan.weights.dense_of(split), plan.weights.experts_of(split)
-        shards = shards_of(loads, (plan.each.weight, plan.wire_bytes), plan.ranks)
-    forward, backward = chunk_times(plan.passes, plan.owners, split.chunks, shards)
-    shape = (split.virtual_pipeline, split.pipeline_parallel, 3)
-    return forward.reshape(shape).swapaxes(0, 1), backward.reshape(shape).swapaxes(0, 1)
+        shards = shards_of(loads, (plan.each.weight, plan.each.wire), plan.ranks)
+    return chunk_times(plan.passes, plan.owners, split, shards)
+
+
+def _stages(plan: _Plan, times: ChunkTimes) -> list[_Stage]:
+    """Every stage from its first pass to the end of its optimizer's step."""
+    forward, backward = times.both
+    alone = plan.split.pipeline_parallel == 1
+    finish = None if alone else pipeline_s(_events(plan, forward, backward), plan.micro_batches, plan.split.schedule)
+    found = []
+    for at in range(plan.split.pipeline_parallel):
+        load = _load(plan, at)
+        exposed, sent = _sync(plan, load, forward[at], backward[at])
+        optimizer = optimizer_s(load, plan.each, plan.costs, plan.split, plan.setting)
+        adding = adding_s(load, plan.each, plan.split, plan.setting) * (plan.micro_batches - 1)
+        after = adding + optimizer
+        busy = plan.micro_batches * (times.forward[at] + times.backward[at]).sum(axis=0) + after
+        issued = plan.micro_batches * (times.host_forward[at] + times.host_backward[at]).sum(axis=0)
+        host = issued + plan.costs.host_optimizer
+        together = side_by_side(busy, host, SIDE_BY_SIDE_ORDER)
+        if finish is not None:
+            together = finish[at] + side_by_side(after, plan.costs.host_optimizer, SIDE_BY_SIDE_ORDER)
+        found.append(_Stage(busy, host, together - after, exposed, sent, adding, optimizer, together + exposed))
+    return found
 
 
 def _events(plan: _Plan, forward: Floats, backward: Floats) -> StageTimes:
@@ -228,23 +294,26 @@ def _boundary_bytes(plan: _Plan) -> float:
     return float(plan.kept.inputs[1:LAST].max(initial=0.0)) / spread
 
 
-def _tail(plan: _Plan, stage: int, forward: Floats, backward: Floats) -> tuple[Triple, Triple, Triple]:
-    """Seconds after the last backward pass of a stage: exposed and whole collectives, optimizer."""
+def _load(plan: _Plan, stage: int) -> Load:
+    """Trained parameters of one device of a stage."""
     mine = plan.owners % plan.split.pipeline_parallel == stage
     dense = float(plan.weights.dense_of(plan.split)[mine].sum() * plan.weights.trained)
     experts = float(plan.weights.experts_of(plan.split)[mine].sum() * plan.weights.trained)
-    load = Load(dense, experts, plan.profile.trainable_parameters)
+    return Load(dense, experts, plan.profile.trainable_parameters)
+
+
+def _sync(plan: _Plan, load: Load, forward: Floats, backward: Floats) -> tuple[Triple, Triple]:
+    """Seconds after the last backward pass of a stage: exposed and whole collectives of gradients."""
     windows = backward.sum(axis=0), forward.sum(axis=0)
-    exposed, sent = sync_of(load, plan.each, plan.ranks, plan.setting, windows)
-    return exposed, sent, optimizer_s(load, plan.each, plan.costs, plan.split, plan.setting)
+    return sync_of(load, plan.each, plan.ranks, plan.setting, windows)
 
 
-def _parts(plan: _Plan, stage: int, busy: Triple) -> dict[str, Triple]:
-    """Seconds of a stage's passes by what they go to; what gathering or the host add comes last."""
-    costs, mine = plan.costs, plan.owners % plan.split.pipeline_parallel == stage
+def _parts(plan: _Plan, stage: int, mine: _Stage) -> dict[str, Triple]:
+    """Seconds of a stage by what they go to; what gathering, the host or the schedule add is the rest."""
+    costs, owned = plan.costs, plan.owners % plan.split.pipeline_parallel == stage
 
     def seconds(*values: Floats) -> Triple:
-        total: Triple = plan.micro_batches * np.add.reduce([each[:, mine].sum(axis=1) for each in values])
+        total: Triple = plan.micro_batches * np.add.reduce([each[:, owned].sum(axis=1) for each in values])
         return total
 
     parts = {
@@ -255,8 +324,26 @@ def _parts(plan: _Plan, stage: int, busy: Triple) -> dict[str, Triple]:
         "expert parallel": seconds(costs.expert_forward, costs.expert_backward),
         "context parallel": seconds(costs.context_forward, costs.context_backward),
     }
-    rest = "parameter gathering" if plan.split.zero_stage == 3 else "host"
-    return parts | {rest: busy - np.add.reduce(list(parts.values()))}
+    passes = mine.busy - mine.optimizer - mine.adding
+    parts["parameter gathering"] = passes - np.add.reduce(list(parts.values()))
+    together = side_by_side(passes, mine.host, SIDE_BY_SIDE_ORDER) if plan.split.pipeline_parallel > 1 else mine.finish
+    parts["host"] = together - passes
+    parts["bubble"] = mine.finish - together
+    return parts | {"gradients": mine.exposed, "accumulation": mine.adding, "optimizer": mine.optimizer}
+
+
+def _buckets(plan: _Plan, stage: int, parts: Mapping[str, Range], total: float) -> dict[str, float]:
+    """Middle seconds of a step by what binds; recomputation as the forward pass it repeats, the optimizer by memory."""
+    owned = plan.owners % plan.split.pipeline_parallel == stage
+    sums = dict(zip(BOUNDS, (plan.micro_batches * plan.costs.buckets[:, owned].sum(axis=1)).tolist(), strict=True))
+    passes = sum(sums.values())
+    again = parts["recomputation"].mid / passes if passes else 0.0
+    found = {name: seconds * (1 + again) for name, seconds in sums.items()}
+    found["memory"] += parts["accumulation"].mid + parts["optimizer"].mid
+    found["launch"] += parts["host"].mid
+    found["network"] = sum(parts[name].mid for name in COMMUNICATION)
+    found["waiting"] = total - sum(found.values())
+    return found
 
 
 def _memory(plan: _Plan, stage: int) -> StageMemory:

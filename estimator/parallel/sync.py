@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from estimator.communication import DDP_BUCKET_BYTES
 from estimator.parallel.collectives import all_gather, all_reduce_s
 from estimator.parallel.values import Triple, triple
+from estimator.timing import streaming
 from estimator.timing.parameters import parameters_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from estimator.parallel.ranks import Ranks
     from hardware_db import Device
 
-HALF: Final = 2
+DDP_BUCKET_BYTES: Final = 25 * 1024**2
+"""Gradients are sent in buckets of 25 MiB; the last is ready only when the backward pass ends
+(torch.nn.parallel.DistributedDataParallel, bucket_cap_mb)."""
+
+GRADIENTS_FROM: Final = 2
+"""ZeRO stage from which on gradients are divided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +58,7 @@ def sync_of(
     `windows` are the seconds of the last backward pass and of the first forward pass, which can hide them.
     """
     split, stack = ranks.split, setting.stack
-    wire = stack.wire_gradient_bytes if each.weight == HALF else each.weight
+    wire = each.wire
     if split.zero_stage == 0:
         reduced = _reduce_s(load, wire, ranks)
         gathered = triple(0.0)
@@ -85,16 +90,27 @@ def optimizer_s(load: Load, each: BytesPerParameter, costs: PartCosts, split: Pa
     """Return the seconds of the optimizer step on one device.
 
     A fused optimizer reads and writes state, weight and gradient once. Others take the profile's own operations for
-    the share of the parameters; float32 states of 16-bit weights are twice the bytes that were recorded.
+    the share of the parameters; float32 states of weights recorded in 16 bits are twice the bytes.
     """
     shards = split.shards if split.zero_stage else 1
     own = load.dense / shards + load.experts / (min(split.expert_replicas, shards) if split.zero_stage else 1)
     if setting.stack.fused_optimizer:
         moved = own * (2 * each.optimizer + each.gradient + each.weight)
         return triple(*(moved / rate for rate in _rates(setting.device)))
-    wider = 4 / each.weight if each.weight == HALF else 1.0
-    seconds: Triple = costs.optimizer * (own / max(load.model, 1)) * wider
+    seconds: Triple = costs.optimizer * (own / max(load.model, 1)) * each.widened
     return seconds
+
+
+def adding_s(load: Load, each: BytesPerParameter, split: Parallelism, setting: Setting) -> Triple:
+    """Return the seconds to add one micro-batch's gradients to those kept: two are read, one is written.
+
+    Nothing where products do it as they write their results (Megatron-LM, gradient accumulation fusion; XLA).
+    """
+    if setting.stack.fused_optimizer:
+        return triple(0.0)
+    held = (load.dense + load.experts) / (split.shards if split.zero_stage >= GRADIENTS_FROM else 1)
+    spent = streaming(3 * held * each.gradient, setting.device)
+    return triple(spent.low, spent.mid, spent.high)
 
 
 def _rates(device: Device) -> tuple[float, float, float]:

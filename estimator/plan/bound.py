@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimator.communication import DDP_BUCKET_BYTES
 from estimator.memory import overhead_of
 from estimator.parallel.blocks import LAST
 from estimator.parallel.layout import layout_of
-from estimator.parallel.memory import HALF, STAGE_OF, layers_of
+from estimator.parallel.memory import STAGE_OF, layers_of
 from estimator.parallel.passes import SIDE_BY_SIDE_ORDER
 from estimator.parallel.pipeline import in_flight
 from estimator.parallel.step import STRAGGLER
+from estimator.parallel.sync import DDP_BUCKET_BYTES, GRADIENTS_FROM
 from estimator.parallel.weights import weights_of
 from estimator.plan.columns import MID
 from estimator.timing import side_by_side
@@ -72,37 +72,48 @@ class Bound:
 
     def seconds(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
         """Return what no candidate can beat, (n,) seconds."""
-        forward, backward = self._passes(sharding, checkpointing)
+        bound = self._alone_s if self.sizes == (1, 1) else self._piped_s
+        late = STRAGGLER[MID] * math.sqrt(2 * math.log(max(1.0, self.job.count / self.job.network.nodes_of)))
+        floor: Floats = bound(sharding, checkpointing) * (1 + late)
+        return floor
+
+    def _alone_s(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
+        """Seconds without a pipeline: device and host side by side over the whole step."""
+        (forward, issued), (backward, issued_back) = self._streams(sharding, checkpointing)
+        windows = _beside(forward, issued), _beside(backward, issued_back)
+        batches = self.columns.micro_batches[:, None]
+        busy = batches * (forward + backward) + self._optimizer_s(sharding)
+        host = batches * (issued + issued_back) + self.columns.host_optimizer[:, None]
+        floor: Floats = (_beside(busy, host) + self._exposed_s(sharding, windows))[:, 0]
+        return floor
+
+    def _piped_s(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
+        """Seconds of a pipeline."""
+        shape = (-1, *reversed(self.sizes))
+        forward, backward = (_beside(*both).reshape(shape) for both in self._streams(sharding, checkpointing))
         first = forward[:, 0], backward[:, 0]
         fill = np.cumsum(first[0], axis=1) - first[0]
         drain = np.cumsum(first[1], axis=1) - first[1]
         windows = forward.sum(axis=1), backward.sum(axis=1)
-        tail = self._tail_s(sharding, windows)
+        tail = self._optimizer_s(sharding) + self._exposed_s(sharding, windows)
         if self.columns.cells[0][1].schedule == "zero_bubble":
             drain = np.zeros_like(drain)
         after = np.maximum(drain + tail[:, :1], tail)
         busy = self.columns.micro_batches[:, None] * (windows[0] + windows[1])
-        late = STRAGGLER[MID] * math.sqrt(2 * math.log(max(1.0, self.job.count / self.job.network.nodes_of)))
-        floor: Floats = (fill + busy + after).max(axis=1) * (1 + late)
+        floor: Floats = (fill + busy + after).max(axis=1)
         return floor
 
-    def _passes(self, sharding: Sharding, checkpointing: Checkpointing) -> tuple[Floats, Floats]:
-        """Seconds of a pass of each chunk, (n, chunks, stages); with ZeRO 3 gathering may take longer."""
+    def _streams(
+        self, sharding: Sharding, checkpointing: Checkpointing
+    ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """Device and host seconds of the passes of each chunk; gathering (ZeRO 3) may take longer."""
         columns, layers = self.columns, layers_of(layout_of(self.job.profile))
         nothing = np.zeros_like(columns.forward)
         again = {"none": nothing, "selective": columns.again, "full": columns.forward}[checkpointing] * layers
-        host = columns.host_forward * layers if checkpointing == "full" else nothing
-        passes = []
-        for device, hosted in (
-            (columns.forward, columns.host_forward),
-            (columns.backward + again, columns.host_backward + host),
-        ):
-            shown = device @ self.hot
-            if sharding.stage == 3:
-                shown = np.maximum(shown, self._gathered_s(sharding) @ self.hot)
-            passes.append(side_by_side(shown, hosted @ self.hot, SIDE_BY_SIDE_ORDER))
-        stages, chunks = self.sizes
-        return passes[0].reshape(-1, chunks, stages), passes[1].reshape(-1, chunks, stages)
+        hosted = columns.host_forward * layers if checkpointing == "full" else nothing
+        least = self._gathered_s(sharding) @ self.hot if sharding.stage == 3 else 0.0
+        forward, backward = (np.maximum(each @ self.hot, least) for each in (columns.forward, columns.backward + again))
+        return (forward, columns.host_forward @ self.hot), (backward, (columns.host_backward + hosted) @ self.hot)
 
     def _gathered_s(self, sharding: Sharding) -> Floats:
         """Seconds to gather the parameters of layers outside of experts, (n, parts)."""
@@ -110,22 +121,28 @@ class Bound:
         seconds[:, [0, LAST]] = 0.0
         return seconds
 
-    def _tail_s(self, sharding: Sharding, windows: tuple[Floats, Floats]) -> Floats:
-        """Optimizer and gradients that nothing hides, (n, stages); those of experts are left out."""
-        columns, zero, stack, per = self.columns, sharding.stage, self.job.stack, self.columns.per
-        tail: Floats = columns.per_parameter_s[:, None] * self.dense / sharding.shards[:, None]
+    def _optimizer_s(self, sharding: Sharding) -> Floats:
+        """Seconds of the optimizer and of adding up gradients, (n, stages); those of experts are left out."""
+        own = self.dense / sharding.shards[:, None]
+        summed = own if sharding.stage >= GRADIENTS_FROM else self.dense
+        adding = self.columns.adding_s * summed * (self.columns.micro_batches[:, None] - 1)
+        seconds: Floats = self.columns.per_parameter_s[:, None] * own + adding
+        return seconds
+
+    def _exposed_s(self, sharding: Sharding, windows: tuple[Floats, Floats]) -> Floats:
+        """Seconds of the gradients' collectives that nothing hides, (n, stages); those of experts are left out."""
+        zero, per = sharding.stage, self.columns.per
         if zero == 3:
-            return tail
-        wire = stack.wire_gradient_bytes if per.weight == HALF else per.weight
+            return np.zeros_like(self.dense)
         latency, per_byte = (sharding.gather if zero else sharding.reduce)[..., None]
-        sums = latency + per_byte * self.dense * wire
+        sums = latency + per_byte * self.dense * per.wire
         sent = (latency + per_byte * self.dense * per.weight) * (zero > 0)
-        if zero not in stack.overlaps_gradients:
-            return np.asarray(tail + sums + sent)
-        all_bytes = np.maximum(1.0, (self.dense + self.columns.experts @ self.mine) * wire)
+        if zero not in self.job.stack.overlaps_gradients:
+            return np.asarray(sums + sent)
+        all_bytes = np.maximum(1.0, (self.dense + self.columns.experts @ self.mine) * per.wire)
         last = np.minimum(1.0, DDP_BUCKET_BYTES / all_bytes)
         exposed = np.maximum(sums * last, sums - windows[1]) + np.maximum(sent * last, sent - windows[0])
-        return np.asarray(tail + exposed)
+        return np.asarray(exposed)
 
     def held_bytes(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
         """Return what the fullest stage of each candidate holds, (n,): `estimator.parallel.memory` in columns."""
@@ -165,3 +182,7 @@ class Bound:
         once = np.stack([(layers * column).max(axis=1, initial=0.0) for column in self.mine.T], axis=1)
         most: Floats = np.maximum(once, working)
         return most
+
+
+def _beside(device_s: Floats, host_s: Floats) -> Floats:
+    return side_by_side(device_s, host_s, SIDE_BY_SIDE_ORDER)

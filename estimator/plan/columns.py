@@ -11,7 +11,7 @@ import numpy as np
 from estimator.parallel.collectives import all_gather, all_reduce
 from estimator.parallel.memory import BytesPerParameter
 from estimator.parallel.step import pass_of_one
-from estimator.parallel.sync import Load, optimizer_s
+from estimator.parallel.sync import Load, adding_s, optimizer_s
 from estimator.parallel.weights import weights_of
 from estimator.plan.space import Order, Shape, split_of
 
@@ -33,11 +33,12 @@ class Columns:
     """Cells with the same stages and schedule, with parameters gathered (ZeRO 3) or not; (n, parts) or (n,) arrays.
 
     `again` is what selective checkpointing computes again, `per_parameter_s` the optimizer's time for one parameter,
-    `per` the bytes of a parameter.
+    `adding_s` to add its gradients of two micro-batches, `per` the bytes of a parameter.
     """
 
     cells: Sequence[Cell]
     per: BytesPerParameter
+    adding_s: float
     dense: Floats
     experts: Floats
     micro_batches: Floats
@@ -51,6 +52,7 @@ class Columns:
     inputs: Floats
     working: Floats
     per_parameter_s: Floats
+    host_optimizer: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,12 @@ class Source:
             dense[:, -1] += weights.tied / tensor[:, 0]
         batches = [self.job.global_batch_size // (shape.replicas * shape.micro_batch_size) for shape in shapes]
         zero = (3 if gathered else 0, 0)
-        per = BytesPerParameter.of(self.job.profile, split_of(shapes[0], PLAIN, zero, "none"), self.job.stack)
+        split = split_of(shapes[0], PLAIN, zero, "none")
+        per = BytesPerParameter.of(self.job.profile, split, self.job.stack)
+        whole = Load(BILLION * (split.shards if gathered else 1), 0.0, self.job.profile.trainable_parameters)
+        adding = float(adding_s(whole, per, split, self.job.setting)[MID]) / BILLION
         micro_batches = np.array(batches, dtype=np.float64)
-        return Columns(cells, per, dense, weights.experts / spread, micro_batches, *_stacked(rows))
+        return Columns(cells, per, adding, dense, weights.experts / spread, micro_batches, *_stacked(rows))
 
     def _row(self, shape: Shape, gathered: bool) -> Row:
         inside = (shape.tensor, shape.context, shape.expert, shape.expert_tensor, shape.micro_batch_size, gathered)
@@ -105,6 +110,7 @@ class Source:
             (costs.forward + costs.exposed_forward)[MID], (costs.backward + costs.exposed_backward)[MID],
             costs.weights[MID], costs.attention[MID], costs.host_forward[MID], costs.host_backward[MID],
             kept.whole, kept.inputs, np.asarray(kept.working), np.asarray(one),
+            costs.host_optimizer[MID],
         )  # fmt: skip
 
     def sharding(self, cells: Sequence[Cell], chosen: Sequence[tuple[int, int]]) -> Sharding:

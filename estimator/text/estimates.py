@@ -144,9 +144,9 @@ def run_flops(run: TrainingRun) -> float:
 
 
 def hardware_text(row: Estimate) -> str:
-    """Return "8× tpu-v5e"; where a machine has more devices than are used, "1× h100-sxm (of 8)"."""
+    """Return "8× tpu-v5e"; "1× h100-sxm (of 8)" where a machine has more than are used; how states are divided."""
     paid = f" (of {row.count + row.idle_devices})" if row.idle_devices else ""
-    return f"{row.count}× {row.device.id}{paid}"
+    return " ".join([f"{row.count}× {row.device.id}{paid}", *row.sharding])
 
 
 def memory_text(row: Estimate) -> str:

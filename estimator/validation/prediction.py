@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimator.parallel.measured import step_of_case
+from estimator.parallel.measured import asked_of_case
 from estimator.ranges import ZERO, Range
 from estimator.timing import Basis, TimeBreakdown, beside, predict
 from estimator.validation.execution import execution_of
@@ -63,7 +63,7 @@ def predict_case(case: Case, profile: ModelProfile, device: Device) -> Predictio
 
 def _predict_split(case: Case, profile: ModelProfile, device: Device) -> Prediction:
     """Predict a case on several devices: the step of its strategy, without the optimizer where that was not timed."""
-    step = step_of_case(case, profile, device, execution_of(case))
+    step = asked_of_case(case, profile, device, execution_of(case)).step()
     table = profile.table()
     counted = case.model_copy(update={"gradient_accumulation_steps": step.micro_batches})
     floors = floors_of(table, calls_in_step(table, counted), device)
