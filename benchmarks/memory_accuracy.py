@@ -77,7 +77,7 @@ def truth(name: str) -> int:
     with torch.no_grad():  # what a process keeps of its first call is no part of a step
         model(*args)
     optimizer = torch.optim.AdamW(model.parameters(), foreach=False)
-    return measure_step_memory(model, args, {}, loss_of, optimizer)
+    return measure_step_memory(model, args, {}, loss_of, optimizer).tensor_bytes
 
 
 def flopcast(name: str) -> int:

@@ -201,3 +201,21 @@ def test_collectives_need_company():
     )
     assert done.returncode == 2
     assert "collectives need 2 processes or more" in done.stderr
+
+
+def test_the_resident_set_is_measured_and_predicted_with_a_range():
+    words = ["benchmark", "--device", "cpu", "--memory", "mnist-mlp", "--batch-size", "8"]
+    found = CliRunner().invoke(main, [*words, "--precision", "amp_bfloat16", "--json"])
+    assert found.exit_code == 0
+    (result,) = json.loads(found.stdout)["results"]
+    assert result["precision"] == "amp_bfloat16"
+    assert result["measured_bytes"] < result["held_bytes"]
+    assert result["predicted_held_bytes_low"] < result["predicted_held_bytes"] < result["predicted_held_bytes_high"]
+    shown = CliRunner().invoke(main, words).stdout
+    assert "of tensors at the peak" in shown and "resident set of the process" in shown
+
+
+def test_several_optimizers_are_measured_in_their_own_loop():
+    words = ["benchmark", "--device", "cpu", "--memory", "dcgan", "--batch-size", "2", "--json"]
+    (result,) = json.loads(CliRunner().invoke(main, words).stdout)["results"]
+    assert result["measured_bytes"] == pytest.approx(result["predicted_bytes"], rel=0.01)

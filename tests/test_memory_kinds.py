@@ -62,7 +62,7 @@ def both(make, optimizer="adamw"):
         made = torch.optim.AdamW(model.parameters(), foreach=False)
     else:
         made = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, foreach=False)
-    return measure_step_memory(model, args, {}, scores, made), predicted
+    return measure_step_memory(model, args, {}, scores, made).tensor_bytes, predicted
 
 
 @pytest.mark.parametrize("kind", [*QUICK, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOWER)])

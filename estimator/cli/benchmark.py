@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.benchmark_loader import time_dataloader
-from estimator.cli.benchmark_run import INTERRUPTED, Ask, Measured, measured_memory, run
+from estimator.cli.benchmark_memory import measured_memory
+from estimator.cli.benchmark_run import INTERRUPTED, Ask, Measured, run
 from estimator.cli.doctor import installed_torch
 from estimator.cli.model_options import SIZE, ModelQuestion, input_option
 from estimator.cli.output import Answer, Output, output_options, plain
@@ -168,9 +169,9 @@ def _memory(ask: Ask, torch: Any, output: Output) -> int:
     found = measured_memory(ask, torch, output)
 
     def text(page: Page) -> str:
-        from estimator.text.benchmark import memory_line
+        from estimator.text.benchmark import memory_lines
 
-        return page.render(memory_line(found.measured_bytes, found.predicted_bytes))
+        return page.render(*memory_lines(found))
 
     output.show(Answer("benchmark", text, lambda: [found], run={"model": found.model, "device": found.device}))
     return 0

@@ -13,7 +13,6 @@ import click
 from estimator.cli.model_options import ModelQuestion
 from estimator.cli.output import Output, is_terminal
 from estimator.cli.progress import progress
-from hardware_db.errors import UsageError
 from hardware_db.units import format_duration, format_rate, product_precision
 
 if TYPE_CHECKING:
@@ -48,16 +47,6 @@ class Measured:
     interrupted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredMemory:
-    """Bytes of live tensors at the peak of a real training step, and what the model's profile says."""
-
-    model: str
-    device: str
-    measured_bytes: int
-    predicted_bytes: int | None
-
-
 def run(ask: Ask, torch: Any, output: Output) -> Iterator[Measured]:
     """Measure the devices that were asked for, one after the other.
 
@@ -68,7 +57,7 @@ def run(ask: Ask, torch: Any, output: Output) -> Iterator[Measured]:
     """
     from profiles.benchmark.session import Plan, measure
 
-    for target in _targets(ask.device, torch):
+    for target in targets_of(ask.device, torch):
         plan = Plan("full" if ask.full else "quick", _precisions(ask.precision, target), ask.seconds)
         with _line(output) as show:
             try:
@@ -90,35 +79,6 @@ def _with_step(measured: Measured, question: ModelQuestion, target: Target, outp
     return replace(measured, profile=replace(measured.profile, timings=(*measured.profile.timings, timing)))
 
 
-def measured_memory(ask: Ask, torch: Any, output: Output) -> MeasuredMemory:
-    """Measure the memory of a training step of the model that was asked for.
-
-    Raises
-    ------
-    UsageError
-        The model is trained by several optimizers, or cannot be trained here.
-    """
-    from profiles.benchmark.steps import real_step
-    from profiles.measured_memory import measure_step_memory
-
-    assert ask.model is not None
-    target = _targets(ask.device, torch)[0]
-    definition, sizes, settings = _training(ask.model, target)
-    if definition.step is not None:
-        raise UsageError(f"--memory {ask.model.model}: it is trained by several optimizers; only one can be measured")
-    with progress(f"Training {definition.name}", output):
-        step = real_step(definition, sizes, settings, target.lab.device)
-        step.run()
-        measured = measure_step_memory(
-            step.model,
-            step.args,
-            step.kwargs,
-            lambda outputs: definition.loss(outputs, step.args, step.kwargs),
-            step.optimizers[0],
-        )
-    return MeasuredMemory(definition.name, target.lab.device, measured, _predicted_bytes(ask.model, target))
-
-
 def _precisions(asked: str | None, target: Target) -> tuple[str, ...]:
     """Return what was asked for and float32; the first one is timed in all shapes, on a CPU always float32."""
     if asked is None:
@@ -127,14 +87,15 @@ def _precisions(asked: str | None, target: Target) -> tuple[str, ...]:
     return tuple(dict.fromkeys(both if target.lab.kind == "gpu" else reversed(both)))
 
 
-def _targets(name: str | None, torch: Any) -> tuple[Target, ...]:
+def targets_of(name: str | None, torch: Any) -> tuple[Target, ...]:
+    """Return the devices that a name means: "cpu", "cuda:1", "all"; None: the first card, else the CPU."""
     from hardware_db.here import load_here
     from profiles.benchmark.target import default_name, targets
 
     return targets(name or default_name(torch), torch, load_here().database)
 
 
-def _training(question: ModelQuestion, target: Target) -> tuple[Any, Any, Any]:
+def training_of(question: ModelQuestion, target: Target) -> tuple[Any, Any, Any]:
     """Return definition, sizes and settings of the step to be run."""
     from profiles.trace.settings import StepSettings
 
@@ -150,19 +111,10 @@ def _step(question: ModelQuestion, target: Target, output: Output) -> Timing:
     from profiles.benchmark.steps import step_case
 
     fewest, most = STEPS
-    case = step_case(*_training(question, target))
+    case = step_case(*training_of(question, target))
     with progress(f"Timing {case.name}", output):
         timing, _ = time_case(target, case, Effort(STEP_SECONDS, fewest, most, repeat_s=0.0))
     return timing
-
-
-def _predicted_bytes(question: ModelQuestion, target: Target) -> int | None:
-    from profiles.recall import profile
-
-    kind = "cpu" if target.lab.kind == "cpu" else "cuda"
-    asked = replace(question, device=kind)
-    known = profile(asked.model, asked.request(), inputs=asked.input_specs())
-    return known.peak_memory_bytes
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from hardware_db.units import format_bytes, format_duration, format_rate
 from profiles.benchmark.drift import MULTIPLYING, FamilyDrift, fastest
 
 if TYPE_CHECKING:
+    from estimator.cli.benchmark_memory import MeasuredMemory
     from estimator.text.page import Page
     from hardware_db import Device
     from profiles.machine_profile import MachineProfile, Timing
@@ -105,7 +106,19 @@ def _timed(timing: Timing) -> Row:
     return Row([timing.name, format_duration(timing.typical_s), f"{100 * timing.spread:.0f}", MISSING, MISSING, ""])
 
 
-def memory_line(measured: int, predicted: int | None) -> str:
+def memory_lines(found: MeasuredMemory) -> list[str]:
     """Return what a step took at most, beside what was predicted."""
-    expected = "" if predicted is None else f", predicted {format_bytes(predicted)} ({measured / predicted - 1:+.1%})"
-    return f"{format_bytes(measured)} of tensors at the peak of a training step{expected}"
+    measured, predicted = found.measured_bytes, found.predicted_bytes
+    lines = [
+        f"{format_bytes(measured)} of tensors at the peak of a training step, predicted {format_bytes(predicted)} "
+        f"({predicted / measured - 1:+.1%})"
+    ]
+    if found.held_bytes is not None:
+        what = "resident set of the process" if found.device == "cpu" else "held by the allocator"
+        low, high = format_bytes(found.predicted_held_bytes_low), format_bytes(found.predicted_held_bytes_high)
+        excess = found.predicted_held_bytes / found.held_bytes - 1
+        lines.append(
+            f"{format_bytes(found.held_bytes)} {what}, predicted {format_bytes(found.predicted_held_bytes)} "
+            f"({excess:+.1%}), 80 % of cases {low} to {high}"
+        )
+    return lines
