@@ -15,22 +15,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from estimator.advice import Advice as Advice
+    from estimator.advice import advise as advise
     from estimator.estimates import Estimates as Estimates
     from estimator.forecast import estimate as estimate
     from estimator.forecast import estimate_all as estimate_all
     from estimator.result import Estimate as Estimate
     from estimator.run import TrainingRun as TrainingRun
+    from estimator.whole_run import Overheads as Overheads
     from hardware_db import load as hardware
     from hardware_db.errors import FlopcastError as FlopcastError
     from profiles import profile_model as profile_model
     from profiles.model_profile import ModelProfile as ModelProfile
 
 _HOME: Final = {
+    "Advice": ("estimator.advice", "Advice"),
     "Estimate": ("estimator.result", "Estimate"),
     "Estimates": ("estimator.estimates", "Estimates"),
     "FlopcastError": ("hardware_db.errors", "FlopcastError"),
     "ModelProfile": ("profiles.model_profile", "ModelProfile"),
+    "Overheads": ("estimator.whole_run", "Overheads"),
     "TrainingRun": ("estimator.run", "TrainingRun"),
+    "advise": ("estimator.advice", "advise"),
     "estimate": ("estimator.forecast", "estimate"),
     "estimate_all": ("estimator.forecast", "estimate_all"),
     "hardware": ("hardware_db", "load"),
@@ -39,11 +45,14 @@ _HOME: Final = {
 """Public name -> where it lives."""
 
 __all__ = [
+    "Advice",
     "Estimate",
     "Estimates",
     "FlopcastError",
     "ModelProfile",
+    "Overheads",
     "TrainingRun",
+    "advise",
     "estimate",
     "estimate_all",
     "hardware",

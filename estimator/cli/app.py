@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from estimator.cli import (
+    advise,
     benchmark,
     dashboard,
     detect,
@@ -42,6 +43,7 @@ for _module in (
     profile,
     benchmark,
     estimate,
+    advise,
     fit,
     plan,
     validate,
