@@ -7,6 +7,7 @@ import click
 from estimator.cli import (
     advise,
     benchmark,
+    buy,
     dashboard,
     detect,
     doctor,
@@ -44,6 +45,7 @@ for _module in (
     benchmark,
     estimate,
     advise,
+    buy,
     fit,
     plan,
     validate,
