@@ -14,6 +14,7 @@ from estimator.estimates import Estimates
 from estimator.pricing import priced
 from estimator.survey import Survey
 from estimator.workload import Workload
+from hardware_db import Device
 from hardware_db.errors import UnknownModel, UsageError
 from hardware_db.here import Here, load_here
 from profiles import library
@@ -54,7 +55,7 @@ def hardware() -> Here:
 
 @lru_cache(maxsize=1)
 def _hardware(_period: int) -> Here:
-    return load_here()
+    return load_here(needs_own=False)
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +85,22 @@ def profiles_of(choice: RunChoice) -> tuple[ModelProfile, ...] | Pending:
         except LookupError:
             missing.append(request)
     return _counted(choice, tuple(missing)) if missing else tuple(found)
+
+
+def profile_on(choice: RunChoice, device: Device) -> ModelProfile | Pending:
+    """Return the profile that a device takes: in the first precision of the choice that it has.
+
+    Raises
+    ------
+    FlopcastError
+        as `profiles_of`, and where the device has no precision of the choice
+    """
+    found = profiles_of(choice)
+    if isinstance(found, Pending):
+        return found
+    profile = next((each for each in found if device.supports(each.precision)), found[-1])
+    device.peak_flops_per_s(profile.precision)
+    return profile
 
 
 def _uploaded(choice: RunChoice) -> ModelProfile:

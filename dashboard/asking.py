@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.answers import Pending, estimates
 from dashboard.counting import Counting
+from dashboard.processes import Asked
 from dashboard.run_state import Question
 from estimator.estimates import Estimates
 from hardware_db.errors import FlopcastError
@@ -36,3 +37,11 @@ def waiting(counting: Counting) -> None:
         f"Counting {counting.model} in {precisions} once, in a process of its own; it is kept for the next time. "
         f"{counting.seconds:.0f} s so far."
     )
+
+
+@st.fragment(run_every=LOOK_EVERY_S)
+def working(asked: Asked) -> None:
+    """Say what is being worked out, and draw the page anew once it is there."""
+    if asked.done:
+        st.rerun()
+    st.info(f"{asked.told}, in a process of its own. {asked.seconds:.0f} s so far.")

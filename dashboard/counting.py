@@ -6,8 +6,6 @@ is kept where the command line keeps its profiles.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,13 +13,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from json import dumps
-from typing import Final
 
+from dashboard import processes
 from profiles.request import ProfileRequest
-
-PATIENCE_S: Final = 600.0
-MOST_LETTERS: Final = 600
-"""Of an error that the process reports."""
 
 
 @dataclass(slots=True)
@@ -69,20 +63,8 @@ def forget(counting: Counting) -> None:
 
 def _run(counting: Counting) -> None:
     question = dumps([counting.model, [asdict(request) for request in counting.requests]])
-    command = [sys.executable, "-m", "dashboard.count", question]
-    quiet = os.environ | {"OMP_NUM_THREADS": "1"}
     with _turn:
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=PATIENCE_S, env=quiet, check=False, errors="replace"
-            )
-            counting.error = None if done.returncode == 0 else _last_words(done.stderr)
-        except subprocess.TimeoutExpired:
-            counting.error = f"{counting.model} was not counted within {PATIENCE_S:.0f} s"
-        except OSError as error:
-            counting.error = f"{counting.model} could not be counted: {error}"
+        _, counting.error = processes.run(
+            [sys.executable, "-m", "dashboard.count", question], "", f"Counting {counting.model}"
+        )
     counting.done = True
-
-
-def _last_words(text: str) -> str:
-    return text.strip()[-MOST_LETTERS:] or "the counting process ended without a word"

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.palette import GRID, KINDS
+from dashboard.palette import BLUE, GREEN, GREY, GRID, KINDS, MARGIN, ORANGE, PURPLE, SKY, legend_below
 
 
-def price_of_arithmetic(table: pd.DataFrame) -> go.Figure:
-    """Draw the hourly price (USD) over the dense 16-bit peak (TFLOP/s), both logarithmic; lower right is better."""
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What prices are drawn against: its column, the column of the price of one unit of it, and how both are called."""
+
+    column: str
+    unit_price: str
+    label: str
+    cheapest: str
+    per: str
+
+
+AGAINST: Final = {
+    "peak": Against(
+        "peak_tflop_per_s", "usd_per_pflop_s_hour", "Dense peak for training, TFLOP/s", "arithmetic", "PFLOP/s"
+    ),
+    "memory": Against("memory_gib", "usd_per_gib_hour", "Memory, GiB", "memory", "GiB"),
+    "bandwidth": Against(
+        "bandwidth_tb_per_s", "usd_per_tb_s_hour", "Memory bandwidth, TB/s", "memory bandwidth", "TB/s"
+    ),
+}
+PRICINGS: Final = {
+    "on_demand": (BLUE, "circle"),
+    "spot": (ORANGE, "diamond"),
+    "reserved_1y": (GREEN, "square"),
+    "reserved_3y": (PURPLE, "triangle-up"),
+    "free": (SKY, "star"),
+}
+"""Colour and mark of each way to pay."""
+
+
+def price_against(table: pd.DataFrame, against: Against) -> go.Figure:
+    """Draw the hourly price (USD) over a figure of the devices, both logarithmic; lower right is better."""
     figure = go.Figure()
     for kind, style in KINDS.items():
         part = table[table["kind"] == kind]
@@ -17,7 +50,7 @@ def price_of_arithmetic(table: pd.DataFrame) -> go.Figure:
             continue
         figure.add_trace(
             go.Scatter(
-                x=part["peak_tflop_per_s"],
+                x=part[against.column],
                 y=part["usd_per_hour"],
                 mode="markers",
                 name=style.label,
@@ -27,17 +60,46 @@ def price_of_arithmetic(table: pd.DataFrame) -> go.Figure:
                     "size": 11,
                     "line": {"width": 1, "color": "white"},
                 },
-                customdata=part[["device", "usd_per_pflop_s_hour", "memory_gib"]].to_numpy(),
-                hovertemplate="<b>%{customdata[0]}</b><br>%{x:,.3~g} TFLOP/s, $%{y:,.3~g} per hour"
-                "<br>$%{customdata[1]:,.3~g} per PFLOP/s and hour<br>%{customdata[2]:,.3~g} GiB<extra></extra>",
+                customdata=part[["device", against.unit_price]].to_numpy(),
+                hovertemplate=f"<b>%{{customdata[0]}}</b><br>{against.label}: %{{x:,.3~g}}<br>$%{{y:,.3~g}} per hour"
+                f"<br>$%{{customdata[1]:,.3~g}} an hour per {against.per}<extra></extra>",
             )
         )
-    figure.update_xaxes(type="log", title="Dense peak for training, TFLOP/s", gridcolor=GRID, dtick=1)
+    figure.update_xaxes(type="log", title=against.label, gridcolor=GRID, dtick=1)
     figure.update_yaxes(type="log", title="Cheapest price, USD per hour", gridcolor=GRID, dtick=1, tickprefix="$")
-    figure.update_layout(
-        height=460,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.18},
-        dragmode="zoom",
-    )
+    figure.update_layout(height=460, margin=MARGIN, legend=legend_below(-0.18), dragmode="zoom")
+    return figure
+
+
+def price_over_time(history: pd.DataFrame) -> go.Figure:
+    """Draw the lowest hourly price (USD per device) of each provider over the days, one mark a way to pay.
+
+    Parameters
+    ----------
+    history
+        as `hardware_db.price_history` returns it
+    """
+    figure = go.Figure()
+    for keys, part in history.groupby(["provider", "pricing"]):
+        provider, pricing = (str(key) for key in keys)
+        colour, mark = PRICINGS.get(pricing, (GREY, "x"))
+        first = not any(trace.legendgroup == pricing for trace in figure.data)
+        figure.add_trace(
+            go.Scatter(
+                x=part["as_of"],
+                y=part["lowest_usd"],
+                mode="lines+markers",
+                name=pricing.replace("_", " "),
+                legendgroup=pricing,
+                showlegend=first,
+                line={"color": colour, "width": 1},
+                marker={"color": colour, "symbol": mark, "size": 9, "line": {"width": 1, "color": "white"}},
+                customdata=part[["offers", "median_usd", "highest_usd"]].to_numpy(),
+                hovertemplate=f"<b>{provider}</b>, {pricing.replace('_', ' ')}, %{{x|%Y-%m-%d}}<br>from $%{{y:,.3~g}}, "
+                "median $%{customdata[1]:,.3~g}, to $%{customdata[2]:,.3~g}<br>%{customdata[0]} offers<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title="Price of", gridcolor=GRID)
+    figure.update_yaxes(title="USD per device and hour", gridcolor=GRID, tickprefix="$", rangemode="tozero")
+    figure.update_layout(height=380, margin=MARGIN, legend=legend_below(-0.22))
     return figure

@@ -10,6 +10,11 @@ import pandas as pd
 from dashboard.figures import rounded
 from estimator.cli.device_filters import cheapest_offers, training_peak
 from hardware_db import Database, Device
+from hardware_db.errors import NoPrice
+from hardware_db.here import Here
+from hardware_db.price_history import price_history
+from hardware_db.store import open_store
+from hardware_db.store_place import store_exists
 
 PETA: Final = 1e15
 TERA: Final = 1e12
@@ -26,6 +31,7 @@ DEVICE_COLUMNS: Final = (
     "usd_per_hour",
     "usd_per_pflop_s_hour",
     "usd_per_gib_hour",
+    "usd_per_tb_s_hour",
 )
 
 
@@ -41,36 +47,42 @@ class Shown:
         return device.kind in (self.kinds or (device.kind,)) and device.vendor in (self.vendors or (device.vendor,))
 
 
-def devices_table(database: Database, shown: Shown) -> pd.DataFrame:
-    """Return one row a device, those with the cheapest arithmetic first.
+def devices_table(database: Database, shown: Shown, first: str = "usd_per_pflop_s_hour") -> pd.DataFrame:
+    """Return one row a device, those with the cheapest arithmetic (or memory, or bandwidth) first.
 
     `usd_per_hour` is the cheapest on-demand price of one whole device, `peak_tflop_per_s` the dense peak that training
-    uses (the better 16-bit one, else float32); `usd_per_pflop_s_hour` and `usd_per_gib_hour` are the hourly price over
-    that peak and over the memory. Unknown figures are missing, never zero.
+    uses (the better 16-bit one, else float32); `usd_per_pflop_s_hour`, `usd_per_gib_hour` and `usd_per_tb_s_hour` are
+    the hourly price over that peak, over the memory and over its bandwidth; `first` names the one to sort by. Unknown
+    figures are missing, never zero.
     """
     offers = cheapest_offers(database)
     prices = {name: cheapest.usd_per_hour for name, cheapest in offers.items()}
     rows = [_row(device, prices.get(device.id)) for device in database.devices() if shown.take(device)]
     table = pd.DataFrame(rows, columns=list(DEVICE_COLUMNS))
-    return table.sort_values(["usd_per_pflop_s_hour", "device"], na_position="last").reset_index(drop=True)
+    return table.sort_values([first, "device"], na_position="last").reset_index(drop=True)
 
 
 def _row(device: Device, usd_per_hour: float | None) -> dict[str, object]:
     peak = training_peak(device)
-    memory = device.memory_bytes
+    memory, bandwidth = device.memory_bytes, device.memory_bandwidth_bytes_per_s
     return {
         "device": device.id,
         "kind": device.kind,
         "vendor": device.vendor,
         "year": device.release_date.year if device.release_date else None,
         "memory_gib": rounded(memory / GIB) if memory else None,
-        "bandwidth_tb_per_s": _scaled(device.memory_bandwidth_bytes_per_s, TERA),
+        "bandwidth_tb_per_s": _scaled(bandwidth, TERA),
         "peak_tflop_per_s": _scaled(peak, TERA),
         "tdp_w": device.tdp_w,
         "usd_per_hour": rounded(usd_per_hour),
-        "usd_per_pflop_s_hour": rounded(usd_per_hour / (peak / PETA)) if usd_per_hour and peak else None,
-        "usd_per_gib_hour": rounded(usd_per_hour / (memory / GIB)) if usd_per_hour and memory else None,
+        "usd_per_pflop_s_hour": _per(usd_per_hour, peak, PETA),
+        "usd_per_gib_hour": _per(usd_per_hour, memory, GIB),
+        "usd_per_tb_s_hour": _per(usd_per_hour, bandwidth, TERA),
     }
+
+
+def _per(usd_per_hour: float | None, amount: float | None, unit: float) -> float | None:
+    return rounded(usd_per_hour / (amount / unit)) if usd_per_hour and amount else None
 
 
 def _scaled(value: float | None, unit: float) -> float | None:
@@ -99,6 +111,18 @@ def _link(database: Database, name: str) -> str | None:
     source = database.sources.get(name)
     url = getattr(source, "url", None)
     return url if isinstance(url, str) and url.startswith("https://") else None
+
+
+def history_table(here: Here, device: str) -> pd.DataFrame:
+    """Return what a device cost by day, provider and pricing, published and of the store; empty where nothing is known.
+
+    Columns as those of `hardware_db.price_history`.
+    """
+    stored = open_store() if store_exists() and here.store_answers else None
+    try:
+        return price_history(here.database, device, stored)
+    except NoPrice:
+        return pd.DataFrame()
 
 
 def offers_table(database: Database, device: Device) -> pd.DataFrame:

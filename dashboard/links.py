@@ -12,6 +12,7 @@ from typing import Final
 
 from dashboard.palette import KINDS
 from dashboard.run_state import AMOUNTS, PRECISIONS
+from estimator.validation.accuracy import SCHEMES
 
 PRICINGS: Final = ("on_demand", "spot", "reserved_1y", "reserved_3y", "free")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd", "sgd-momentum", "nadam", "radam", "adamax", "adagrad", "rmsprop")
@@ -70,6 +71,10 @@ def checks(models: Sequence[str], devices: Sequence[str]) -> Mapping[str, Check]
         "deadline": anything,
         "device": one_of(devices),
         "vendor": anything,
+        "against": one_of(("peak", "memory", "bandwidth")),
+        "scale": anything,
+        "unseen": one_of(tuple(SCHEMES)),
+        "strata": anything,
         "embed": anything,
         "embed_options": anything,
     }

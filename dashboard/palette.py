@@ -18,6 +18,13 @@ GREY: Final = "#8A8A8A"
 GRID: Final = "rgba(138,138,138,0.25)"
 """Lines of the grid, seen on light and on dark."""
 
+MARGIN: Final = {"l": 10, "r": 10, "t": 10, "b": 10}
+
+
+def legend_below(y: float) -> dict[str, object]:
+    """Return a legend in one line under a chart, where it is not in the way on a phone; `y` in heights of the plot."""
+    return {"orientation": "h", "yanchor": "top", "y": y}
+
 
 @dataclass(frozen=True, slots=True)
 class KindStyle:

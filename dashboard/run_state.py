@@ -92,11 +92,17 @@ class RunChoice:
             (f"--{self.amount_kind}", self.amount),
             ("--batch-size", self.batch_size),
             ("--micro-batch-size", self.micro_batch_size),
+            *self.model_words(),
+            ("--mfu", self.mfu),
+        ]
+
+    def model_words(self) -> list[Word]:
+        """Return the options that say how one step is run: those of every command that takes a model."""
+        return [
             ("--sequence-length", self.sequence_length),
             ("--image-size", self.image_size),
             ("--precision", None if self.precision == AUTO else self.precision),
             ("--optimizer", self.optimizer),
-            ("--mfu", self.mfu),
         ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.exports import Export
 from dashboard.figures import hardware_of, memory_pair, rounded
 from estimator.estimates import Estimates
 from estimator.ranges import Range
@@ -92,12 +94,7 @@ def _reason(row: Estimate) -> dict[str, object]:
     return {"option": hardware_of(row), "memory": memory, "reason": reason, "remedy": remedy.replace("\n", ". ")}
 
 
-def download(found: Estimates, name: str) -> None:
-    """Offer what is shown as CSV and as the JSON of the command line."""
-    left, right, _ = st.columns([1, 1, 4])
-    left.download_button(
-        "CSV", lambda: found.to_frame().to_csv(index=False), f"{name}.csv", "text/csv", on_click="ignore"
-    )
-    right.download_button(
-        "JSON", lambda: json.dumps(found.to_dict(), indent=1), f"{name}.json", "application/json", on_click="ignore"
-    )
+def export_of(found: Estimates, name: str, title: str, figures: Sequence[go.Figure], command: str) -> Export:
+    """Return what is shown for download: every column as CSV, the JSON of the command line, a page of its own."""
+    notes = [*found.assumptions, *found.warnings, command]
+    return Export(name, title, found.to_frame(), figures, found.to_dict, notes)

@@ -8,11 +8,12 @@ import streamlit as st
 
 from dashboard.asking import asked
 from dashboard.charts import cost_time_scatter
+from dashboard.exports import chart, downloads
 from dashboard.figures import told
 from dashboard.limits import Limits
 from dashboard.palette import KINDS
 from dashboard.sidebar import current
-from dashboard.table import download, ranked_table
+from dashboard.table import export_of, ranked_table
 from estimator.estimates import Estimates
 from hardware_db.errors import FlopcastError
 from hardware_db.units import parse_duration_s, parse_usd
@@ -26,7 +27,7 @@ def page() -> None:
     found = asked(question)
     if found is None:
         return
-    _compare(_of_kinds(found), limits)
+    _compare(_of_kinds(found), limits, question.command())
     st.caption("The same question on the command line, without the kinds, budget and deadline of this page:")
     st.code(question.command(), language="bash", wrap_lines=True)
 
@@ -52,7 +53,7 @@ def _read(text: str | None, what: str) -> float | None:
     return None
 
 
-def _compare(shown: Estimates, limits: Limits) -> None:
+def _compare(shown: Estimates, limits: Limits, command: str) -> None:
     priced = replace(shown, rows=tuple(row for row in shown.answered if row.cost))
     if not len(priced):
         st.warning("Nothing that is priced can run this as asked; the table says why, and what would help.")
@@ -60,15 +61,12 @@ def _compare(shown: Estimates, limits: Limits) -> None:
         return
     keeping = limits.keeping(priced)
     _heading(priced, keeping, limits)
-    st.plotly_chart(
-        cost_time_scatter(priced, limits),
-        key="cost_time",
-        config={"displaylogo": False},
-        alt=f"Cost against run time of {len(priced)} options; {len(priced.pareto())} on the Pareto frontier",
-    )
+    figure = cost_time_scatter(priced, limits)
+    alt = f"Cost against run time of {len(priced)} options; {len(priced.pareto())} on the Pareto frontier"
+    chart(figure, alt, "flopcast-compare", key="cost_time")
     listed = replace(shown, rows=(*keeping.rows, *shown.unanswered.rows)) if limits and len(keeping) else shown
     ranked_table(listed, alt="All options, cheapest first")
-    download(listed, "flopcast-compare")
+    downloads(export_of(listed, "flopcast-compare", "GPU, TPU or CPU?", [figure], command))
 
 
 def _heading(priced: Estimates, keeping: Estimates, limits: Limits) -> None:

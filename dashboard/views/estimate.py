@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.asking import asked
 from dashboard.charts import step_parts
+from dashboard.exports import chart, downloads
 from dashboard.figures import (
     capacity_of,
     cost_of,
@@ -20,7 +22,7 @@ from dashboard.figures import (
 )
 from dashboard.run_state import Question
 from dashboard.sidebar import current
-from dashboard.table import download, ranked_table
+from dashboard.table import export_of, ranked_table
 from estimator.estimates import Estimates
 from estimator.result import Estimate
 
@@ -36,14 +38,16 @@ def page() -> None:
 
 def _answer(question: Question, found: Estimates) -> None:
     best = found.cheapest() or found.fastest()
+    figures = []
     if best is None:
         st.warning("Nothing that was asked for can run this as asked. The table says why, and what would help.")
     else:
         _headline(found, best)
-        _where_time_goes(found)
-    st.subheader(f"{len(found.answered)} of {len(found)} options can run it")
+        figures.append(_where_time_goes(found))
+    title = f"{len(found.answered)} of {len(found)} options can run it"
+    st.subheader(title)
     ranked_table(found, alt="Ranked table of all options, cheapest first")
-    download(found, "flopcast-estimate")
+    downloads(export_of(found, "flopcast-estimate", title, figures, question.command()))
     st.caption("The same question on the command line:")
     st.code(question.command(), language="bash", wrap_lines=True)
     with st.expander("What was assumed"):
@@ -77,18 +81,16 @@ def _escaped(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _where_time_goes(found: Estimates) -> None:
+def _where_time_goes(found: Estimates) -> go.Figure:
     rows = {f"{hardware_of(row)}, {provider_of(row)}": row for row in found.answered}
     picked = st.selectbox("Where one step's time goes on", list(rows), width=460)
     row = rows[picked]
     step = row.answer.step
-    st.plotly_chart(
-        step_parts(step.buckets if step else {}),
-        config={"displaylogo": False},
-        alt=f"Parts of one training step on {hardware_of(row)}",
-    )
+    figure = step_parts(step.buckets if step else {})
+    chart(figure, f"Parts of one training step on {hardware_of(row)}", "flopcast-step")
     with st.expander("How it is computed"):
         st.code(str(row.explain()), language=None)
+    return figure
 
 
 page()

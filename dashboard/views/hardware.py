@@ -8,10 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.answers import hardware
-from dashboard.device_charts import price_of_arithmetic
-from dashboard.devices import Shown, devices_table, figures_table, offers_table
+from dashboard.device_charts import AGAINST, Against, price_against, price_over_time
+from dashboard.devices import Shown, devices_table, figures_table, history_table, offers_table
+from dashboard.exports import Export, chart, downloads
 from dashboard.palette import KINDS
-from hardware_db import Database
+from hardware_db import Database, Device
+from hardware_db.here import Here
+from hardware_db.units import format_usd
 
 DEFAULT_DEVICE: Final = "h100-sxm"
 _COLUMNS: Final[dict[str, Any]] = {
@@ -30,6 +33,7 @@ _COLUMNS: Final[dict[str, Any]] = {
     ),
     "usd_per_pflop_s_hour": st.column_config.NumberColumn("$/h per PFLOP/s", format="localized", width=110),
     "usd_per_gib_hour": st.column_config.NumberColumn("$/h per GiB", format="localized", width=85),
+    "usd_per_tb_s_hour": st.column_config.NumberColumn("$/h per TB/s", format="localized", width=90),
 }
 _FIGURES: Final[dict[str, Any]] = {
     "figure": "Figure",
@@ -51,10 +55,19 @@ _OFFERS: Final[dict[str, Any]] = {
 def page() -> None:
     """Draw the page."""
     st.title("What is there, and what does it cost?")
-    database = hardware().database
-    table = devices_table(database, _shown(database))
-    _overview(table)
-    _one_device(database)
+    here = hardware()
+    shown = _shown(here.database)
+    picked = st.segmented_control(
+        "Price against",
+        list(AGAINST),
+        default="peak",
+        format_func=lambda name: AGAINST[name].cheapest,
+        key="against",
+        bind="query-params",
+    )
+    against = AGAINST[picked or "peak"]
+    _overview(devices_table(here.database, shown, against.unit_price), against)
+    _one_device(here)
 
 
 def _shown(database: Database) -> Shown:
@@ -76,38 +89,71 @@ def _shown(database: Database) -> Shown:
     return Shown(tuple(kinds), tuple(vendors))
 
 
-def _overview(table: pd.DataFrame) -> None:
-    priced = table[table["usd_per_pflop_s_hour"].notna()]
-    if priced.empty:
-        st.subheader(f"{len(table)} devices, none of them with both a price and a peak")
-    else:
+def _overview(table: pd.DataFrame, against: Against) -> None:
+    priced = table[table[against.unit_price].notna()]
+    title, figures = f"{len(table)} devices, none of them with both a price and a figure", []
+    if not priced.empty:
         best = priced.iloc[0]
-        cost = f"\\${best['usd_per_pflop_s_hour']:,.3g}"
-        st.subheader(f"{best['device']} is the cheapest arithmetic: {cost} an hour per PFLOP/s")
-        st.caption(f"{len(priced)} of {len(table)} devices have a price and a peak; lower right is better.")
-        st.plotly_chart(
-            price_of_arithmetic(priced),
-            config={"displaylogo": False},
-            alt=f"Hourly price against peak arithmetic of {len(priced)} devices",
-        )
-    st.dataframe(table, hide_index=True, column_config=_COLUMNS, alt="All devices, the cheapest arithmetic first")
-    st.download_button("CSV", lambda: table.to_csv(index=False), "flopcast-hardware.csv", "text/csv", on_click="ignore")
+        cost = f"${best[against.unit_price]:,.3g}"
+        title = f"{best['device']} is the cheapest {against.cheapest}: {cost} an hour per {against.per}"
+        figures = [price_against(priced, against)]
+    st.subheader(title.replace("$", r"\$"))
+    if figures:
+        st.caption(f"{len(priced)} of {len(table)} devices have a price and the figure; lower right is better.")
+        chart(figures[0], f"Hourly price against {against.cheapest} of {len(priced)} devices", "flopcast-hardware")
+    st.dataframe(
+        table, hide_index=True, column_config=_COLUMNS, alt=f"All devices, the cheapest {against.cheapest} first"
+    )
+    downloads(Export("flopcast-hardware", title, table, figures))
 
 
-def _one_device(database: Database) -> None:
+def _one_device(here: Here) -> None:
+    database = here.database
     names = [device.id for device in database.devices()]
     name = st.selectbox(
         "Figures, sources and offers of", names, index=names.index(DEFAULT_DEVICE), key="device", bind="query-params"
     )
     device = database.device(name)
-    figures, offers = figures_table(database, device), offers_table(database, device)
-    st.subheader(f"{device.name}: {len(figures)} figures with their sources")
+    figures = figures_table(database, device)
+    title = f"{device.name}: {len(figures)} figures with their sources"
+    st.subheader(title)
     st.dataframe(figures, hide_index=True, column_config=_FIGURES, alt=f"Figures of {device.id} with sources")
+    downloads(Export(f"flopcast-{device.id}", title, figures))
+    _offers(database, device)
+    _history(here, device)
+
+
+def _offers(database: Database, device: Device) -> None:
+    offers = offers_table(database, device)
     if offers.empty:
         st.info(f"Nobody in the tables rents out {device.id}.")
         return
-    st.subheader(f"{len(offers)} offers")
+    title = f"{len(offers)} offers of {device.id}"
+    st.subheader(title)
     st.dataframe(offers, hide_index=True, column_config=_OFFERS, alt=f"Offers of {device.id}, cheapest first")
+    downloads(Export(f"flopcast-offers-{device.id}", title, offers))
+
+
+def _history(here: Here, device: Device) -> None:
+    history = history_table(here, device.id)
+    if history.empty:
+        return
+    title = _moved(history, device.id)
+    st.subheader(title.replace("$", r"\$"))
+    st.caption("Each mark is the lowest price of a provider on a day, of one device; lines join one provider's days.")
+    figure = price_over_time(history)
+    chart(figure, f"Prices of {device.id} over time", "flopcast-prices")
+    downloads(Export(f"flopcast-prices-{device.id}", title, history, [figure]))
+
+
+def _moved(history: pd.DataFrame, name: str) -> str:
+    """Say how the lowest on-demand price moved, from the first day with one to the last."""
+    part = history[history["pricing"] == "on_demand"]
+    days = part.groupby("as_of")["lowest_usd"].min()
+    if len(days) < 2:
+        return f"Prices of {name} by day and provider"
+    first, last = (f"{format_usd(days.iloc[at])} ({days.index[at]})" for at in (0, -1))
+    return f"{name}: on demand from {first} to {last}"
 
 
 page()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.answers import Pending, hardware, profiles_of
 from dashboard.asking import waiting
+from dashboard.exports import Export, chart, downloads
 from dashboard.links import QUANTITIES
 from dashboard.model_charts import icicle, largest_groups, memory_timeline
 from dashboard.sidebar import current
@@ -17,7 +20,6 @@ from profiles.breakdown import by_label
 from profiles.model_profile import ModelProfile
 
 DEFAULT_DEVICE: Final = "h100-sxm"
-PLAIN: Final = {"displaylogo": False}
 
 
 def page() -> None:
@@ -34,8 +36,14 @@ def page() -> None:
         st.error(str(error))
         return
     _totals(profile)
-    _breakdown(profile)
-    _memory(profile)
+    figures = [*_breakdown(profile), *_memory(profile)]
+    downloads(_export(profile, figures))
+
+
+def _export(profile: ModelProfile, figures: list[go.Figure]) -> Export:
+    title = f"{profile.model}, batch {profile.batch_size}, {profile.precision}"
+    notes = ["One multiply-add is 2 FLOPs.", *profile.notes]
+    return Export("flopcast-model", title, profile.to_frame(), figures, lambda: json.loads(profile.to_json()), notes)
 
 
 def _totals(profile: ModelProfile) -> None:
@@ -54,30 +62,31 @@ def _totals(profile: ModelProfile) -> None:
         column.metric(label, value, border=True)
 
 
-def _breakdown(profile: ModelProfile) -> None:
+def _breakdown(profile: ModelProfile) -> list[go.Figure]:
     quantity = st.segmented_control(
         "Break down", list(QUANTITIES), default="flops", format_func=QUANTITIES.__getitem__, key="of"
     )
     quantity = quantity or "flops"
     st.subheader(f"Modules by their {QUANTITIES[quantity]}")
-    st.plotly_chart(
-        icicle(profile, quantity), config=PLAIN, alt=f"Modules of {profile.model} by {QUANTITIES[quantity]}"
-    )
+    figures = [icicle(profile, quantity)]
+    chart(figures[0], f"Modules of {profile.model} by {QUANTITIES[quantity]}", "flopcast-modules")
     operators = by_label(profile, "operator")
     first = max(operators, key=lambda row: row.flops.total)
     share = first.flops.total / max(profile.flops.total, 1)
     st.subheader(f"{first.name} does {share:.0%} of the FLOPs")
-    st.plotly_chart(largest_groups(operators, quantity), config=PLAIN, alt=f"Largest operators of {profile.model}")
+    figures.append(largest_groups(operators, quantity))
+    chart(figures[1], f"Largest operators of {profile.model}", "flopcast-operators")
     if profile.uncounted:
         names = ", ".join(f"{each.operator} ({each.calls} calls)" for each in profile.uncounted)
         st.warning(f"Without a formula, their FLOPs are estimates: {names}")
+    return figures
 
 
-def _memory(profile: ModelProfile) -> None:
+def _memory(profile: ModelProfile) -> list[go.Figure]:
     timeline = profile.trace.recording.timeline
     if timeline is None or not timeline.moments:
         st.info("This profile has no timeline of live bytes.")
-        return
+        return []
     names = [device.id for device in hardware().database.devices() if device.usable_memory_bytes]
     name = st.selectbox(
         "Against the memory of", names, index=names.index(DEFAULT_DEVICE), key="device", bind="query-params"
@@ -87,11 +96,10 @@ def _memory(profile: ModelProfile) -> None:
     st.subheader(f"At most {profile.peak_memory_bytes / 2**30:.3g} GiB are alive, in {place}")
     st.caption("Tensors only, of one micro-batch; the Estimate page adds the context and the allocator's blocks.")
     moments = timeline.at(profile.batch_size, profile.sequence_length)
-    st.plotly_chart(
-        memory_timeline(moments, hardware().database.device(name)),
-        config=PLAIN,
-        alt=f"Bytes alive through one step of {profile.model} against the memory of {name}",
-    )
+    figure = memory_timeline(moments, hardware().database.device(name))
+    alt = f"Bytes alive through one step of {profile.model} against the memory of {name}"
+    chart(figure, alt, "flopcast-memory")
+    return [figure]
 
 
 page()

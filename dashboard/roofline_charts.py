@@ -1,0 +1,83 @@
+"""Operations under the roofs of a device, as a pure function from the estimator's roofline to a Plotly figure.
+
+Roofs are traces, not shapes: Plotly reads positions on logarithmic axes as exponents there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import plotly.graph_objects as go
+
+from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, SKY, VERMILION, legend_below
+from estimator.roofline import Bubble, Roof, Roofline
+from hardware_db.units import format_duration, format_rate
+
+COLOURS: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)
+MARKS: Final = ("circle", "diamond", "square", "triangle-up", "cross", "star")
+OTHERS: Final = "other families"
+SMALLEST, LARGEST = 6.0, 46.0
+"""Diameters [pixels] of an operation without time and of one that takes all of it."""
+ROOM: Final = 3.0
+"""Factor by which the roofs are drawn beyond the operations."""
+
+
+def roofline_chart(found: Roofline) -> go.Figure:
+    """Draw FLOP/s over FLOPs per byte, both logarithmic; the area of a bubble is its share of the device's time."""
+    figure = go.Figure()
+    xs = [bubble.flops_per_byte for bubble in found.bubbles] + [found.datasheet.ridge, found.sustained.ridge]
+    ends = (min(xs) / ROOM, max(xs) * ROOM)
+    figure.add_trace(_roof(found.datasheet, ends, "datasheet", "solid"))
+    figure.add_trace(_roof(found.sustained, ends, f"sustained ({found.sustained.basis})", "dash"))
+    for place, (family, bubbles) in enumerate(_families(found.bubbles).items()):
+        figure.add_trace(_bubbles(family, bubbles, COLOURS[place], MARKS[place]))
+    figure.update_xaxes(type="log", title="FLOPs per byte", gridcolor=GRID, dtick=1, exponentformat="power")
+    figure.update_yaxes(type="log", title="FLOP/s", gridcolor=GRID, dtick=1, exponentformat="power")
+    figure.update_layout(height=560, margin=MARGIN, legend=legend_below(-0.14))
+    return figure
+
+
+def _families(bubbles: tuple[Bubble, ...]) -> dict[str, list[Bubble]]:
+    """Return the families that take most time; the rest go together, so that every colour has a name."""
+    shares: dict[str, float] = {}
+    for bubble in bubbles:
+        shares[bubble.family] = shares.get(bubble.family, 0.0) + bubble.share
+    named = sorted(shares, key=lambda name: -shares[name])
+    own = named if len(named) <= len(COLOURS) else named[: len(COLOURS) - 1]
+    found: dict[str, list[Bubble]] = {name: [] for name in own}
+    for bubble in bubbles:
+        found.setdefault(bubble.family if bubble.family in own else OTHERS, []).append(bubble)
+    return found
+
+
+def _roof(roof: Roof, ends: tuple[float, float], name: str, dash: str) -> go.Scatter:
+    x = [ends[0], roof.ridge, ends[1]]
+    label = f"{name}: {format_rate(roof.flops_per_s)}, {format_rate(roof.bytes_per_s, 'B/s')}"
+    line = {"color": GREY, "width": 2, "dash": dash}
+    return go.Scatter(x=x, y=[roof.at(each) for each in x], mode="lines", name=label, line=line, hoverinfo="name")
+
+
+def _bubbles(family: str, bubbles: list[Bubble], colour: str, mark: str) -> go.Scatter:
+    return go.Scatter(
+        x=[bubble.flops_per_byte for bubble in bubbles],
+        y=[bubble.flops_per_s for bubble in bubbles],
+        mode="markers",
+        name=family,
+        marker={
+            "color": colour,
+            "symbol": mark,
+            "opacity": 0.75,
+            "size": [SMALLEST + (LARGEST - SMALLEST) * bubble.share**0.5 for bubble in bubbles],
+            "line": {"width": 1, "color": "white"},
+        },
+        customdata=[_said(bubble) for bubble in bubbles],
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+    )
+
+
+def _said(bubble: Bubble) -> list[str]:
+    return [
+        f"{bubble.operator}, {bubble.phase}, {bubble.precision}",
+        f"{bubble.calls:,.0f} calls, {format_duration(bubble.seconds)}, {bubble.share:.1%} of the time",
+        f"{bubble.flops_per_byte:,.3g} FLOPs per byte, {format_rate(bubble.flops_per_s)}, bound by {bubble.bound}",
+    ]

@@ -1,0 +1,108 @@
+"""Accuracy: predictions beside measurements that the fit had not seen, by stratum, with sources and peers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+import streamlit as st
+
+from dashboard.accuracies import FLOPCAST, cases_table, left_out, peers_table, strata_table
+from dashboard.accuracy_charts import parity
+from dashboard.exports import Export, chart, downloads
+from estimator.validation.accuracy import SCHEMES
+from estimator.validation.report import ALL
+
+_PERCENT: Final[dict[str, Any]] = {"format": "percent", "width": 80}
+_STRATA: Final[dict[str, Any]] = {
+    "stratum": st.column_config.TextColumn("Stratum", pinned=True, width=150),
+    "n": st.column_config.NumberColumn("Steps", format="localized", width=56),
+    "median_error": st.column_config.NumberColumn("Median error", **_PERCENT),
+    "p90_error": st.column_config.NumberColumn("90th perc.", **_PERCENT),
+    "bias": st.column_config.NumberColumn("Bias", help="median of predicted over measured, minus 1", **_PERCENT),
+    "within_20_percent": st.column_config.NumberColumn("Within 20 %", **_PERCENT),
+    "source": st.column_config.TextColumn("Source", width="large"),
+}
+_PEERS: Final[dict[str, Any]] = {
+    "predictor": st.column_config.TextColumn("Predictor", width=220),
+    "cases": st.column_config.NumberColumn("Steps", width=60),
+    "mean_error": st.column_config.NumberColumn("Mean error", **_PERCENT),
+    "median_error": st.column_config.NumberColumn("Median error", **_PERCENT),
+}
+_CASES: Final[dict[str, Any]] = {
+    "case": st.column_config.TextColumn("Case", pinned=True, width=110),
+    "stratum": "Stratum",
+    "model": st.column_config.TextColumn("Model", width=150),
+    "device": "Device",
+    "precision": "Precision",
+    "measured_s": st.column_config.NumberColumn("Measured, s", format="%.3g"),
+    "predicted_s": st.column_config.NumberColumn("Predicted, s", format="%.3g"),
+    "range_s": "Range, s",
+    "error": st.column_config.NumberColumn("Error", **_PERCENT),
+    "basis": "Basis",
+    "source": st.column_config.TextColumn("Source", width="large"),
+}
+
+
+def page() -> None:
+    """Draw the page; it does not depend on the run in the sidebar."""
+    st.title("How far off are the predictions?")
+    scheme = st.segmented_control(
+        "Predicted by a fit that has not seen the",
+        list(SCHEMES),
+        default="source",
+        format_func=SCHEMES.__getitem__,
+        key="unseen",
+        bind="query-params",
+    )
+    _unseen(scheme or "source")
+    _beside_others()
+    _shipped()
+
+
+def _unseen(scheme: str) -> None:
+    known = left_out(scheme)
+    names = sorted({case.stratum for case in known})
+    chosen = st.multiselect("Strata", names, key="strata", bind="query-params", placeholder="all")
+    cases = [case for case in known if not chosen or case.stratum in chosen]
+    table = strata_table(cases)
+    total = table[table["stratum"] == ALL].iloc[0]
+    title = f"Half of {len(cases):,} steps are within {total['median_error']:.0%}, nine of ten within " + (
+        f"{total['p90_error']:.0%}"
+    )
+    st.subheader(title)
+    st.caption(
+        f"Published step times, each predicted by a fit without its {SCHEMES[scheme]}. Marks say what the prediction "
+        "rests on: calibrated on the device, on its architecture (sibling), or the datasheet alone."
+    )
+    figure = parity(cases)
+    chart(figure, f"Predicted against measured time of {len(cases):,} steps", "flopcast-accuracy")
+    st.dataframe(table, hide_index=True, column_config=_STRATA, alt="Errors by stratum")
+    notes = [f"Every step was predicted by a fit without its {SCHEMES[scheme]}."]
+    downloads(Export("flopcast-accuracy", title, table, [figure], lambda: [asdict(case) for case in cases], notes))
+
+
+def _beside_others() -> None:
+    table = peers_table()
+    ours, others = table.iloc[0], table.iloc[len(FLOPCAST) :]
+    best = others[others["cases"] == ours["cases"]].sort_values("mean_error").iloc[0]
+    title = f"{ours['mean_error']:.1%} off on {ours['cases']} steps; {best['predictor']} {best['mean_error']:.1%}"
+    st.subheader(title)
+    st.caption(
+        "Mean error on the steps of Lee et al., NeuSight, ASPLOS 2025, with Habitat and Li et al. as published there; "
+        "not all of them answer every case."
+    )
+    st.dataframe(table, hide_index=True, column_config=_PEERS, alt="flopcast beside other predictors")
+    downloads(Export("flopcast-peers", title, table))
+
+
+def _shipped() -> None:
+    table = cases_table()
+    title = f"{len(table)} measurements ship with flopcast, each with its source"
+    st.subheader(title)
+    st.caption("Predicted here by the fit to all of them: what `flopcast validate` says of them.")
+    st.dataframe(table, hide_index=True, column_config=_CASES, alt="Measurements that ship, with their sources")
+    downloads(Export("flopcast-cases", title, table))
+
+
+page()

@@ -1,0 +1,144 @@
+"""Plan: how to split one step over many devices, what the other splits lose, and how many devices pay."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.answers import Pending, hardware, profile_on
+from dashboard.asking import waiting, working
+from dashboard.exports import Export, chart, downloads
+from dashboard.plan_charts import scaling_curve
+from dashboard.plans import PlanQuestion, scaling_table, strategy_table
+from dashboard.sidebar import current
+from hardware_db.errors import FlopcastError
+
+DEFAULT_DEVICE: Final = "h100-sxm"
+DEFAULT_COUNTS: Final = "8..64"
+WORTH_SAYING: Final = 0.005
+"""A split that loses less is as good."""
+RULES: Final = {
+    "knee_hours": "twice the devices are at least 1.5 times as fast",
+    "knee_dollars": "a step takes at most 10 % more device time than at best",
+}
+_COLUMNS: Final[dict[str, Any]] = {
+    "devices": st.column_config.NumberColumn("Devices", format="localized", pinned=True, width=64),
+    "split": st.column_config.TextColumn("Split", width=150),
+    "micro_batch": st.column_config.TextColumn("Micro × steps", width=92),
+    "checkpointing": st.column_config.TextColumn("Recomputes", width=82),
+    "step_s": st.column_config.NumberColumn("Step, s", format="localized", width=66),
+    "step_range_s": st.column_config.TextColumn("Range, s", width=110),
+    "slower": st.column_config.NumberColumn("Loses", format="percent", width=62),
+    "mfu": st.column_config.NumberColumn("MFU", format="percent", width=62),
+    "memory_gib": st.column_config.NumberColumn("GiB", format="localized", width=52),
+    "network": st.column_config.NumberColumn("Waits for network", format="percent", width=116),
+    "bound": st.column_config.TextColumn("Bound", width=70),
+    "device_time": st.column_config.NumberColumn("Device time of best", format="%.2f ×", width=120),
+    "why_not": st.column_config.TextColumn("Why not", width=200),
+}
+
+
+def page() -> None:
+    """Draw the page for the run in the sidebar."""
+    st.title("How should many devices share it, and how many pay?")
+    question = _question()
+    try:
+        profile = profile_on(question.run, hardware().database.device(question.device))
+        if isinstance(profile, Pending):
+            waiting(profile.counting)
+            return
+        asked = question.ask(profile)
+    except FlopcastError as error:
+        st.error(str(error))
+        return
+    if not asked.done:
+        working(asked)
+    elif asked.error:
+        st.error(asked.error)
+    else:
+        _plans(question, json.loads(asked.answer))
+
+
+def _question() -> PlanQuestion:
+    names = [device.id for device in hardware().database.devices() if device.usable_memory_bytes]
+    left, right = st.columns(2)
+    device = left.selectbox("Device", names, index=names.index(DEFAULT_DEVICE), key="device", bind="query-params")
+    counts = right.text_input(
+        "Numbers of devices",
+        DEFAULT_COUNTS,
+        key="scale",
+        bind="query-params",
+        help="64, or 8,64, or 8..512 for all doublings",
+    )
+    return PlanQuestion(current().run, device, (counts or DEFAULT_COUNTS).strip())
+
+
+def _plans(question: PlanQuestion, answer: dict[str, Any]) -> None:
+    feasible = [point for point in answer["points"] if point["plans"]]
+    table = scaling_table(answer["points"])
+    if not feasible:
+        st.subheader(f"{question.run.upload or question.run.model} fits none of these numbers of {question.device}")
+        _table(table, "Why nothing fits")
+    else:
+        title = _finding(question, answer, feasible)
+        st.subheader(title)
+        st.caption("Up to a knee " + ", or ".join(RULES.values()) + "; two lines where links leave it open.")
+        figure = scaling_curve(answer)
+        chart(figure, f"Seconds of a step over numbers of {question.device}, with the knees", "flopcast-plan", "curve")
+        _table(table, "The best plan of each number of devices")
+        notes = [*answer["assumptions"], question.command()]
+        downloads(Export("flopcast-plan", title, table, [figure], lambda: answer, notes))
+        _strategies(feasible, question.device)
+    st.caption("The same question on the command line:")
+    st.code(question.command(), language="bash", wrap_lines=True)
+    with st.expander("What was assumed"):
+        st.markdown("\n".join(f"- {line}" for line in answer["assumptions"]))
+
+
+def _finding(question: PlanQuestion, answer: dict[str, Any], feasible: list[dict[str, Any]]) -> str:
+    if len(feasible) == 1:
+        best = feasible[0]["plans"][0]
+        return f"{best['split']} is the fastest split of {feasible[0]['device_count']:,} {question.device}"
+    said = [f"{_band(answer[name])} in {name.removeprefix('knee_')}" for name in RULES]
+    beyond = max(band[1] for band in (answer[name] for name in RULES)) == feasible[-1]["device_count"]
+    return f"More {question.device} pay up to {' and '.join(said)}" + (", the most asked for" if beyond else "")
+
+
+def _band(band: list[int]) -> str:
+    least, most = band
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _strategies(feasible: list[dict[str, Any]], device: str) -> None:
+    counts = {f"{point['device_count']:,}": point for point in feasible}
+    picked = st.selectbox("Splits and files for so many devices", list(counts), index=len(counts) - 1, width=300)
+    point = counts[picked]
+    table = strategy_table(point)
+    slower = table["slower"][table["slower"] >= WORTH_SAYING]
+    lost = f"; the next loses {slower.iloc[0]:.1%}" if len(slower) else ""
+    st.subheader(f"{table['split'].iloc[0]} is the split of {picked} {device}{lost}")
+    st.caption(f"{point['searched']:,} splits were searched, {point['fitting']:,} fit.")
+    _table(table, f"Splits of a step over {picked} {device}, the fastest first")
+    downloads(Export("flopcast-splits", f"Splits over {picked} {device}", table, document=lambda: point["plans"]))
+    _file(point["files"])
+
+
+def _file(files: dict[str, dict[str, str]]) -> None:
+    form = st.selectbox("Write the best plan for", list(files), width=300)
+    found = files[form]
+    if "why_not" in found:
+        st.info(found["why_not"])
+        return
+    st.code(found["text"], language=None)
+    st.download_button("Save the file", found["text"], f"flopcast-{form}.txt", "text/plain", on_click="ignore")
+
+
+def _table(table: pd.DataFrame, alt: str) -> None:
+    shown = {name: _COLUMNS[name] for name in table.columns}
+    st.dataframe(table, hide_index=True, column_config=shown, alt=alt)
+
+
+page()
