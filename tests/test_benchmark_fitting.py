@@ -188,3 +188,17 @@ def test_depthwise_and_both_gradients_are_told_apart():
 )
 def test_unmeasured_operators_are_like_measured_ones(operator, family, like):
     assert traffic_like(operator, family) == like
+
+
+def lstm(name, flops, moved, seconds, *, backward):
+    forward = operation("aten.mkldnn_rnn_layer", "rnn", flops=flops, bytes_read=moved)
+    both = (forward, operation("aten.mkldnn_rnn_layer_backward", "rnn", flops=2 * flops, bytes_read=3 * moved))
+    return timing(name, "recurrent", seconds, *(both if backward else (forward,)))
+
+
+def test_two_cases_cannot_tell_bytes_from_flops(timings):
+    layers = [lstm("forward", 10**8, 10**7, 1.0e-3, backward=False), lstm("both", 10**8, 10**7, 3.4e-3, backward=True)]
+    figures = {each.name: each.value for each in fit_figures("cpu", [*timings, *layers])}
+    assert figures["cost.recurrent.forward.flops"] == pytest.approx(1.0e-3 / 10**8, rel=0.05)
+    assert figures["cost.recurrent.backward.flops"] == pytest.approx(2.4e-3 / (2 * 10**8), rel=0.05)
+    assert figures["cost.recurrent.forward.bytes"] == figures["cost.recurrent.backward.calls"] == 0

@@ -1,12 +1,23 @@
 """How repeats are taken, with a clock that is made up."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from profiles.benchmark import session
 from profiles.benchmark.catalogue import cases, ground
 from profiles.benchmark.clock import Reading
-from profiles.benchmark.conditions import Drift, HostTimes, load_remarks, start_remarks, steadiness_remarks
+from profiles.benchmark.conditions import (
+    Drift,
+    HostTimes,
+    change_remarks,
+    load_remarks,
+    start_remarks,
+    steadiness_remarks,
+)
 from profiles.benchmark.gpu_state import parse, remarks
 from profiles.benchmark.sampling import Effort, Sample, agree, sample
+from profiles.benchmark.session import _Journal
 from profiles.machine_profile import FAMILIES, Timing
 
 
@@ -158,3 +169,41 @@ def test_what_a_processor_cannot_do_without_is_timed_first_and_whatever_the_time
     assert sum(needed) > 10
     assert needed.index(False, 1) == 1 + sum(needed)
     assert not any(ground(case, "gpu") for case in cases("gpu", False, ("float32",)))
+
+
+def timed(name, *seconds):
+    return Timing(name, "matmul", "float32", seconds, wall_seconds=seconds), Sample(
+        tuple(Reading(each, each) for each in seconds), True, 0.0
+    )
+
+
+def test_a_second_pass_adds_its_repeats_and_says_how_it_differs():
+    journal = _Journal()
+    for pair in (timed("a", 1.0, 1.0), timed("b", 2.0), timed("a", 1.5, 1.5)):
+        journal.add(*pair)
+    assert journal.timings["a"].seconds == (1.0, 1.0, 1.5, 1.5) == journal.samples["a"].seconds
+    assert journal.changes == [1.5]
+    assert journal.latest is journal.timings["a"]
+    assert "50% more or less" in change_remarks(journal.changes)[0]
+    assert change_remarks([1.01, 0.99]) == change_remarks([]) == []
+
+
+def passes(monkeypatch, *speeds):
+    """Run the passes over two cases on a machine that is so fast in each of them; return how often a case ran."""
+    ran = []
+
+    def record(target, case, effort, journal):
+        ran.append(case.name)
+        journal.add(*timed(case.name, speeds[min((len(ran) - 1) // 2, len(speeds) - 1)]))
+
+    monkeypatch.setattr(session, "_record", record)
+    monkeypatch.setattr(session, "_look_again", lambda *_: None)
+    target = SimpleNamespace(lab=SimpleNamespace(kind="gpu"))
+    session._run(target, cases("gpu", False, ("float32",))[:2], session.Plan(), _Journal(), lambda _: None)
+    return len(ran) / 2
+
+
+def test_passes_are_repeated_until_they_agree(monkeypatch):
+    assert passes(monkeypatch, 1.0) == 2
+    assert passes(monkeypatch, 1.3, 1.0, 1.0) == 3
+    assert passes(monkeypatch, *(1.5**n for n in range(20))) == session.MOST_PASSES

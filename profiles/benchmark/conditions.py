@@ -104,6 +104,17 @@ def steadiness_remarks(timings: Sequence[Timing]) -> list[str]:
     return [f"{len(loose)} of {len(timings)} figures did not settle within 2 % ({named}): --full repeats more often"]
 
 
+def change_remarks(changes: Sequence[float]) -> list[str]:
+    """Say that the machine was not equally fast in all passes; `changes` are ratios of times of one to those before."""
+    median = statistics.median(abs(change - 1) for change in changes) if changes else 0.0
+    if median <= DRIFT:
+        return []
+    return [
+        f"from one pass to the next the same cases took {median:.0%} more or less in the median (a neighbour on a "
+        "shared host, or clocks): expect that of every step here; the figures are of all passes"
+    ]
+
+
 def start_remarks(samples: Sequence[Sample]) -> list[str]:
     """Say that the device needed a while to clock up."""
     slow = statistics.median(each.slow_start for each in samples) if samples else 0.0

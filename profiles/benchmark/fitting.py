@@ -7,6 +7,7 @@ counts by its residual and not by its square. Nothing here needs torch.
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -242,10 +243,11 @@ def _explained(table: OperationTable, values: Mapping[str, float]) -> float:
 
 
 def _solve(rows: Sequence[Mapping[str, float]], seconds: Floats) -> list[FittedFigure]:
-    """Non-negative costs with the least relative residuals."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    if not names:
+    """Non-negative costs with the least relative residuals; 0 for those that so few cases cannot tell apart."""
+    every = list(dict.fromkeys(name for row in rows for name in row))
+    if not every:
         return []
+    names = told_apart(rows)
     scaled = np.array([[row.get(name, 0.0) for name in names] for row in rows]) / seconds[:, None]
     unit = np.linalg.norm(scaled, axis=0)
     unit[unit == 0] = 1.0
@@ -255,5 +257,22 @@ def _solve(rows: Sequence[Mapping[str, float]], seconds: Floats) -> list[FittedF
         residuals = scaled @ (costs / unit) - 1
         weights = (1 + (residuals / NOISE) ** 2) ** -0.25
     error = float(np.median(np.abs(residuals)))
-    pairs = zip(names, (costs / unit).tolist(), strict=True)
-    return [FittedFigure(name, cost, "s", error, len(rows)) for name, cost in pairs]
+    fitted = dict(zip(names, (costs / unit).tolist(), strict=True))
+    return [FittedFigure(name, fitted.get(name, 0.0), "s", error, len(rows)) for name in every]
+
+
+def told_apart(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the costs to fit: of each class fewer than it has cases, the first ones (FLOPs), and one at least.
+
+    >>> told_apart([{"cost.a.flops": 1.0, "cost.a.bytes": 2.0}, {"cost.a.flops": 3.0, "cost.a.bytes": 4.0}])
+    ['cost.a.flops']
+    """
+    cases: Counter[str] = Counter(kind for row in rows for kind in {name.rpartition(".")[0] for name in row})
+    taken: Counter[str] = Counter()
+    chosen = []
+    for name in dict.fromkeys(name for row in rows for name in row):
+        kind = name.rpartition(".")[0]
+        if taken[kind] < max(1, cases[kind] - 1):
+            chosen.append(name)
+        taken[kind] += 1
+    return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +13,18 @@ from typing import TYPE_CHECKING, Literal
 from profiles.benchmark.cases import Case
 from profiles.benchmark.catalogue import PRECISIONS, cases, ground
 from profiles.benchmark.clock import Call
-from profiles.benchmark.conditions import Drift, HostTimes, load_remarks, start_remarks, steadiness_remarks
+from profiles.benchmark.conditions import (
+    Drift,
+    HostTimes,
+    change_remarks,
+    load_remarks,
+    start_remarks,
+    steadiness_remarks,
+)
 from profiles.benchmark.fitting import fit_figures
 from profiles.benchmark.gpu_state import look, remarks
 from profiles.benchmark.precisions import tf32, usable_precisions
-from profiles.benchmark.sampling import Effort, Sample, sample
+from profiles.benchmark.sampling import TOLERANCE, Effort, Sample, sample
 from profiles.machine_profile import MachineProfile, Timing
 from profiles.records import Operation
 
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
 BUDGET_S = {"quick": 45.0, "full": 240.0}
 _SETTLE_BYTES = 31 << 20
 LEAST_S = 0.02
+MOST_PASSES = 8
+"""Over all cases: between them the speed of a shared machine changes, and only their mean says what one may expect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +68,36 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass
 class _Journal:
-    timings: list[Timing] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
+    """What was measured so far, case by case; `changes` are ratios of the times of one pass to those before it."""
+
+    timings: dict[str, Timing] = field(default_factory=dict)
+    samples: dict[str, Sample] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     complete: bool = True
     before: HostTimes = field(default_factory=HostTimes.now)
+    changes: list[float] = field(default_factory=list)
+
+    @property
+    def latest(self) -> Timing | None:
+        """The timing that was added or renewed last."""
+        return next(reversed(self.timings.values()), None)
+
+    def add(self, timing: Timing, taken: Sample) -> None:
+        """Keep a timing; repeats of one that is known are added to it."""
+        known, readings = self.timings.pop(timing.name, None), self.samples.get(timing.name)
+        if known is None or readings is None:
+            self.timings[timing.name], self.samples[timing.name] = timing, taken
+            return
+        self.changes.append(timing.typical_s / known.typical_s)
+        self.timings[timing.name] = replace(
+            timing,
+            seconds=known.seconds + timing.seconds,
+            wall_seconds=known.wall_seconds + timing.wall_seconds,
+            stable=known.stable and timing.stable,
+        )
+        self.samples[timing.name] = replace(
+            taken, readings=readings.readings + taken.readings, slow_start=readings.slow_start
+        )
 
 
 def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progress: None) -> MachineProfile:
@@ -85,30 +120,46 @@ def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progres
             raise
         journal.notes.append(f"interrupted after {len(journal.timings)} of {len(chosen)} cases")
         journal.complete = False
+    timings = tuple(journal.timings[case.name] for case in chosen if case.name in journal.timings)
     return MachineProfile(
         machine=target.machine,
         recorded_at=datetime.now(UTC).isoformat(timespec="seconds"),
         mode=plan.mode,
-        timings=tuple(journal.timings),
-        figures=fit_figures(target.lab.kind, journal.timings),
+        timings=timings,
+        figures=fit_figures(target.lab.kind, timings),
         notes=(*((target.note,) if target.note else ()), *journal.notes, *_disturbances(journal)),
         complete=journal.complete,
     )
 
 
 def _run(target: Target, chosen: Sequence[Case], plan: Plan, journal: _Journal, on_progress: OnProgress) -> None:
+    """Time all cases; and again, while time is left and the passes do not agree."""
     deadline = time.monotonic() + plan.seconds
-    for place, case in enumerate(chosen):
+    place = 0
+    while place < MOST_PASSES * len(chosen):
+        case, again = chosen[place % len(chosen)], place >= len(chosen)
         left = deadline - time.monotonic()
-        if left <= 0 and place and not ground(case, target.lab.kind):
-            journal.notes.append(f"time was up: {len(chosen) - place} of {len(chosen)} cases were left out")
+        if left <= 0 and place and (again or not ground(case, target.lab.kind)):
             break
-        latest = journal.timings[-1] if journal.timings else None
-        on_progress(Progress(place, len(chosen), case.name, max(left, 0.0), latest))
-        effort = _effort(target, max(LEAST_S, left / (len(chosen) - place)), first=place == 0)
-        _record(target, case, effort, journal)
+        on_progress(Progress(place, max(place + 1, len(chosen)), case.name, max(left, 0.0), journal.latest))
+        remaining = len(chosen) - place % len(chosen)
+        _record(target, case, _effort(target, max(LEAST_S, left / remaining), first=place == 0), journal)
+        place += 1
+        if place % len(chosen) == 0 and (place > len(chosen) and settled(journal.changes[-len(chosen) :])):
+            break
+    if place < len(chosen):
+        journal.notes.append(f"time was up: {len(chosen) - place} of {len(chosen)} cases were left out")
     else:
         _look_again(target, chosen[0], journal)
+
+
+def settled(changes: Sequence[float]) -> bool:
+    """Whether a pass said the same as those before it: in the median its times differ by less than the tolerance.
+
+    >>> settled([1.01, 0.99, 1.0]), settled([1.3, 1.2, 1.0])
+    (True, False)
+    """
+    return statistics.median(abs(change - 1) for change in changes) <= TOLERANCE if changes else True
 
 
 def _effort(target: Target, seconds: float, first: bool) -> Effort:
@@ -124,8 +175,7 @@ def _record(target: Target, case: Case, effort: Effort, journal: _Journal) -> No
     except (RuntimeError, NotImplementedError, MemoryError) as error:  # torch's ways to say no
         journal.notes.append(f"{case.name} was left out: {str(error).splitlines()[0][:160]}")
         return
-    journal.timings.append(timing)
-    journal.samples.append(taken)
+    journal.add(timing, taken)
 
 
 def time_case(target: Target, case: Case, effort: Effort) -> tuple[Timing, Sample]:
@@ -168,7 +218,7 @@ def _settle(target: Target) -> None:
 
 def _look_again(target: Target, case: Case, journal: _Journal) -> None:
     """Time the first case once more, and look at the card while it is warm."""
-    first = next((each for each in journal.timings if each.name == case.name), None)
+    first = journal.timings.get(case.name)
     if first is None:
         return
     again, _ = time_case(target, case, Effort(0.5))
@@ -179,13 +229,12 @@ def _look_again(target: Target, case: Case, journal: _Journal) -> None:
 
 
 def _disturbances(journal: _Journal) -> list[str]:
-    timed = [taken for taken, timing in zip(journal.samples, journal.timings, strict=True) if timing.family != "launch"]
-    products = [
-        taken for taken, timing in zip(journal.samples, journal.timings, strict=True) if timing.family == "matmul"
-    ]
+    pairs = [(timing, journal.samples[name]) for name, timing in journal.timings.items()]
+    products = [taken for timing, taken in pairs if timing.family == "matmul"]
     return [
-        *load_remarks(timed),
+        *load_remarks([taken for timing, taken in pairs if timing.family != "launch"]),
         *HostTimes.now().remarks(journal.before),
         *start_remarks(products[:1]),
-        *steadiness_remarks(journal.timings),
+        *change_remarks(journal.changes),
+        *steadiness_remarks(tuple(journal.timings.values())),
     ]
