@@ -12,7 +12,7 @@ from datetime import date
 from functools import cache
 
 from hardware_db.devices import BASE_UNITS, PEAKS
-from hardware_db.records import Device, Figure, Offer
+from hardware_db.records import Device, Figure, Offer, System
 from hardware_db.tables import rows
 from hardware_db.units import UNITS
 
@@ -35,6 +35,11 @@ def check_devices(devices: Iterable[Device]) -> list[str]:
         if (name, device.id) not in exceptions()
         for fault in rule(device)
     ]
+
+
+def check_systems(systems: Iterable[System], devices: Mapping[str, Device]) -> list[str]:
+    """Return what is wrong with these systems: fast links of part of a host, links faster than memory or network."""
+    return [f"{system.id}: {fault}" for system in systems for fault in _system_faults(system, devices[system.device])]
 
 
 def check_offers(offers: Iterable[Offer], devices: Mapping[str, Device]) -> list[str]:
@@ -180,6 +185,20 @@ DEVICE_RULES: Mapping[str, Rule] = {
     "matrix_over_vector": _matrix_over_vector,
     "links": _links,
 }
+
+
+def _system_faults(system: System, device: Device) -> Iterator[str]:
+    if system.scale_up_devices % system.devices_per_host:
+        yield (
+            f"the fast link joins {system.scale_up_devices} devices, which is no multiple of "
+            f"{system.devices_per_host} a host"
+        )
+    link, memory = system.scale_up_bytes_per_s, device.memory_bandwidth_bytes_per_s
+    if link and memory and link > memory:
+        yield f"scale-up bandwidth {link / 1e9:.4g} GB/s above that of the device's memory, {memory / 1e9:.4g}"
+    outside = system.scale_out_bytes_per_s
+    if link and outside and outside > link and system.topology != "pcie":
+        yield f"scale-out bandwidth {outside / 1e9:.4g} GB/s above the scale-up bandwidth, {link / 1e9:.4g}"
 
 
 def _offer_faults(offer: Offer, devices: Mapping[str, Device]) -> Iterator[str]:

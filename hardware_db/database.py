@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, cached_property
@@ -11,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.devices import read_basis, read_devices, read_source
-from hardware_db.errors import UsageError
+from hardware_db.errors import AmbiguousDevice, UnknownDevice, UsageError
 from hardware_db.naming import Names
+from hardware_db.places import machine_named
 from hardware_db.records import OFFER_KINDS, PRICINGS, Device, Offer, OfferKind, Source, System
 from hardware_db.tables import Row, day, number, records, words
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from hardware_db.own import Own
 
 #: Prices before this day are history: they answer "what did it cost", not "what does it cost".
 CURRENT_SINCE = date(2026, 4, 1)
@@ -31,6 +35,7 @@ class Database:
 
     devices_by_id: Mapping[str, Device]
     own_offers: tuple[Offer, ...] | None = None
+    own_systems: tuple[System, ...] = ()
 
     @cached_property
     def names(self) -> Names:
@@ -59,8 +64,9 @@ class Database:
 
     @cached_property
     def systems(self) -> tuple[System, ...]:
-        """The hosts: devices per host, links, host CPU and memory."""
-        return read_systems()
+        """The hosts: devices per host, links, host CPU and memory; a user's own first, in the place of their ids."""
+        own = {system.id for system in self.own_systems}
+        return (*self.own_systems, *(system for system in read_systems() if system.id not in own))
 
     @cached_property
     def sources(self) -> Mapping[str, Source]:
@@ -73,13 +79,27 @@ class Database:
         Raises
         ------
         AmbiguousDevice, UnknownDevice
-            Several devices bear the name, or none; the message lists them or close ones.
+            Several devices bear the name, or none; the message lists them or close ones, or says which device the
+            machine of that name has.
         """
-        return self.devices_by_id[self.names.resolve(name)]
+        with self._machines_named(name):
+            return self.devices_by_id[self.names.resolve(name)]
 
     def match(self, pattern: str) -> tuple[Device, ...]:
         """Return the devices that a comma list of names and glob patterns on ids takes: "a100-*,tpu-v5e"."""
-        return tuple(self.devices_by_id[id] for id in self.names.match(pattern))
+        with self._machines_named(pattern):
+            return tuple(self.devices_by_id[id] for id in self.names.match(pattern))
+
+    @contextmanager
+    def _machines_named(self, text: str) -> Iterator[None]:
+        """Say of an unknown name that is a machine's which device that machine has."""
+        try:
+            yield
+        except AmbiguousDevice:
+            raise
+        except UnknownDevice as error:
+            said = next((said for part in text.split(",") if (said := machine_named(self, part.strip()))), None)
+            raise (UnknownDevice(said) if said else error) from None
 
     def devices(self, kind: str | None = None, vendor: str | None = None) -> tuple[Device, ...]:
         """Return all devices, of one kind ("gpu") or one vendor ("AMD", case does not matter)."""
@@ -141,11 +161,21 @@ class Database:
 
     @cached_property
     def _systems_by_instance(self) -> Mapping[str, System]:
-        return {instance: system for system in self.systems for instance in system.instances}
+        return {instance: system for system in reversed(self.systems) for instance in system.instances}
 
     @cached_property
     def _patterns(self) -> tuple[str, ...]:
         return tuple(name for name in self._systems_by_instance if "*" in name)
+
+    def own_system(self, device: str) -> System | None:
+        """Return the user's own machine with this device (its id), the first of several; None where there is none."""
+        return next((system for system in self.own_systems if system.device == device), None)
+
+    def with_own(self, own: Own) -> Database:
+        """Return a database with a user's devices and systems added; one with a known id takes its place."""
+        ids = {system.id for system in own.systems}
+        kept = (system for system in self.own_systems if system.id not in ids)
+        return replace(self.with_devices(own.devices), own_systems=(*own.systems, *kept))
 
     def with_devices(self, devices: Iterable[Device]) -> Database:
         """Return a database with these devices added; one with a known id takes its place."""
@@ -180,13 +210,13 @@ def _pricing(text: str | None) -> str | None:
 def load(devices_file: Path | None = None) -> Database:
     """Return the hardware database; the published tables are read once.
 
-    `devices_file` adds a user's own devices (TOML, see `hardware_db.own`) on top of the published ones.
+    `devices_file` adds a user's own devices and systems (TOML, see `hardware_db.own`) on top of the published ones.
     """
     if devices_file is None:
         return _published()
-    from hardware_db.own import read_own_devices
+    from hardware_db.own import read_own
 
-    return _published().with_devices(read_own_devices(devices_file, _published()))
+    return _published().with_own(read_own(devices_file, _published()))
 
 
 @cache

@@ -37,7 +37,8 @@ class CpuFacts:
     """What the system says of its processor.
 
     `signature` is "vendor/family/model/stepping" on x86 and "implementer/part" on Arm; `cores` are the physical cores
-    that this process may use (affinity and container quota respected), `memory_bytes` likewise. `clock_hz` is what
+    that this process may use (affinity and container quota respected), `threads` the logical ones behind them and
+    `memory_bytes` likewise. `clock_hz` is what
     the system says of the clock right now.
     """
 
@@ -47,6 +48,7 @@ class CpuFacts:
     cores: float
     memory_bytes: int
     clock_hz: float | None = None
+    threads: float | None = None
 
     @property
     def base_clock_hz(self) -> float | None:
@@ -69,11 +71,13 @@ def read_cpu() -> CpuFacts:
     """Ask the system."""
     processors = parse_cpuinfo(_CPUINFO.read_text()) if _CPUINFO.exists() else ()
     first = processors[0] if processors else {}
+    allowed, quota = _affinity(), _quota(_CGROUP)
     return CpuFacts(
         name=first.get("model name") or _brand_string(),
         signature=_signature(first),
         flags=frozenset((first.get("flags") or first.get("Features", "")).split()),
-        cores=usable_cores(processors, _affinity(), _quota(_CGROUP)),
+        cores=usable_cores(processors, allowed, quota),
+        threads=usable_threads(processors, allowed, quota),
         memory_bytes=_memory_bytes(_CGROUP),
         clock_hz=float(first["cpu MHz"]) * 1e6 if "cpu MHz" in first else None,
     )
@@ -157,13 +161,29 @@ def parse_cpuinfo(text: str) -> tuple[Mapping[str, str], ...]:
 
 def usable_cores(processors: Iterable[Mapping[str, str]], allowed: frozenset[int] | None, quota: float | None) -> float:
     """Return the physical cores behind the logical processors that may be used; a container's quota caps them."""
-    known = [p for p in processors if allowed is None or int(p["processor"]) in allowed]
+    known = _allowed(processors, allowed)
     topology = {(p.get("physical id"), p.get("core id")) for p in known if "core id" in p}
-    logical = len(known) or len(allowed or ()) or os.cpu_count() or 1
+    logical = _logical(known, allowed)
     cores = float(len(topology) or (logical if known else psutil.cpu_count(logical=False) or logical))
     if quota is None:
         return cores
     return min(cores, quota * cores / logical)
+
+
+def usable_threads(
+    processors: Iterable[Mapping[str, str]], allowed: frozenset[int] | None, quota: float | None
+) -> float:
+    """Return the logical processors that may be used; a container's quota caps them."""
+    logical = float(_logical(_allowed(processors, allowed), allowed))
+    return logical if quota is None else min(logical, quota)
+
+
+def _allowed(processors: Iterable[Mapping[str, str]], allowed: frozenset[int] | None) -> list[Mapping[str, str]]:
+    return [each for each in processors if allowed is None or int(each["processor"]) in allowed]
+
+
+def _logical(known: list[Mapping[str, str]], allowed: frozenset[int] | None) -> int:
+    return len(known) or len(allowed or ()) or os.cpu_count() or 1
 
 
 def _peak_figure(engine: str, precision: str, flops_per_s: float) -> Figure:

@@ -102,6 +102,7 @@ def build_device(row: Row, figures: Iterable[Figure], aliases: tuple[str, ...]) 
         aliases=aliases,
         link_name=row["link_name"],
         use=read_use(row["use"]),
+        release_basis=read_basis(row["release_basis"]) if row["release_basis"] else "docs",
         figures=figures,
         note=row["note"],
         **figure_fields(figures),
@@ -125,8 +126,24 @@ def _add_peak(peaks: dict[str, float], figure: Figure) -> None:
 
     A 16-bit accumulator (GeForce, "fp16 accumulate") doubles the figure on paper; it stays among the figures.
     """
-    if figure.accumulate != "float16" or figure.quantity == "vector_peak":
+    if is_used(figure):
         peaks[figure.precision] = figure.base_value
+
+
+def is_used(figure: Figure) -> bool:
+    """Whether a figure becomes a field: all but matrix peaks with a 16-bit accumulator, which are there to be read."""
+    return figure.accumulate != "float16" or figure.quantity != "matrix_peak"
+
+
+def estimated_fields(device: Device) -> tuple[str, ...]:
+    """Return the fields of a device that rest on an estimate: "memory_bandwidth_bytes_per_s", "matrix_peaks.bfloat16".
+
+    A table without room for the basis of each figure names them in a column of its own.
+    """
+    estimates = (figure for figure in device.figures if figure.basis == "estimate" and is_used(figure))
+    names = (".".join(part for part in (FIELDS[each.quantity], each.precision) if part) for each in estimates)
+    dated = ("release_date",) if device.release_date and device.release_basis == "estimate" else ()
+    return tuple(dict.fromkeys((*dated, *names)))
 
 
 def read_devices() -> tuple[Device, ...]:

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from hardware_db.devices import estimated_fields
 from hardware_db.records import Device, Offer
 
 if TYPE_CHECKING:
     from hardware_db.database import Database
 
 _NESTED = ("matrix_peaks", "vector_peaks", "figures", "aliases")
+_ENGINES = ("matrix", "vector")
 
 
 def devices_frame(database: Database) -> pd.DataFrame:
-    """Return one row a device; peaks are columns such as `matrix_bfloat16_flops_per_s`."""
+    """Return one row a device; peaks are columns such as `matrix_bfloat16_flops_per_s`.
+
+    The column `estimated` names the columns of that row that nobody has checked against a document, with semicolons.
+    """
     return pd.DataFrame([_flat(device) for device in database.devices()])
 
 
@@ -45,6 +50,16 @@ def offers_frame(database: Database, *, history: bool = False) -> pd.DataFrame:
 
 def _flat(device: Device) -> dict[str, object]:
     row = {column.name: getattr(device, column.name) for column in fields(Device) if column.name not in _NESTED}
-    for engine, peaks in (("matrix", device.matrix_peaks), ("vector", device.vector_peaks)):
-        row |= {f"{engine}_{precision}_flops_per_s": peak for precision, peak in peaks.items()}
-    return row
+    for engine in _ENGINES:
+        row |= {_peak(engine, name): peak for name, peak in getattr(device, f"{engine}_peaks").items()}
+    return row | {"estimated": ";".join(_column(name) for name in estimated_fields(device))}
+
+
+def _peak(engine: str, precision: str) -> str:
+    return f"{engine}_{precision}_flops_per_s"
+
+
+def _column(field: str) -> str:
+    """Return the column of a field of a device: that of "matrix_peaks.bfloat16" is "matrix_bfloat16_flops_per_s"."""
+    engine, dot, precision = field.partition("_peaks.")
+    return _peak(engine, precision) if dot else field

@@ -18,6 +18,8 @@ from hardware_db.errors import AmbiguousDevice, UnknownDevice
 _MAKERS = ("nvidia ", "amd ", "intel ", "google ", "aws ", "apple ", "tesla ", "instinct ")
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™]", re.IGNORECASE)
 _GAPS = re.compile(r"[-_\s]+")
+#: More suggestions than these help nobody.
+_SUGGESTED = 8
 _MEMORY = re.compile(r"(?<=\d) (?=gi?b\b)")
 
 
@@ -104,13 +106,25 @@ class Names:
 
     def _pattern(self, name: str, found: tuple[str, ...]) -> str:
         pattern = f"{without_maker(spelling(name)).replace(' ', '-')}-*"
-        takes_all = set(fnmatch.filter(self.ids, pattern)) == set(found)
-        return f"'{pattern}' takes all" if takes_all else "Name one of them"
+        taken = fnmatch.filter(self.ids, pattern)
+        if not set(found) <= set(taken):
+            return f"Name one of them, or all: {','.join(found)}"
+        more = [id for id in taken if id not in found]
+        return f"'{pattern}' takes all" + (f", and {', '.join(more)} too" if more else "")
 
     def _hint(self, name: str) -> str:
         spelled = without_maker(spelling(name))
-        close = difflib.get_close_matches(spelled.replace(" ", "-"), self.ids, n=3, cutoff=0.6)
+        alike = self._with_all_words(spelled)
+        if len(alike) > 1:
+            return f"{len(alike)} are called so in part: {', '.join(alike)}"
+        close = alike or difflib.get_close_matches(spelled.replace(" ", "-"), self.ids, n=3, cutoff=0.6)
         if not close:
             aliases = difflib.get_close_matches(spelled, list(self.short), n=3, cutoff=0.75)
             close = list(dict.fromkeys(device for alias in aliases for device in self.short[alias]))[:3]
         return f"Did you mean {', '.join(close)}?" if close else "Names: flopcast hardware"
+
+    def _with_all_words(self, spelled: str) -> list[str]:
+        """Return the ids that have every word of a name, if not too many: only ever to suggest, never to resolve."""
+        words = set(spelled.split())
+        alike = [id for id in self.ids if words and words <= set(id.split("-"))]
+        return alike if len(alike) <= _SUGGESTED else []

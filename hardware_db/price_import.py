@@ -7,22 +7,37 @@ memory_gib, note. `device` is any name of the hardware database. A row for a CPU
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hardware_db.checks import check_offers
 from hardware_db.database import Database
+from hardware_db.entry_faults import listed, unknown, validated
 from hardware_db.errors import DataError, FlopcastError
-from hardware_db.records import Offer, Pricing
+from hardware_db.records import Device, Offer, Pricing
 
 if TYPE_CHECKING:
     from hardware_db.store import Snapshot, Store
 
-#: How many faults a message lists; the rest are counted.
-SHOWN_FAULTS = 2
+#: Key of the cells that a line has beyond the columns.
+SURPLUS = "surplus cells"
+#: What would work in a column.
+EXAMPLES: Mapping[str, str] = {
+    "provider": "acme",
+    "instance": "rack-1",
+    "region": "berlin",
+    "device": "h100-sxm",
+    "device_count": "8",
+    "usd_per_hour": "12.50",
+    "as_of": "2026-11-01",
+    "vcpus": "96",
+    "cores": "48",
+    "memory_gib": "384",
+}
 
 
 def _nothing_if_empty(text: Any) -> Any:
@@ -63,33 +78,55 @@ def read_price_list(path: Path, database: Database) -> tuple[Offer, ...]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file, restkey="surplus cells"))
+            lines = list(csv.DictReader(file, restkey=SURPLUS))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not lines:
         raise DataError(f"{path} has no rows. Columns: {', '.join(_Line.model_fields)}")
     offers: list[Offer] = []
-    faults: list[str] = []
-    for number, line in enumerate(lines, start=2):
-        try:
-            offers.append(_offer(line, path, database))
-        except (ValidationError, FlopcastError) as error:
-            faults += [f"line {number}: {fault}" for fault in _sentences(error)]
+    faults = list(_header_faults(lines[0]))
+    for number, line in enumerate(() if faults else lines, start=2):
+        offer, wrong = _offer(line, path, database)
+        faults += [f"line {number}: {fault}" for fault in wrong]
+        offers += [offer] if offer is not None else []
     faults += check_offers(offers, database.devices_by_id)
     if faults:
-        more = f"\n(and {len(faults) - SHOWN_FAULTS} more)" if len(faults) > SHOWN_FAULTS else ""
-        raise DataError(f"{path}: " + "; ".join(faults[:SHOWN_FAULTS]) + more)
+        raise DataError(listed(str(path), faults))
     return tuple(offers)
 
 
 def import_prices(path: Path, store: Store, database: Database) -> Snapshot:
-    """Check a price list and put it into the store, all rows or none."""
+    """Check a price list and put it into the store, all rows or none; the same list again adds nothing."""
     return store.save_offers(read_price_list(path, database), source=f"import of {path.name}")
 
 
-def _offer(line: dict[str, Any], path: Path, database: Database) -> Offer:
-    row = _Line.model_validate({name: value for name, value in line.items() if value is not None})
-    device = database.device(row.device)
+def _header_faults(line: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the columns, so that it is said once and not of every line."""
+    needed = [name for name, field in _Line.model_fields.items() if field.is_required()]
+    lacking = [name for name in needed if name not in line]
+    if lacking:
+        yield f"it lacks the columns {', '.join(lacking)}"
+    for name in line:
+        if name not in _Line.model_fields and name != SURPLUS:
+            yield f"{name} is no column. {unknown(name, _Line.model_fields)}"
+
+
+def _offer(line: dict[str, Any], path: Path, database: Database) -> tuple[Offer | None, list[str]]:
+    known = {name: value for name, value in line.items() if value is not None and name != SURPLUS}
+    row, faults = validated(_Line, known, EXAMPLES)
+    if SURPLUS in line:
+        faults.append(f"{len(line[SURPLUS])} {SURPLUS}; a text with a comma stands in double quotes")
+    device = None
+    try:
+        device = database.device(line.get("device") or "")
+    except FlopcastError as error:
+        faults += [f"device: {error}"] if line.get("device") else []
+    if row is None or device is None or faults:
+        return None, faults
+    return _built(row, device, path.name), []
+
+
+def _built(row: _Line, device: Device, source: str) -> Offer:
     return Offer(
         provider=row.provider,
         instance=row.instance,
@@ -102,13 +139,7 @@ def _offer(line: dict[str, Any], path: Path, database: Database) -> Offer:
         pricing=row.pricing,
         usd_per_hour=row.usd_per_hour,
         as_of=row.as_of,
-        source=path.name,
+        source=source,
         kind="tpu" if device.kind == "tpu" else "vm",
         note=row.note,
     )
-
-
-def _sentences(error: ValidationError | FlopcastError) -> list[str]:
-    if isinstance(error, FlopcastError):
-        return [str(error)]
-    return [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]

@@ -9,6 +9,7 @@ the store in one transaction: all providers asked for, or nothing.
 
 from __future__ import annotations
 
+import difflib
 import os
 import time
 import urllib.error
@@ -117,7 +118,7 @@ def refresh_prices(
     source = catalogs or Catalogs.default()
     offers: list[Offer] = []
     left_out: Counter[str] = Counter()
-    for provider in providers:
+    for provider in dict.fromkeys(catalogue_of(name) for name in providers):
         for row in _fetched(source, provider):
             if isinstance(row, LeftOut):
                 left_out[row.reason] += 1
@@ -167,9 +168,24 @@ def _enough(offers: list[Offer], before: Iterable[Offer]) -> None:
         raise PricesError("No price could be believed. The old ones stand")
 
 
+def catalogue_of(provider: str) -> str:
+    """Return the name that a provider's catalogue has, by that name or ours ("lambda" is "lambdalabs").
+
+    Raises
+    ------
+    PricesError
+        There is no public catalogue of it.
+    """
+    wanted = provider.casefold()
+    name = next((theirs for theirs, ours in OUR_NAMES.items() if ours == wanted), wanted)
+    if name not in PROVIDERS:
+        close = difflib.get_close_matches(name, PROVIDERS, n=2)
+        hint = f"Did you mean {', '.join(close)}? " if close else ""
+        raise PricesError(f"No public catalogue of {provider!r}. {hint}There are: {', '.join(PROVIDERS)}")
+    return name
+
+
 def _fetched(source: Catalogs, provider: str) -> list[Offer | LeftOut]:
-    if provider not in PROVIDERS:
-        raise PricesError(f"No public catalogue of {provider!r}. There are: {', '.join(PROVIDERS)}")
     try:
         version = source.version(provider)
         text = source.text(provider, version)

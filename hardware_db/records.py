@@ -13,7 +13,7 @@ from datetime import date
 from typing import Literal
 
 from hardware_db.errors import UnknownPrecision
-from hardware_db.units import product_precision, to_base
+from hardware_db.units import precision_of_products, to_base
 
 Kind = Literal["cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile"]
 KINDS: tuple[Kind, ...] = ("cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile")
@@ -77,6 +77,7 @@ class Device:
     to other hosts. `visible_memory_bytes` is what the driver reports where that was seen; `usable_memory_bytes` is
     that, or the capacity. A CPU has no memory of its own: an offer or a system brings it. `use` is "inference" where
     the maker offers no training on it (Inferentia, Groq, the neural engines of phones and laptops, FPGA toolchains).
+    `release_basis` says on what ground the release date stands. Names of precisions may be short ones ("bf16").
     """
 
     id: str
@@ -92,6 +93,7 @@ class Device:
     aliases: tuple[str, ...] = ()
     link_name: str = ""
     use: Use = "training"
+    release_basis: Basis = "docs"
     memory_bytes: int | None = None
     visible_memory_bytes: int | None = None
     memory_bandwidth_bytes_per_s: float | None = None
@@ -124,7 +126,7 @@ class Device:
         UnknownPrecision
             Nothing is published for it; the message names what is.
         """
-        wanted = product_precision(precision)
+        wanted = precision_of_products(precision)
         if wanted in self.matrix_peaks:
             return self.matrix_peaks[wanted]
         if wanted in self.vector_peaks:
@@ -137,7 +139,7 @@ class Device:
 
     def supports(self, precision: str) -> bool:
         """Whether a peak is published for this precision."""
-        wanted = product_precision(precision)
+        wanted = precision_of_products(precision)
         return wanted in self.matrix_peaks or wanted in self.vector_peaks
 
     def ridge_point(self, precision: str) -> float | None:

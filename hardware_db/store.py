@@ -8,9 +8,10 @@ transaction, so a process killed half way leaves what was there before.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from hardware_db.errors import StoreError
 from hardware_db.records import Measurement, Offer
-from hardware_db.store_place import store_url
+from hardware_db.store_place import POSTGRESQL_PORT, check_reachable, store_url
 from hardware_db.store_schema import (
     MIGRATIONS,
     machine_profiles,
@@ -34,6 +35,8 @@ from hardware_db.store_schema import (
 
 #: Seconds that a writer waits for another one before it gives up.
 LOCK_WAIT_S = 5
+#: Seconds that a server has to answer, its name looked up included; libpq waits for no less than 2.
+CONNECT_WAIT_S = 3
 #: Words of a driver to what they mean for the user.
 _CAUSES: Mapping[str, str] = {
     "locked": "is busy: another process is writing",
@@ -46,12 +49,16 @@ TABLES = (snapshots, prices, measurements, machine_profiles, own_devices)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One set of prices taken at one time: from a refresh, an import or a quote."""
+    """One set of prices taken at one time: from a refresh, an import or a quote.
+
+    `added` is False where saving found that these are the newest prices of their providers already.
+    """
 
     id: int
     taken_at: datetime
     source: str
     offers: int
+    added: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,21 @@ class Store:
     engine: Engine
 
     def save_offers(self, offers: Iterable[Offer], source: str) -> Snapshot:
-        """Add a snapshot of prices, all rows or none."""
-        rows = [asdict(offer) for offer in offers]
+        """Add a snapshot of prices, all rows or none.
+
+        Where they are the newest prices of their providers already, nothing is added and the snapshot that has them is
+        returned: to import a list twice is to import it once.
+        """
+        found = tuple(offers)
         taken_at = datetime.now(UTC).replace(tzinfo=None)
         with self.transaction() as connection:
-            added = connection.execute(snapshots.insert().values(taken_at=taken_at, source=source))
-            key = _inserted(added)
-            if rows:
-                connection.execute(prices.insert(), [{"snapshot_id": key, **row} for row in rows])
-        return Snapshot(key, taken_at, source, len(rows))
+            same = _snapshot_of(connection, found)
+            if same is not None:
+                return same
+            key = _inserted(connection.execute(snapshots.insert().values(taken_at=taken_at, source=source)))
+            if found:
+                connection.execute(prices.insert(), [{"snapshot_id": key, **asdict(offer)} for offer in found])
+        return Snapshot(key, taken_at, source, len(found))
 
     def snapshots(self) -> tuple[Snapshot, ...]:
         """Return all snapshots, oldest first."""
@@ -85,13 +98,7 @@ class Store:
 
     def offers(self) -> tuple[Offer, ...]:
         """Return the newest prices: of each provider, those of the last snapshot that has it."""
-        newest = (
-            sa.select(prices.c.provider, sa.func.max(prices.c.snapshot_id).label("snapshot_id"))
-            .group_by(prices.c.provider)
-            .subquery()
-        )
-        same = sa.and_(prices.c.provider == newest.c.provider, prices.c.snapshot_id == newest.c.snapshot_id)
-        return self._read_offers(sa.select(*_OFFER_COLUMNS).join_from(prices, newest, same))
+        return self._read_offers(_newest(*_OFFER_COLUMNS))
 
     def history(self, device: str) -> tuple[Offer, ...]:
         """Return every price of a device (its id) in every snapshot, oldest first."""
@@ -184,12 +191,36 @@ def migrate(connection: Connection, steps: Mapping[int, Callable[[Connection], N
 _OFFER_COLUMNS = [column for column in prices.c if column.name not in ("id", "snapshot_id")]
 
 
+def _newest(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Return the question for the newest prices: of each provider, those of the last snapshot that has it."""
+    newest = (
+        sa.select(prices.c.provider, sa.func.max(prices.c.snapshot_id).label("snapshot_id"))
+        .group_by(prices.c.provider)
+        .subquery()
+    )
+    same = sa.and_(prices.c.provider == newest.c.provider, prices.c.snapshot_id == newest.c.snapshot_id)
+    return sa.select(*columns).join_from(prices, newest, same)
+
+
+def _snapshot_of(connection: Connection, offers: tuple[Offer, ...]) -> Snapshot | None:
+    """Return the one snapshot whose prices are exactly these, if they are the newest of their providers."""
+    providers = {offer.provider for offer in offers}
+    question = _newest(prices.c.snapshot_id, *_OFFER_COLUMNS).where(prices.c.provider.in_(providers))
+    rows = [dict(row) for row in connection.execute(question).mappings()]
+    keys = {row.pop("snapshot_id") for row in rows}
+    if len(keys) != 1 or Counter(Offer(**row) for row in rows) != Counter(offers):
+        return None
+    named = sa.select(snapshots.c.id, snapshots.c.taken_at, snapshots.c.source).where(snapshots.c.id.in_(keys))
+    return Snapshot(*connection.execute(named).one(), len(rows), added=False)
+
+
 def _engine(address: str) -> Engine:
     url = make_url(address)
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            url, pool_pre_ping=True, connect_args={"connect_timeout": LOCK_WAIT_S, "client_encoding": "utf8"}
-        )
+        settings = {"connect_timeout": CONNECT_WAIT_S, "client_encoding": "utf8"}
+        served = sa.create_engine(url, pool_pre_ping=True, connect_args=settings)
+        check_reachable(url.host, url.port or POSTGRESQL_PORT, CONNECT_WAIT_S)
+        return served
     if url.database:
         with _folder_faults_named(Path(url.database)):
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hardware_db.database import Database
-from hardware_db.own import parse_own_devices, read_own_devices
-from hardware_db.records import Device
+from hardware_db.own import Own, parse_own, read_own
 from hardware_db.store import Store
 from hardware_db.store_schema import machine_profiles, own_devices
 
@@ -50,15 +49,15 @@ def stored_profiles(store: Store, device: str | None = None) -> tuple[StoredProf
         return tuple(StoredProfile(*row) for row in connection.execute(question))
 
 
-def share_devices(store: Store, path: Path, database: Database) -> tuple[Device, ...]:
-    """Check a file of own devices and put it into the store under its name; return its devices.
+def share_devices(store: Store, path: Path, database: Database) -> Own:
+    """Check a file of own devices and systems and put it into the store under its name; return what it defines.
 
     Raises
     ------
     DataError
         The file breaks the schema; nothing was changed.
     """
-    devices = read_own_devices(path, database)
+    own = read_own(path, database)
     row = {
         "name": path.name,
         "added_at": datetime.now(UTC).replace(tzinfo=None),
@@ -67,12 +66,21 @@ def share_devices(store: Store, path: Path, database: Database) -> tuple[Device,
     with store.transaction() as connection:
         connection.execute(own_devices.delete().where(own_devices.c.name == path.name))
         connection.execute(own_devices.insert().values(row))
-    return devices
+    return own
 
 
-def shared_devices(store: Store, database: Database) -> tuple[Device, ...]:
-    """Return the devices of all files in the store, the file added last first to count last."""
+def shared_devices(store: Store, database: Database) -> Own:
+    """Return the devices and systems of all files in the store; the file that was added last counts more.
+
+    Raises
+    ------
+    DataError
+        A file breaks the schema: a newer flopcast has put it there.
+    """
     question = sa.select(own_devices.c.name, own_devices.c.toml).order_by(own_devices.c.added_at)
     with store.transaction(writes=False) as connection:
         files = connection.execute(question).all()
-    return tuple(device for name, text in files for device in parse_own_devices(text, f"{name} in the store", database))
+    every = [parse_own(text, f"{name} in the store", database) for name, text in files]
+    devices = {device.id: device for own in every for device in own.devices}
+    systems = {system.id: system for own in reversed(every) for system in own.systems}
+    return Own(tuple(devices.values()), tuple(systems.values()))

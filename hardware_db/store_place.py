@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from pathlib import Path
 
 from platformdirs import user_data_path
+
+from hardware_db.errors import StoreError
+
+POSTGRESQL_PORT = 5432
 
 
 def sqlite_file() -> Path:
@@ -21,3 +27,35 @@ def store_url() -> str:
 def store_exists() -> bool:
     """Whether there is a store to ask: an address was set, or the file is there."""
     return bool(os.environ.get("FLOPCAST_DB", "").strip()) or sqlite_file().exists()
+
+
+def check_reachable(host: str | None, port: int, seconds: float) -> None:
+    """Refuse a server that does not take a connection in time; a socket of this machine or several hosts are not asked.
+
+    A driver waits that long for each address of a name, and without end for the name itself.
+
+    Raises
+    ------
+    StoreError
+        Nobody answers there.
+    """
+    if not host or host.startswith("/") or "," in host:
+        return
+    said: list[str] = []
+
+    def ask() -> None:
+        try:
+            socket.create_connection((host, port), timeout=seconds).close()
+            said.append("")
+        except OSError as error:
+            said.append(str(error))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    fault = said[0] if said else f"no answer in {seconds:g} s"
+    if fault:
+        raise StoreError(
+            f"The database at {host}:{port} cannot be reached ({fault}).\n"
+            "Published tables answer without it; FLOPCAST_DB names another"
+        )

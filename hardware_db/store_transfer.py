@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ def export_store(store: Store, path: Path) -> Mapping[str, int]:
 
 
 def import_store(store: Store, path: Path) -> Mapping[str, int]:
-    """Add the rows of an exported file in one transaction; return their number by table.
+    """Add the rows of an exported file in one transaction, those that are not there yet; return how many by table.
 
     Raises
     ------
@@ -47,10 +48,9 @@ def import_store(store: Store, path: Path) -> Mapping[str, int]:
     tables = _read(path)
     with store.transaction() as connection:
         try:
-            keys = _add_snapshots(connection, tables.get(snapshots.name, ()))
-            added = {snapshots.name: len(keys), prices.name: _add_prices(connection, tables.get(prices.name, ()), keys)}
+            added = _add_snapshots(connection, tables)
             rest = [table for table in TABLES if table.name not in added]
-            return added | {table.name: _add_rows(connection, table, tables.get(table.name, ())) for table in rest}
+            return {**added, **{table.name: _add_rows(connection, table, tables.get(table.name, ())) for table in rest}}
         except sa.exc.OperationalError:
             raise
         except (KeyError, TypeError, ValueError, sa.exc.StatementError) as error:
@@ -93,31 +93,62 @@ def _read(path: Path) -> Mapping[str, Rows]:
     return tables
 
 
-def _add_snapshots(connection: Connection, rows: Rows) -> dict[int, int]:
-    """Add snapshots under new keys; return the old key to the new one."""
-    keys = {}
-    for row in rows:
-        added = connection.execute(snapshots.insert().values(_typed(snapshots, row)))
-        new = added.inserted_primary_key
-        keys[int(row["id"])] = int(new[0]) if new else 0
-    return keys
+def _add_snapshots(connection: Connection, tables: Mapping[str, Rows]) -> Mapping[str, int]:
+    """Add the snapshots that are not there with these very prices, under new keys; return how many rows."""
+    priced: dict[int, list[dict[str, Any]]] = {int(row["id"]): [] for row in tables.get(snapshots.name, ())}
+    for row in tables.get(prices.name, ()):
+        values = _typed(prices, row)
+        priced[int(values.pop("snapshot_id"))].append(values)
+    added = {snapshots.name: 0, prices.name: 0}
+    for row in tables.get(snapshots.name, ()):
+        values, rows = _typed(snapshots, row), priced[int(row["id"])]
+        if _has_snapshot(connection, values, rows):
+            continue
+        key = connection.execute(snapshots.insert().values(values)).inserted_primary_key
+        if rows and key is not None:
+            connection.execute(prices.insert(), [{**each, "snapshot_id": int(key[0])} for each in rows])
+        added[snapshots.name] += 1
+        added[prices.name] += len(rows)
+    return added
 
 
-def _add_prices(connection: Connection, rows: Rows, keys: Mapping[int, int]) -> int:
-    if rows:
-        connection.execute(
-            prices.insert(), [_typed(prices, {**row, "snapshot_id": keys[row["snapshot_id"]]}) for row in rows]
-        )
-    return len(rows)
+def _has_snapshot(connection: Connection, values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
+    same = [snapshots.c[name] == value for name, value in values.items()]
+    for key in connection.execute(sa.select(snapshots.c.id).where(*same)).scalars().all():
+        known = _known(connection, prices, "id", "snapshot_id", where=[prices.c.snapshot_id == key])
+        if known == Counter(_as_key(prices, row, "id", "snapshot_id") for row in rows):
+            return True
+    return False
 
 
 def _add_rows(connection: Connection, table: sa.Table, rows: Rows) -> int:
-    if table.name in _NAMED:
-        names = [row["name"] for row in rows]
-        connection.execute(table.delete().where(table.c.name.in_(names)))
-    if rows:
-        connection.execute(table.insert(), [_typed(table, row) for row in rows])
-    return len(rows)
+    """Add the rows that are not there; return how many. A named one takes the place of the one with its name."""
+    known = _known(connection, table, "id")
+    new = []
+    for row in (_typed(table, row) for row in rows):
+        key = _as_key(table, row, "id")
+        if known[key] > 0:
+            known[key] -= 1
+        else:
+            new.append(row)
+    if new and table.name in _NAMED:
+        connection.execute(table.delete().where(table.c.name.in_([row["name"] for row in new])))
+    if new:
+        connection.execute(table.insert(), new)
+    return len(new)
+
+
+def _known(
+    connection: Connection, table: sa.Table, *without: str, where: Sequence[sa.ColumnElement[bool]] = ()
+) -> Counter[tuple[str, ...]]:
+    rows = connection.execute(sa.select(table).where(*where)).mappings()
+    return Counter(_as_key(table, dict(row), *without) for row in rows)
+
+
+def _as_key(table: sa.Table, row: Mapping[str, Any], *without: str) -> tuple[str, ...]:
+    """Return a row as something that can be counted; documents (JSON) by their text."""
+    names = (column.name for column in table.columns if column.name not in without)
+    return tuple(json.dumps(row.get(name), sort_keys=True, default=_as_text) for name in names)
 
 
 def _typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:

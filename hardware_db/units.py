@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from functools import cache
 
 from hardware_db.errors import QuantityError
 
@@ -103,6 +104,7 @@ def to_base(value: float, unit: str) -> float:
 
 _MOST = 1e18
 """No figure of a data sheet is near this in any unit."""
+_MEASURE = re.compile(r"\s*(?P<number>[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\S.*?)\s*")
 
 
 def parse_measure(text: str, base: str) -> tuple[float, str]:
@@ -113,15 +115,12 @@ def parse_measure(text: str, base: str) -> tuple[float, str]:
     QuantityError
         It is no number with a unit of that kind.
     """
-    number, _, unit = text.strip().partition(" ")
     units = [name for name, (its_base, _) in UNITS.items() if its_base == base]
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < _MOST or unit.strip() not in units:
+    match = _MEASURE.fullmatch(text)
+    value = float(match["number"]) if match else math.nan
+    if match is None or not 0 < value < _MOST or match["unit"] not in units:
         raise QuantityError(f"{text!r} is not a number above 0 with one of the units {', '.join(units)}")
-    return value, unit.strip()
+    return value, match["unit"]
 
 
 def parse_count(text: str | int | float) -> int:
@@ -198,6 +197,18 @@ def parse_precision(text: str) -> str:
 def product_precision(precision: str) -> str:
     """Return the precision that the multiply-adds run in: "amp_bfloat16" multiplies in "bfloat16"."""
     return precision.removeprefix("amp_")
+
+
+@cache
+def precision_of_products(name: str) -> str:
+    """Return what the multiply-adds of a precision by any of its names run in: "bf16" and "amp" in "bfloat16".
+
+    A name that no precision has comes back as it is.
+    """
+    try:
+        return product_precision(parse_precision(name))
+    except QuantityError:
+        return name
 
 
 def format_count(value: float | None) -> str:

@@ -63,7 +63,7 @@ def test_detect_names_the_processor_and_its_row():
 def test_own_devices_are_checked(home):
     good = home / "good.toml"
     good.write_text(DEVICE.format(memory="120 GiB"))
-    assert "1 devices, every figure passes" in run("hardware", "--check", good).stdout
+    assert "1 devices and 0 systems, every figure passes" in run("hardware", "--check", good).stdout
     bad = home / "bad.toml"
     bad.write_text(DEVICE.format(memory="120 GiB") + 'memory_bandwidth = "1 GB/s"\n')
     assert "acme-x1" in run("hardware", "--check", bad, code=1).stdout

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import hardware_db
 from estimator.cli import main
-from estimator.cli.device_filters import SORTS, Filters, cheapest_offers, in_order, training_peak
+from estimator.cli.device_filters import SORTS, Filters, Ranking, cheapest_offers, in_order, training_peak
 
 
 def hardware(*arguments: str, code: int = 0):
@@ -73,9 +73,9 @@ def test_a_device_without_the_figure_is_not_taken():
 @pytest.mark.parametrize("sort", SORTS)
 def test_orders_are_best_first_and_unknown_last(sort):
     database = hardware_db.load()
-    offers = cheapest_offers(database)
+    ranking = Ranking(cheapest_offers(database))
     key, direction = SORTS[sort]
-    values = [key(device, offers) for device in in_order(database.devices(), sort, offers)]
+    values = [key(ranking, device) for device in in_order(database.devices(), sort, ranking)]
     known = [value for value in values if value is not None]
     assert values[: len(known)] == known
     assert known == sorted(known, reverse=direction < 0)
@@ -95,7 +95,8 @@ def test_price_per_pflop_is_price_over_peak():
     key, _ = SORTS["price-per-pflop"]
     h100 = database.device("h100-sxm")
     cheapest = offers["h100-sxm"].offer
-    assert key(h100, offers) == cheapest.usd_per_device_hour / training_peak(h100)
+    assert key(Ranking(offers), h100) == cheapest.usd_per_device_hour / (989.4e12 / 1e15)
+    assert key(Ranking(offers, "float64"), h100) == cheapest.usd_per_device_hour / (66.9e12 / 1e15)
 
 
 def test_a_processor_costs_what_all_its_cores_cost():
@@ -107,7 +108,8 @@ def test_a_processor_costs_what_all_its_cores_cost():
     assert found.usd_per_hour == pytest.approx(found.offer.usd_per_hour * socket.compute_units / found.offer.cores)
     key, _ = SORTS["price-per-pflop"]
     rented = database.device_of(found.offer)
-    assert key(socket, {socket.id: found}) == pytest.approx(found.offer.usd_per_hour / training_peak(rented))
+    per_pflops = found.offer.usd_per_hour / (training_peak(rented) / 1e15)
+    assert key(Ranking({socket.id: found}), socket) == pytest.approx(per_pflops)
 
 
 def test_every_price_on_screen_carries_its_date_and_an_old_one_warns():
@@ -146,9 +148,8 @@ def test_what_was_observed_stands_beside_what_is_published(monkeypatch, tmp_path
         "our",
         "lab",
     ]
-    assert [line for line in shown.splitlines() if "bfloat16 (" in line] == [
-        line for line in published.splitlines() if "bfloat16 (" in line
-    ]
+    figures = [line for line in published.splitlines() if line.startswith("matrix peak bfloat16")]
+    assert len(figures) == 1 and figures[0] in shown.splitlines()
     (record,) = records("l4")
     assert record["measurements"][0]["value"] == 60.5e12
     assert record["matrix_peaks"]["bfloat16"] == 121e12
@@ -219,8 +220,8 @@ def test_several_devices_stand_side_by_side():
     assert lines[0].split() == ["FIGURE", "UNIT", "h100-sxm", "tpu-v5e"]
     rows = {line.split()[0]: line.split() for line in lines if line}
     assert rows["memory"] == ["memory", "GiB", "80", "16"]
-    assert rows["bf16"] == ["bf16", "TFLOP/s", "989", "197"]
-    assert rows["fp8"] == ["fp8", "TFLOP/s", "1,980", "-"]
+    assert rows["bf16"] == ["bf16", "TFLOP/s", "989.4", "197"]
+    assert rows["fp8"] == ["fp8", "TFLOP/s", "1,979", "-"]
 
 
 def test_an_unknown_figure_is_a_dash_never_zero():

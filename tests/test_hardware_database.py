@@ -9,7 +9,7 @@ from hardware_db import Database, load
 from hardware_db.database import CURRENT_KINDS, CURRENT_SINCE
 from hardware_db.errors import DataError, UnknownDevice, UnknownPrecision, UsageError
 from hardware_db.frames import figures_frame
-from hardware_db.own import check_own_file
+from hardware_db.own import Own, check_own_file
 
 
 @pytest.fixture(scope="module")
@@ -191,15 +191,20 @@ def test_own_devices_lie_over_the_published_ones(own: Path, db: Database) -> Non
     ("old", "new", "message"),
     [
         ('memory = "80 GiB"', 'memory = "80 GB/s"', "acme-x1.*80 GB/s"),
-        ('memory = "80 GiB"', 'memori = "80 GiB"', "memori: no such field. Did you mean memory"),
+        ('memory = "80 GiB"', 'memori = "80 GiB"', "memori is no field. Did you mean memory"),
         ('memory = "80 GiB"', 'memory = "1e400 GiB"', "1e400 GiB' is not a number above 0"),
-        ('kind = "npu"', 'kind = "spaceship"', "acme-x1.*kind"),
+        ('memory = "80 GiB"', "memory = 80", "memory: '80' is not a number above 0 with one of the units MB, GB"),
+        ('matrix_peak = { bf16 = "700 TFLOP/s" }', "matrix_peak = 700", "matrix_peak is 700, not a peak by precision"),
+        ('{ bf16 = "700 TFLOP/s" }', '{ bf16 = "7 TFLOP/s", bfloat16 = "8 TFLOP/s" }', "bfloat16 is given twice"),
+        ("devices_per_host = 8", 'logical_devices = "two"', "logical_devices is 'two', not a whole number"),
+        ('id = "h100-sxm"', 'id = "acme-x1"', "device 'acme-x1': 2 entries have this id"),
+        ('kind = "npu"', 'kind = "spaceship"', "acme-x1.*kind is 'spaceship', none of cpu, gpu, tpu, npu, fpga"),
         ('kind = "npu"', "", "lacks kind"),
         ("bf16", "bf61", "bf61.*no precision"),
-        ('source = "data sheet rev. 3"', "", "source"),
-        ("date = 2026-11-01", 'date = "someday"', "date"),
+        ('source = "data sheet rev. 3"', "", "source is missing. Try source = "),
+        ("date = 2026-11-01", 'date = "someday"', "date is 'someday', not a date. Try date = 2026-11-01"),
         ('like = "h100-sxm"', 'like = "h1000"', "No hardware 'h1000'"),
-        ('id = "acme-x1"', 'id = "Acme X1"', "id"),
+        ('id = "acme-x1"', 'id = "Acme X1"', "id is 'Acme X1'; it may have small letters"),
         ("[[device]]", "[[device", "cannot be read"),
         ("[[device]]", "[device]", "device"),
     ],
@@ -223,14 +228,16 @@ def test_a_missing_own_file_says_so(tmp_path: Path) -> None:
 
 
 def test_a_check_names_figures_that_cannot_be_true(own: Path, db: Database) -> None:
-    devices, faults = check_own_file(own, db)
-    assert ([device.id for device in devices], faults) == (["acme-x1", "h100-sxm"], [])
+    found = check_own_file(own, db)
+    assert ([device.id for device in found.own.devices], found.faults) == (["acme-x1", "h100-sxm"], ())
+    assert found.remarks == ("h100-sxm takes the place of the published h100-sxm",)
     own.write_text(OWN.replace('"700 TFLOP/s"', '"7000 TFLOP/s"'))
-    assert check_own_file(own, db)[1] == ["acme-x1: ridge point 2.09e+03 FLOP/byte"]
+    assert check_own_file(own, db).faults == ("acme-x1: ridge point 2.09e+03 FLOP/byte",)
     own.write_text(OWN.replace('["Acme X1 Rev B"]', '["NVIDIA L4"]'))
-    assert check_own_file(own, db)[1] == ["acme-x1: the name 'NVIDIA L4' is that of l4"]
+    assert check_own_file(own, db).faults == ("acme-x1: the name 'NVIDIA L4' is that of l4",)
     own.write_text("")
-    assert check_own_file(own, db) == ((), ["no device: each begins with [[device]]"])
+    found = check_own_file(own, db)
+    assert found.own == Own() and "nothing in it" in found.faults[0]
 
 
 def test_a_rack_and_a_slice_are_systems_of_their_offers(db: Database) -> None:

@@ -11,7 +11,8 @@ from hardware_db.tables import columns
 TEXT = (Path(__file__).parent.parent / "docs" / "data.md").read_text()
 
 
-def test_the_counts_are_those_of_the_tables() -> None:
+def test_the_tables_hold_what_is_said_and_not_much_more() -> None:
+    """A row that is added leaves this text true; after a tenth more it wants to be brought up to date."""
     db = load()
     figures = sum(len(device.figures) for device in db.devices())
     current = db.offers()
@@ -20,12 +21,13 @@ def test_the_counts_are_those_of_the_tables() -> None:
         len(current), len({o.provider for o in current}),
     )  # fmt: skip
     said = re.search(
-        r"hold (\S+) devices with (\S+) figures, (\S+) systems and (\S+) dated offers of (\S+) providers "
-        r"\((\S+) of (\S+) providers\s+are current",
+        r"hold more than (\S+) devices with (\S+) figures, (\S+) systems and (\S+) dated offers of (\S+) providers;"
+        r" more than\s+(\S+) of (\S+) providers are current",
         TEXT,
     )
     assert said is not None
-    assert tuple(int(number.replace(",", "")) for number in said.groups()) == counts
+    for number, count in zip(said.groups(), counts, strict=True):
+        assert 0.8 * count < int(number.replace(",", "")) <= count
 
 
 def test_every_table_basis_and_quantity_is_explained() -> None:

@@ -274,15 +274,15 @@ def test_an_own_price_list_goes_into_the_store(price_list: Path, store: Store, d
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("12.5", "free", "line 2: usd_per_hour"),
-        ("12.5", "0", "line 2: usd_per_hour"),
+        ("12.5", "free", "line 2: usd_per_hour is 'free', not a number. Try 12.50"),
+        ("12.5", "0", "line 2: usd_per_hour is '0'; it must be above 0"),
         ("12.5", "90000", "USD per device hour is outside"),
-        ("H100 SXM", "h100", "line 2: 'h100' is 3 devices"),
-        ("H100 SXM", "H1000", "line 2: No hardware 'H1000'"),
-        ("2026-11-01", "yesterday", "line 2: as_of"),
-        ("on-demand", "cheap", "line 2: pricing"),
+        ("H100 SXM", "h100", "line 2: device: 'h100' is 3 devices"),
+        ("H100 SXM", "H1000", "line 2: device: No hardware 'H1000'"),
+        ("2026-11-01", "yesterday", "line 2: as_of is 'yesterday', not a date. Try 2026-11-01"),
+        ("on-demand", "cheap", "line 2: pricing is 'cheap', none of on_demand, spot"),
         (",48,", ",,", "states its cores"),
-        ("usd_per_hour", "usd", "usd_per_hour: Field required"),
+        ("usd_per_hour", "usd", "it lacks the columns usd_per_hour\n  usd is no column"),
         ("our own machines", "our,own,machines", "surplus cells"),
     ],
 )

@@ -321,7 +321,7 @@ def test_a_team_shares_its_devices(store: Store, url: str, tmp_path: Path, monke
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     file = tmp_path / "rack.toml"
     file.write_text(OWN.format(watts=500))
-    assert [device.tdp_w for device in share_devices(store, file, load())] == [500]
+    assert [device.tdp_w for device in share_devices(store, file, load()).devices] == [500]
     assert load_here().database.device("h100-sxm").tdp_w == 500
     file.write_text(OWN.format(watts=400))
     share_devices(store, file, load())

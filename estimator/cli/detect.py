@@ -28,7 +28,7 @@ def command(devices_file: Path | None, output: Output) -> int:
     from hardware_db.detect import detect
     from hardware_db.here import load_here
 
-    here = load_here(devices_file)
+    here = load_here(devices_file, needs_own=False)
     with progress("Asking torch and the drivers", output):
         machine = detect(here.database, installed_torch())
 

@@ -43,6 +43,10 @@ def _checks() -> Iterator[Check]:
     for package, extra, purpose in PACKAGES:
         yield _package(package, extra, purpose)
     yield _attempt("devices", _torch_devices, "torch does not load: install it again")
+    yield _attempt("own devices", _own_devices, "mend the file or move it away: flopcast hardware --check FILE")
+    yield _attempt(
+        "database", _database, "set FLOPCAST_DB to one that answers, or unset it; published tables need none"
+    )
     yield _attempt("cache", _cache_folder, "profiles cannot be kept: set XDG_CACHE_HOME to a folder you may write")
 
 
@@ -78,6 +82,30 @@ def _torch_devices() -> str:
         return "not looked for: torch is not installed"
     names = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     return ", ".join(["cpu", *names]) + ("" if names else " (estimates for other hardware need no accelerator)")
+
+
+def _own_devices() -> str:
+    from hardware_db.database import load
+    from hardware_db.here import default_file, default_place
+
+    file = default_file()
+    if file is None:
+        return f"none: there is no {default_place()}"
+    from hardware_db.own import read_own
+
+    own = read_own(file, load())
+    return f"{file}, {len(own.devices)} devices and {len(own.systems)} systems"
+
+
+def _database() -> str:
+    from hardware_db.store_place import store_exists
+
+    if not store_exists():
+        return "none yet: the first price or measurement makes it"
+    from hardware_db.store import open_store
+
+    store = open_store()
+    return f"{store.engine.url.render_as_string(hide_password=True)}, {sum(store.counts().values())} rows"
 
 
 def _cache_folder() -> str:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from estimator.cli.device_filters import SORTS, Filters, Offers, cheapest_offers, in_order, read_years
+from estimator.cli.device_filters import (
+    SORTS,
+    Filters,
+    Ranking,
+    cheapest_offers,
+    in_order,
+    read_memory,
+    read_years,
+)
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import ROWS
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.quantities import read_as
+from hardware_db.devices import BASE_UNITS, estimated_fields
 from hardware_db.errors import StoreError
 from hardware_db.here import Here, load_here
 from hardware_db.price_age import old_prices
@@ -38,15 +48,36 @@ class View:
     limit: int = OFFERS_SHOWN
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The devices that were asked for, best first, by which `names`, and what they are compared by."""
+
+    here: Here
+    names: tuple[str, ...]
+    devices: Sequence[Device]
+    ranking: Ranking
+    view: View
+
+    @property
+    def database(self) -> Database:
+        """The database that they are in."""
+        return self.here.database
+
+    @property
+    def in_detail(self) -> bool:
+        """Whether each has a page of its own: its figures with their sources, its offers."""
+        return self.view.sources or (len(self.names) > 0 and len(self.devices) == 1)
+
+
 @click.command("hardware")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--kind", type=click.Choice(KINDS), help="Only this kind of device.")
 @click.option("--vendor", help="Only this vendor, for example AMD.")
-@click.option("--min-memory", callback=read_as("bytes"), metavar="BYTES", help="At least this memory: 80GB.")
+@click.option("--min-memory", callback=read_memory, metavar="BYTES", help="At least this memory: 80GB.")
 @click.option("--precision", callback=read_as("precision"), help="A peak in this precision is known: bf16, fp8.")
 @click.option("--year", "years", callback=read_years, metavar="YEARS", help="Released then: 2022, 2020..2022, 2022..")
-@click.option("--sort", type=click.Choice(tuple(SORTS)), help="Best first by this figure.")
-@click.option("--sources", is_flag=True, help="Each figure with its basis, date and source.")
+@click.option("--sort", type=click.Choice(tuple(SORTS)), help="Best first by this figure, peaks in --precision.")
+@click.option("--sources", is_flag=True, help="Each figure with its basis, date and source; in --csv one row a figure.")
 @click.option("--limit", default=OFFERS_SHOWN, **ROWS, help="Offers shown a device; 0: all.")
 @devices_option
 @click.option("--check", type=click.Path(path_type=Path), metavar="FILE", help="Check a file of your own devices.")
@@ -62,71 +93,110 @@ def command(
     if check is not None:
         return check_file(check, output)
     view = View(**{name: options.pop(name) for name in View.__dataclass_fields__})
-    here = load_here(devices_file)
+    here, filters = load_here(devices_file), Filters(**options)
+    filters.check(here.database)
     named = here.database.match(",".join(names)) if names else here.database.devices()
-    devices = [device for device in named if Filters(**options).take(device)]
-    output.show(_answer(here, devices, names, view))
+    ranking = Ranking(cheapest_offers(here.database), filters.precision)
+    devices = in_order([device for device in named if filters.take(device)], view.sort, ranking)
+    output.show(_answer(Found(here, names, devices, ranking, view)))
     return 0 if devices else NO
 
 
 def check_file(path: Path, output: Output) -> int:
-    """Check a user's devices by the rules of the published ones; exit code 1 where a figure cannot be true."""
+    """Check a user's file by the rules of the published tables; exit code 1 where a figure cannot be true."""
     from hardware_db.database import load
     from hardware_db.own import check_own_file
 
-    devices, faults = check_own_file(path, load())
-    said = "\n".join(faults) if faults else f"{path}: {len(devices)} devices, every figure passes"
-    output.show(Answer("hardware", lambda page: said, lambda: [{"fault": fault} for fault in faults], {"check": path}))
-    return NO if faults else 0
+    found = check_own_file(path, load())
+    count = f"{len(found.own.devices)} devices and {len(found.own.systems)} systems"
+    said = [*(found.faults or (f"{path}: {count}, every figure passes",)), *found.remarks]
+    named = {"devices": [each.id for each in found.own.devices], "systems": [each.id for each in found.own.systems]}
+    output.show(
+        Answer(
+            "hardware",
+            lambda page: "\n".join(said),
+            lambda: [{"fault": fault} for fault in found.faults],
+            {"check": path},
+            more={**named, "remarks": found.remarks},
+        )
+    )
+    return NO if found.faults else 0
 
 
-def _answer(here: Here, devices: Sequence[Device], names: tuple[str, ...], view: View) -> Answer:
-    offers = cheapest_offers(here.database)
-    ordered = in_order(devices, view.sort, offers)
-    in_detail = view.sources or (len(names) > 0 and len(ordered) == 1)
-    database, shown = here.database, [offers[device.id].offer for device in ordered if device.id in offers]
-    if in_detail:
-        shown = [offer for device in ordered for offer in database.offers(device.id)[: view.limit or None]]
-
-    def text(page: Page) -> str:
-        from estimator.text import devices as layout
-
-        if in_detail:
-            seen = _observations()
-            pages = (layout.device_page(page, each, database, seen.of(each.id), view.limit) for each in ordered)
-            return "\n".join(pages)
-        return (layout.side_by_side if names else layout.device_list)(page, ordered, offers)
-
-    def records() -> list[dict[str, object]]:
-        seen = _observations() if in_detail else None
-        return [_record(device, database, offers, seen) for device in ordered]
-
-    warnings = (*here.warnings, *old_prices(shown))
-    return Answer("hardware", text, records, {"names": names, "sort": view.sort}, warnings=warnings)
+def _answer(found: Found) -> Answer:
+    shown = [found.ranking.offers[device.id].offer for device in found.devices if device.id in found.ranking.offers]
+    if found.in_detail:
+        limit = found.view.limit or None
+        shown = [offer for device in found.devices for offer in found.database.offers(device.id)[:limit]]
+    return Answer(
+        "hardware",
+        lambda page: _text(page, found),
+        lambda: _records(found),
+        {"names": found.names, "sort": found.view.sort, "precision": found.ranking.precision},
+        warnings=(*found.here.warnings, *old_prices(shown)),
+        rows=(lambda: list(_figures(found))) if found.in_detail else None,
+    )
 
 
-def _record(device: Device, database: Database, offers: Offers, seen: Observations | None) -> dict[str, object]:
+def _text(page: Page, found: Found) -> str:
+    from estimator.text.device_page import device_page
+    from estimator.text.devices import device_list, side_by_side
+
+    if not found.in_detail:
+        if found.names and found.devices:
+            return side_by_side(page, found.devices, found.ranking)
+        return device_list(page, found.devices, found.ranking, found.view.sort)
+    seen, limit = _observations(found.here), found.view.limit
+    return "\n".join(device_page(page, each, found.database, seen.of(each.id), limit) for each in found.devices)
+
+
+def _records(found: Found) -> list[dict[str, object]]:
+    seen = _observations(found.here) if found.in_detail else None
+    return [_record(device, found, seen) for device in found.devices]
+
+
+def _record(device: Device, found: Found, seen: Observations | None) -> dict[str, object]:
     record: dict[str, object] = plain(device)
-    cheapest = offers.get(device.id)
+    del record["figures"]
+    cheapest, database = found.ranking.offers.get(device.id), found.database
+    record["estimated"] = list(estimated_fields(device))
     record["cheapest_usd_per_device_hour"] = cheapest.usd_per_hour if cheapest else None
     record["cheapest_as_of"] = str(cheapest.offer.as_of) if cheapest else None
+    record["peak_flops_per_s"] = found.ranking.peak(device)
+    record["usd_per_hour_per_pflops"] = found.ranking.usd_per_hour_per_pflops(device)
     if seen is None:
-        del record["figures"]
         return record
+    record["figures"] = plain(device.figures)
+    record["systems"] = plain([system for system in database.systems if system.device == device.id])
     record["offers"] = plain(database.offers(device.id))
     record["measurements"] = plain(seen.of(device.id))
     record["sources"] = plain(_sources(device, database))
     return record
 
 
-def _observations() -> Observations:
-    """Return what was observed; a store that does not answer was already warned of."""
-    from estimator.cli.observed import Observations, observations
+def _figures(found: Found) -> Iterator[dict[str, object]]:
+    """Yield a row a figure: as published and in the base unit, with basis, day and source."""
+    for device in found.devices:
+        for figure in device.figures:
+            sources = [found.database.sources[key] for key in figure.sources if key in found.database.sources]
+            yield {
+                "device": device.id,
+                **plain(figure),
+                "base_value": figure.base_value,
+                "base_unit": BASE_UNITS[figure.quantity],
+                "source_titles": [source.title for source in sources],
+                "source_urls": [source.url for source in sources if source.url],
+            }
+
+
+def _observations(here: Here) -> Observations:
+    """Return what was observed; a store that does not answer was already warned of and is not asked again."""
+    from estimator.cli.observed import observations
 
     try:
-        return observations()
+        return observations(stored=here.store_answers)
     except StoreError:
-        return Observations()
+        return observations(stored=False)
 
 
 def _sources(device: Device, database: Database) -> list[Source]:

@@ -13,10 +13,11 @@ import click
 
 from estimator.cli.quantities import read_integers
 from hardware_db.errors import QuantityError, UsageError
+from hardware_db.places import check_place
 from hardware_db.records import Offer, Pricing
 
 if TYPE_CHECKING:
-    from hardware_db import Database, Device
+    from hardware_db import Database
 
 PRICINGS = tuple(name.replace("_", "-") for name in get_args(Pricing))
 
@@ -42,7 +43,21 @@ class Market:
         return None if several else self.hardware
 
     def choice(self, database: Database) -> dict[str, Any]:
-        """Return it as the keyword arguments of `estimator.estimate_all`, with the own prices in the database."""
+        """Return it as the keyword arguments of `estimator.estimate_all`, with the own prices in the database.
+
+        Raises
+        ------
+        UsageError
+            No hardware is named where some was to be.
+        NoPrice
+            No current offer is of this provider, or of it in this region.
+        """
+        if self.hardware is not None and not self.hardware.strip():
+            raise UsageError(
+                "--hardware names nothing. Leave it out for all, or name some: --hardware h100-sxm,'a100-*'"
+            )
+        if not self.prices:
+            check_place(database, self.provider, self.region)
         return {
             "devices": self.hardware,
             "counts": self.counts,
@@ -58,7 +73,7 @@ class Market:
             database = self._with_derived_prices(database)
         if not self.prices:
             return database
-        own = [offer for name, price in self.prices.items() for offer in own_offers(database.device(name), price, self)]
+        own = [offer for name, price in self.prices.items() for offer in own_offers(database, name, price, self)]
         named = {offer.device for offer in own}
         others = tuple(offer for offer in database.all_offers if offer.device not in named)
         return replace(database, own_offers=(*others, *own))
@@ -71,20 +86,23 @@ class Market:
         return with_derived_prices(database, self.provider, self.region)
 
 
-def own_offers(device: Device, usd_per_hour: float, market: Market) -> list[Offer]:
+def own_offers(database: Database, name: str, usd_per_hour: float, market: Market) -> list[Offer]:
     """Return a price of the user's as offers of machines that have as many devices as are asked for.
 
-    A machine holds at most what the vendor's own holds; more devices are several machines.
+    A machine holds at most what the user's own system holds, else the vendor's; more devices are several machines.
     """
-    largest = device.devices_per_host or 1
-    sizes = {min(count, largest) for count in market.counts or (1, largest)}
-    return [_own_offer(device.id, size, usd_per_hour * size, market) for size in sorted(sizes)]
+    device = database.device(name)
+    system = database.own_system(device.id)
+    largest = (device if system is None else device.within(system)).devices_per_host or 1
+    sizes = sorted({min(count, largest) for count in market.counts or (1, largest)})
+    machines = {size: f"own price of {size}" if system is None else system.id for size in sizes}
+    return [_own_offer(device.id, size, usd_per_hour, market, machine) for size, machine in machines.items()]
 
 
-def _own_offer(device: str, size: int, usd_per_hour: float, market: Market) -> Offer:
+def _own_offer(device: str, size: int, usd_per_device_hour: float, market: Market, machine: str) -> Offer:
     return Offer(
         provider=market.provider or "own",
-        instance=f"own price of {size}",
+        instance=machine,
         region=market.region or "-",
         device=device,
         device_count=size,
@@ -92,7 +110,7 @@ def _own_offer(device: str, size: int, usd_per_hour: float, market: Market) -> O
         cores=None,
         memory_bytes=None,
         pricing=market.pricing.replace("-", "_"),  # type: ignore[arg-type]  # click.Choice has checked it
-        usd_per_hour=usd_per_hour,
+        usd_per_hour=usd_per_device_hour * size,
         as_of=date.today(),
         source="--price",
         kind="vm",

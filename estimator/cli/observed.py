@@ -32,8 +32,8 @@ class Observations:
         return (*(item for item in self.measurements if item.device == device), *_best(device, profiles))
 
 
-def observations(shipped: Path = SHIPPED) -> Observations:
-    """Read the store and the machine profiles that come with flopcast.
+def observations(shipped: Path = SHIPPED, *, stored: bool = True) -> Observations:
+    """Read the store, unless it is not to be asked, and the machine profiles that come with flopcast.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def observations(shipped: Path = SHIPPED) -> Observations:
     DataError
         A machine profile is broken.
     """
-    measurements, profiles = _stored() if store_exists() else ((), ())
+    measurements, profiles = _stored() if stored and store_exists() else ((), ())
     return Observations(measurements, (*profiles, *_shipped(shipped)))
 
 

@@ -19,7 +19,7 @@ from hardware_db.units import parse_count
 if TYPE_CHECKING:
     from estimator.plan import Scaling
     from estimator.text.page import Page
-    from hardware_db import Device
+    from hardware_db import Device, System
     from profiles.model_profile import ModelProfile
 
 NO = 1
@@ -50,12 +50,14 @@ def command(
     Searches all splits that divide the model and shows the fastest that fits, what the others lose, and, for several
     counts, where more devices stop paying. Exit code 1: nothing fits.
     """
+    from estimator.parallel.network import usual_system
+
     here = load_here(options.pop("devices_file"))
     device = here.database.device(hardware)
     counts = read_counts(count)
     profile = find_profile(_precise(ModelQuestion(model, **options), device), output)
     batch, said = read_batch(global_batch_size, profile)
-    found, assumed = _searched(profile, device, counts, batch)
+    found, assumed = _searched(profile, device, usual_system(here.database, device), counts, batch)
     if form is not None and found.feasible:
         return _export(found, form, output)
     output.show(replace(_answer(found, said + assumed), warnings=here.warnings))
@@ -72,8 +74,8 @@ def read_counts(text: str) -> list[int]:
     """
     first, dots, last = text.partition("..")
     parts = [part.strip() for part in ([first, last] if dots else text.split(","))]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise QuantityError(f"--count {text}: give a number of devices, or several: 512, 64,128 or 8..1024")
+    if not all(part.isdecimal() and len(part) < 10 and int(part) > 0 for part in parts):
+        raise QuantityError(f"--count {text[:60]}: give a number of devices, or several: 512, 64,128 or 8..1024")
     numbers = [int(part) for part in parts]
     if not dots:
         return sorted(set(numbers))
@@ -120,14 +122,14 @@ def _precise(question: ModelQuestion, device: Device) -> ModelQuestion:
     return replace(question, precision=next((each for each in AUTO if device.supports(each)), AUTO[-1]))
 
 
-def _searched(profile: ModelProfile, device: Device, counts: list[int], batch: int) -> tuple[Scaling, list[str]]:
-    from estimator.parallel.network import network_of, usual_system
+def _searched(
+    profile: ModelProfile, device: Device, system: System | None, counts: list[int], batch: int
+) -> tuple[Scaling, list[str]]:
+    from estimator.parallel.network import network_of
     from estimator.plan import Job, scaling_of
     from estimator.plan.job import stack_for
-    from hardware_db import load
 
     one = device.logical_device()
-    system = usual_system(load(), device)
     network, stack = network_of(device, system), stack_for(profile, device)
     job = Job(profile, one, network, stack, counts[0], batch)
     where = f"links of {network.name}" if system else f"published links of {device.id}"

@@ -32,8 +32,9 @@ def refresh(providers: tuple[str, ...], output: Output) -> int:
     from hardware_db.price_refresh import PROVIDERS, refresh_prices
     from hardware_db.store import open_store
 
+    here = load_here(needs_own=False)
     with progress("Fetching prices", output):
-        found = refresh_prices(open_store(), load_here().database, providers or PROVIDERS)
+        found = refresh_prices(open_store(), here.database, providers or PROVIDERS)
     results = [{"provider": provider, "offers": count} for provider, count in sorted(found.offers.items())]
 
     def text(page: Page) -> str:
@@ -42,7 +43,8 @@ def refresh(providers: tuple[str, ...], output: Output) -> int:
         return refresh_text(page, found)
 
     more = {"left_out": found.left_out, "snapshot": plain(found.snapshot)}
-    output.show(Answer("prices refresh", text, lambda: results, {"providers": providers}, more=more))
+    asked = {"providers": providers}
+    output.show(Answer("prices refresh", text, lambda: results, asked, warnings=here.warnings, more=more))
     return 0
 
 
@@ -50,7 +52,7 @@ def refresh(providers: tuple[str, ...], output: Output) -> int:
 @click.argument("file", metavar="FILE.csv", type=FILE)
 @output_options
 def import_list(file: Path, output: Output) -> int:
-    """Add a price list of your own, all rows or none.
+    """Add a price list of your own, all rows or none; the same list again adds nothing.
 
     The columns are those of the published table: provider, instance, region, device, device_count, pricing,
     usd_per_hour, as_of, and where known vcpus, cores, memory_gib, note.
@@ -58,9 +60,12 @@ def import_list(file: Path, output: Output) -> int:
     from hardware_db.price_import import import_prices
     from hardware_db.store import open_store
 
-    saved = import_prices(file, open_store(), load_here().database)
+    here = load_here(needs_own=False)
+    saved = import_prices(file, open_store(), here.database)
     said = f"Imported {saved.offers} prices of {file.name}. They count from now on; see flopcast hardware NAME\n"
-    output.show(Answer("prices import", lambda page: said, lambda: [saved], {"file": file}))
+    if not saved.added:
+        said = f"Nothing added: the {saved.offers} prices of {file.name} were imported on {saved.taken_at:%Y-%m-%d}\n"
+    output.show(Answer("prices import", lambda page: said, lambda: [saved], {"file": file}, warnings=here.warnings))
     return 0
 
 
@@ -74,8 +79,9 @@ def history(device: str, pricing: str | None, output: Output) -> int:
     from hardware_db.store import open_store
     from hardware_db.store_place import store_exists
 
-    database = load_here().database
-    frame = price_history(database, device, open_store() if store_exists() else None)
+    here = load_here(needs_own=False)
+    database = here.database
+    frame = price_history(database, device, open_store() if store_exists() and here.store_answers else None)
     if pricing is not None:
         frame = frame[frame["pricing"] == pricing.replace("-", "_")]
     rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
@@ -85,5 +91,6 @@ def history(device: str, pricing: str | None, output: Output) -> int:
 
         return history_text(page, database.device(device).id, rows)
 
-    output.show(Answer("prices history", text, lambda: rows, {"device": device, "today": date.today()}))
+    asked = {"device": device, "today": date.today()}
+    output.show(Answer("prices history", text, lambda: rows, asked, warnings=here.warnings))
     return 0 if rows else 1

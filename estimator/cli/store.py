@@ -52,11 +52,13 @@ def export(file: Path, output: Output) -> int:
 @click.argument("file", type=FILE)
 @output_options
 def import_file(file: Path, output: Output) -> int:
-    """Add what `flopcast db export` wrote, all of it or nothing."""
+    """Add what `flopcast db export` wrote and is not there yet, all of it or nothing."""
     from hardware_db.store import open_store
     from hardware_db.store_transfer import import_store
 
-    _show("db import", import_store(open_store(), file), f"added from {file}", output)
+    added = import_store(open_store(), file)
+    said = f"added from {file}" if any(added.values()) else f"added: none, all of {file} were there"
+    _show("db import", added, said, output)
     return 0
 
 

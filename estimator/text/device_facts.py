@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from estimator.text.figures import figure
+from estimator.text.figures import published
 from hardware_db.market import FreeTier, PurchasePrice, free_tiers, purchase_prices
 from hardware_db.operation import reliabilities
 
@@ -37,10 +37,12 @@ def device_facts(database: Database, device: Device) -> Iterator[tuple[str, str]
 
 def _host(system: System) -> str:
     joined = system.scale_up_devices
-    link, network = (figure(each, 1e9) for each in (system.scale_up_bytes_per_s, system.scale_out_bytes_per_s))
+    link, network = (published(each, 1e9) for each in (system.scale_up_bytes_per_s, system.scale_out_bytes_per_s))
     mark = " (estimate)" if system.basis == "estimate" else ""
     inside = f"{system.devices_per_host} in a host, {joined} on the fast link at {link} GB/s ({system.topology})"
-    return f"{system.name}: {inside}, network {network} GB/s each{mark}"
+    memory = f"{published(system.host_memory_bytes, 2**30)} GiB" if system.host_memory_bytes else ""
+    host = ", ".join(part for part in (system.host_cpu, memory) if part)
+    return f"{system.name}: {inside}, network {network} GB/s each{f', host {host}' if host else ''}{mark}"
 
 
 def _purchase(price: PurchasePrice) -> str:

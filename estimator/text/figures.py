@@ -42,6 +42,21 @@ def figure(value: float | None, unit: float = 1.0, *, estimated: bool = False) -
     return f"{ESTIMATED}{text}" if estimated else text
 
 
+def published(value: float | None, unit: float = 1.0, *, estimated: bool = False) -> str:
+    """Return a datasheet's figure in units of `unit` as datasheets print them: four digits, whole ones all.
+
+    >>> published(989.4e12, 1e12), published(1978.9e12, 1e12), published(3.35e12, 1e9), published(None), published(0.5)
+    ('989.4', '1,979', '3,350', '-', '0.5')
+    """
+    if value is None:
+        return MISSING
+    amount = value / unit
+    digits = max(0, 3 - math.floor(math.log10(abs(amount)))) if amount else 0
+    text = f"{amount:,.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{ESTIMATED}{text}" if estimated else text
+
+
 def price(value: float | None) -> str:
     """Return a price per hour in cents; below a dollar in tenths of a cent where there are any.
 

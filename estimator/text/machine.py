@@ -19,10 +19,12 @@ COLUMNS = (
     Column("PART", align="left"),
     Column("REPORTED AS", align="left"),
     Column("HARDWARE", align="left"),
-    Column("BY", align="left"),
+    Column("BY", align="left", drop=1),
+    Column("CORES", drop=5),
+    Column("THREADS", drop=4),
     Column("MEMORY", "GiB"),
-    Column("BANDWIDTH", "GB/s", drop=2),
-    Column("FP32", "TFLOP/s", drop=1),
+    Column("BANDWIDTH", "GB/s", drop=3),
+    Column("FP32", "TFLOP/s", drop=2),
     Column("BF16", "TFLOP/s"),
 )
 
@@ -41,11 +43,12 @@ def machine_text(page: Page, machine: Machine) -> str:
 def _cells(name: str, found: FoundCpu | FoundCard) -> list[str]:
     device = found.device
     reported = found.facts.name or MISSING
+    cores = [figure(getattr(found.facts, each, None)) for each in ("cores", "threads")]
     if device is None:
-        return [name, reported, MISSING, found.basis, figure(found.facts.memory_bytes, 2**30), *[MISSING] * 3]
+        return [name, reported, MISSING, found.basis, *cores, figure(found.facts.memory_bytes, 2**30), *[MISSING] * 3]
     bandwidth = figure(device.memory_bandwidth_bytes_per_s, 1e9)
     peaks = [_peak(device, precision) for precision in ("float32", "bfloat16")]
-    return [name, reported, device.id, found.basis, figure(device.memory_bytes, 2**30), bandwidth, *peaks]
+    return [name, reported, device.id, found.basis, *cores, figure(device.memory_bytes, 2**30), bandwidth, *peaks]
 
 
 def _peak(device: Device, precision: str) -> str:

@@ -46,6 +46,8 @@ def refresh_text(page: Page, found: Refresh) -> str:
     """Return how many prices came from whom, and what was left out for which reason."""
     lines = [Row([provider, f"{count:,}"]) for provider, count in sorted(found.offers.items())]
     reasons = sorted(found.left_out.items(), key=lambda item: -item[1])
-    footer = [("Stored", f"{found.snapshot.offers:,} prices, {found.snapshot.taken_at:%Y-%m-%d %H:%M} UTC")]
+    when = f"{found.snapshot.taken_at:%Y-%m-%d %H:%M} UTC"
+    added = f"{found.snapshot.offers:,} prices, {when}"
+    footer = [("Stored", added if found.snapshot.added else f"nothing: these {added} already")]
     footer += [("Left out", "; ".join(f"{reason}: {count:,}" for reason, count in reasons))] if reasons else []
     return page.render(*table(REFRESHED, lines, page.width), "", notes(footer))

@@ -59,6 +59,12 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[Te
     return [_line(row, columns, widths, width) for row in (*heads, *rows)]
 
 
+def table_width(columns: Sequence[Column], rows: Sequence[Row]) -> int:
+    """Return how wide a table is with all its columns."""
+    gaps = sum(column.gap for column in columns[:-1])
+    return gaps + sum(_column_width(index, columns, rows) for index in range(len(columns)))
+
+
 def _fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[int]:
     kept = list(range(len(columns)))
     turns = sorted((index for index in kept if columns[index].drop), key=lambda index: columns[index].drop)
