@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from estimator.memory import MemoryNeed, Overhead, Replica, overhead_of, remedies, shortage
 from estimator.parallel.step import ParallelStep
+from estimator.planned import planned
 from estimator.ranges import Range
 from estimator.step import step_time
 from estimator.workload import Workload
@@ -95,16 +96,29 @@ def _held(work: Workload, replica: Replica, overhead: Overhead, found: Answer) -
 
 
 def _sharded(work: Workload, database: Database, cluster: Cluster, found: Answer) -> Answer:
-    """Return the fastest way in which divided states fit; where none does, what would."""
+    """Return the fastest way in which divided states fit; where none does, a split of the layers, or what would fit."""
     assert found.need is not None and found.replica is not None and found.capacity_bytes is not None
     overhead = overhead_of(cluster.device.logical_device())
     choices = work.sharded(found.replica.replicas, overhead, found.capacity_bytes)
     answers = [_timed(work, cluster, _held(work, each, overhead, found)) for each in choices]
     if answers:
         return min(answers, key=lambda each: each.step.total.mid if each.step else float("inf"))
+    split = _split(work, cluster, found)
+    if split is not None:
+        return split
     text = shortage(found.need, cluster.device.id, found.capacity_bytes)
     ways = remedies(found.need, found.capacity_bytes, work.rentable(database), work.enough(cluster.device))
     return replace(found, why_not=WhyNot("memory", f"{text}\n{ways}"))
+
+
+def _split(work: Workload, cluster: Cluster, found: Answer) -> Answer | None:
+    if cluster.count == 1:
+        return None
+    try:
+        best = planned(work, cluster, found)
+    except UsageError:
+        return None
+    return None if best is None else _finished(work, cluster, best)
 
 
 def _timed(work: Workload, cluster: Cluster, found: Answer) -> Answer:
@@ -119,10 +133,17 @@ def _timed(work: Workload, cluster: Cluster, found: Answer) -> Answer:
         return replace(found, why_not=WhyNot("precision", str(error)))
     except UsageError as error:
         return replace(found, why_not=WhyNot("link", f"link unknown: {error}"))
-    if found.group and found.group.machines > 1 and cluster.fabric.note:
+    return _finished(work, cluster, replace(found, step=step))
+
+
+def _finished(work: Workload, cluster: Cluster, found: Answer) -> Answer:
+    """Add what is known of the network, and take a utilisation that was given in place of the step's."""
+    assert found.step is not None and found.replica is not None
+    step = found.step
+    if cluster.count > cluster.fabric.joined and cluster.fabric.note:
         step = replace(step, notes=(*step.notes, cluster.fabric.note))
     if work.run.mfu is not None:
-        seconds = work.step_flops("model_flops", replica) / (work.run.mfu * peak_of_all(work, found))
+        seconds = work.step_flops("model_flops", found.replica) / (work.run.mfu * peak_of_all(work, found))
         step = replace(step, total=Range.exactly(seconds), basis="given")
     return replace(found, step=step)
 

@@ -48,9 +48,12 @@ class Change:
 
 
 def largest_shares(row: Estimate, shown: int = SHOWN) -> tuple[Share, ...]:
-    """Return the operators that take most of a step's device time, largest first; none without an answer."""
+    """Return the operators that take most of a step's device time, largest first.
+
+    None without an answer, or where layers are split over devices.
+    """
     replica = row.answer.replica
-    if row.answer.step is None or replica is None:
+    if row.answer.step is None or replica is None or row.answer.step.split.model_devices > 1:
         return ()
     work, device = Workload(row.run), row.answer.device.logical_device()
     table, breakdown = work.table(replica.micro_batch_size), work.breakdown(device, replica.micro_batch_size)
@@ -78,8 +81,12 @@ def largest_shares(row: Estimate, shown: int = SHOWN) -> tuple[Share, ...]:
 
 
 def changes(row: Estimate) -> tuple[Change, ...]:
-    """Return what would change the time of a sample on each device, best first; none without an answer."""
-    if row.answer.step is None or row.answer.replica is None:
+    """Return what would change the time of a sample on each device, best first.
+
+    None without an answer, or where layers are split over devices.
+    """
+    step = row.answer.step
+    if step is None or row.answer.replica is None or step.split.model_devices > 1:
         return ()
     return tuple(sorted(_changes(row), key=lambda change: change.factor))
 

@@ -136,7 +136,7 @@ class Estimate:
 
     @property
     def sharding(self) -> tuple[str, ...]:
-        """What differs from plain data parallelism, in words: "ZeRO 3", "full checkpointing"."""
+        """What differs from plain data parallelism, in words: "ZeRO 3", "recompute"."""
         return self.answer.step.split.besides_copies if self.answer.step else ()
 
     @property

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.communication import LINK_EFFICIENCY
 from estimator.memory.attention import squared_operations
 from estimator.memory.checkpointing import freed_by
 from estimator.memory.moments import moments_of
 from estimator.memory.settings import MemorySettings
 from estimator.memory.states import state_of
+from estimator.parallel.collectives import REACHED
 from estimator.ranges import ZERO, Range
 from estimator.timing import TimeBreakdown, TimeSettings, predict, side_by_side
 from estimator.timing.parameters import parameters_of
@@ -124,7 +124,8 @@ class Costs:
             return None
         sent = state_of(self.profile, settings).parameters * (settings.replicas - 1) / settings.replicas
         seconds = sent / self.device.link_bandwidth_bytes_per_s
-        return Range(0.0, seconds / LINK_EFFICIENCY.mid / 2, seconds / LINK_EFFICIENCY.low)
+        _, usual, least = REACHED["switch"].tolist()
+        return Range(0.0, seconds / usual / 2, seconds / least)
 
     def _host(self, settings: MemorySettings) -> Range | None:
         """Bytes over the link to the host; the optimizer's wait for them, activations may overlap."""

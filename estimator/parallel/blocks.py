@@ -67,6 +67,7 @@ class Blocks:
         return sums
 
 
+@lru_cache(maxsize=65536)
 def places_of(path: str) -> tuple[Place, ...]:
     """Return the layers that a module path belongs to, as (path up to the index, index); none outside of layers.
 

@@ -131,7 +131,9 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         the device has no peak for a precision of the profile
     """
     layout, adjusted = layout_of(profile), setting.adjustment
-    table, alone = _alone(profile, split, setting.device, setting.stack, setting.memory_format)
+    halves = computes_in_halves(profile, split, setting.stack)
+    run = _Run(setting.device, setting.stack, setting.memory_format, halves)
+    table, alone = _alone(profile, replace(split, zero_stage=0), run)
     device_s = alone.device_s * adjusted.of_operations(table)
     breakdown = replace(alone, device_s=device_s, host_s=alone.host_s * adjusted.host)
     phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
@@ -165,20 +167,28 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     )
 
 
-@lru_cache(maxsize=1024)
-def _alone(
-    profile: ModelProfile, split: Parallelism, device: Device, stack: Stack, memory_format: MemoryFormat
-) -> tuple[OperationTable, TimeBreakdown]:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How operations run on a device; `halves`: in 16-bit copies of the weights."""
+
+    device: Device
+    stack: Stack
+    memory_format: MemoryFormat
+    halves: bool
+
+
+@lru_cache(maxsize=2048)
+def _alone(profile: ModelProfile, split: Parallelism, run: _Run) -> tuple[OperationTable, TimeBreakdown]:
     """Operations of one device, and their times as the formulas say.
 
     Factors of a software were found on top of what is known of the chip; software without factors runs as published
     steps of the device itself did.
     """
     table = low_precision(sharded_table(profile, split), layout_of(profile))
-    if computes_in_halves(profile, split, stack):
+    if run.halves:
         table = without_autocast(table)
-    correction = chip_correction(device) if is_measured(stack.name) else None
-    return table, predict(table, device, TimeSettings(stack.execution, memory_format), correction)
+    correction = chip_correction(run.device) if is_measured(run.stack.name) else None
+    return table, predict(table, run.device, TimeSettings(run.stack.execution, run.memory_format), correction)
 
 
 def low_precision(table: OperationTable, layout: Layout) -> OperationTable:

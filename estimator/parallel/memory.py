@@ -15,11 +15,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.memory import overhead_of
 from estimator.parallel.blocks import FIRST, LAST, places_of
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.roles import Role
+from estimator.parallel.sharding import sharded_table
 from estimator.parallel.weights import weights_of
 from profiles.layers import split_path
 
@@ -107,16 +109,16 @@ def computes_in_halves(profile: ModelProfile, split: Parallelism, stack: Stack) 
     return profile.precision.startswith(AUTOCAST) and split.zero_stage in stack.half_weights
 
 
-def kept_of(profile: ModelProfile, table: OperationTable, split: Parallelism, setting: Setting) -> Kept:
-    """Return what a micro-batch (the profile's batch) leaves on one device; `table` is its sharded table."""
-    layout = layout_of(profile)
-    recorded = _recorded(profile, layout, split)
-    whole = recorded
-    if setting.stack.fused_layers:
-        whole = np.where(layers_of(layout), _fused(layout, table, split), recorded)
-    return Kept(whole, np.where(layers_of(layout), _inputs(layout, table, split), recorded), _working(profile, split))
+@lru_cache(maxsize=2048)
+def kept_of(profile: ModelProfile, split: Parallelism, stack: Stack) -> Kept:
+    """Return what a micro-batch (the profile's batch) leaves on one device; `split` is that of its layers alone."""
+    layout, table = layout_of(profile), sharded_table(profile, split)
+    recorded, layers = _recorded(profile, layout, split), layers_of(layout)
+    whole = np.where(layers, _fused(layout, table, split), recorded) if stack.fused_layers else recorded
+    return Kept(whole, np.where(layers, _inputs(layout, table, split), recorded), _working(profile, split))
 
 
+@lru_cache(maxsize=64)
 def layers_of(layout: Layout) -> Floats:
     """Return 1 for parts that are layers whose products are known, 0 for others."""
     known = [part in layout.walks and bool(layout.walks[part].linears) for part in range(layout.blocks.count + 2)]
@@ -125,19 +127,27 @@ def layers_of(layout: Layout) -> Floats:
 
 def _recorded(profile: ModelProfile, layout: Layout, split: Parallelism) -> Floats:
     """Bytes that the profile saw each part keep, divided as its modules are and over the parts of the sequence."""
-    kept = np.zeros(layout.blocks.count + 2)
+    held = profile.trace.activation_bytes
+    roles, parts = _holders(layout, tuple(held))
+    own = np.fromiter(held.values(), dtype=np.float64, count=len(held)) * _role_shares(split)[roles]
+    kept: Floats = own @ parts / split.context_parallel
+    return kept
+
+
+@lru_cache(maxsize=64)
+def _holders(layout: Layout, paths: tuple[str, ...]) -> tuple[NDArray[np.intp], Floats]:
+    """Role of what each module keeps, (modules,), and the share of it in each part, (modules, parts)."""
     parts = {places_of(name)[0]: part for part, name in enumerate(layout.blocks.names, start=1)}
     outside = outside_of(layout)
-    share = _role_shares(split)
-    for path, size in profile.trace.activation_bytes.items():
-        pattern = split_path(path)[0]
-        own = size * share[layout.results.get(pattern, Role.REPLICATED)] / split.context_parallel
+    roles = np.array([layout.results.get(split_path(path)[0], Role.REPLICATED) for path in paths], dtype=np.intp)
+    shares = np.zeros((len(paths), layout.blocks.count + 2))
+    for row, path in enumerate(paths):
         found = places_of(path)
         for place in found:
-            kept[parts.get(place, FIRST)] += own / len(found)
+            shares[row, parts.get(place, FIRST)] += 1 / len(found)
         if not found:
-            kept[outside.get(path, LAST)] += own
-    return kept
+            shares[row, outside.get(path, LAST)] = 1.0
+    return roles, shares
 
 
 def _role_shares(split: Parallelism) -> Floats:

@@ -57,7 +57,7 @@ class Network:
         UsageError
             the group needs a link whose bandwidth nobody publishes
         """
-        inside = max((d for d in range(1, size + 1) if size % d == 0 and d * stride <= self.joined), default=1)
+        inside = next((d for d in range(min(size, self.joined // stride), 1, -1) if size % d == 0), 1)
         if inside > 1 and self.inner_bytes_per_s is None:
             raise UsageError(f"no bandwidth between the devices of {self.name} is known")
         if size > inside and self.outer_bytes_per_s is None:

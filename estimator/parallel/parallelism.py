@@ -155,8 +155,9 @@ class Parallelism:
 
     @property
     def besides_copies(self) -> tuple[str, ...]:
-        """What it does besides running copies of the model, in words."""
-        return tuple(each for each in self._named() if not each.startswith("DP "))
+        """What it does besides running copies of the model, in few words."""
+        named = (each for each in self._named() if not each.startswith(("DP ", "sequence ")))
+        return tuple(each.replace("full checkpointing", "recompute") for each in named)
 
     def __str__(self) -> str:
         return " · ".join(self._named()) or "one device"

@@ -131,14 +131,13 @@ def _with_shards(device: Floats, shards: Shards, mine: Owners, name: str) -> Tri
     layers = [int(part) for part in mine if part not in (FIRST, last)]
     edges = [int(part) for part in mine if part in (FIRST, last)]
     order = layers if name == "forward" else layers[::-1]
-    gather = [shards.gather[:, part] for part in order]
-    scatter = [shards.scatter[:, part] if name == "backward" else triple(0.0) for part in order]
     around = shards.gather if name == "forward" else shards.scatter
     total = device[:, edges].sum(axis=1) + around[:, edges].sum(axis=1)
-    for at, part in enumerate(order):
-        ahead = gather[at + 1] if at + 1 < len(order) else triple(0.0)
-        sent = ahead + (scatter[at - 1] if at else triple(0.0))
-        busy = device[:, part] + STOLEN * np.minimum(sent, device[:, part])
-        total = total + np.maximum(busy, sent)
-    shown = (gather[0] + scatter[-1]) if order else triple(0.0)
-    return np.asarray(total + shown)
+    if not order:
+        return np.asarray(total)
+    gather, own, nothing = shards.gather[:, order], device[:, order], np.zeros((3, 1))
+    scatter = shards.scatter[:, order] if name == "backward" else np.zeros_like(gather)
+    sent = np.hstack([gather[:, 1:], nothing]) + np.hstack([nothing, scatter[:, :-1]])
+    busy = own + STOLEN[:, None] * np.minimum(sent, own)
+    total = total + np.maximum(busy, sent).sum(axis=1) + gather[:, 0] + scatter[:, -1]
+    return np.asarray(total)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,7 @@ from estimator.parallel.memory import (
     Kept,
     StageMemory,
     StageUse,
+    computes_in_halves,
     kept_of,
     layers_of,
     stage_memory,
@@ -36,7 +37,7 @@ from estimator.parallel.memory import (
 from estimator.parallel.passes import SIDE_BY_SIDE_ORDER, ChunkTimes, Passes, chunk_times, passes_of, shards_of
 from estimator.parallel.pipeline import StageTimes, in_flight, pipeline_s
 from estimator.parallel.ranks import Ranks
-from estimator.parallel.sharding import check_split, sharded_table
+from estimator.parallel.sharding import check_split
 from estimator.parallel.stages import Owners, chunks_of
 from estimator.parallel.sync import Load, adding_s, optimizer_s, sync_of
 from estimator.parallel.values import Triple, as_range, triple
@@ -224,7 +225,7 @@ def _flops_at_peak_s(plan: _Plan) -> float:
 def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_batches: int) -> _Plan:
     layout = layout_of(profile)
     check_split(profile, layout, split)
-    costs, kept = pass_of_one(profile, split.inside, setting)
+    costs, kept = pass_of_one(profile, split, setting)
     passes = passes_of(costs, split, layers_of(layout))
     return _Plan(
         profile=profile,
@@ -241,10 +242,18 @@ def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_
     )
 
 
+def pass_of_one(profile: ModelProfile, split: Parallelism, setting: Setting) -> tuple[PartCosts, Kept]:
+    """Return what a micro-batch costs and leaves on one device."""
+    inside = split.inside
+    alike = replace(inside, zero_stage=0)
+    if computes_in_halves(profile, inside, setting.stack) == computes_in_halves(profile, alike, setting.stack):
+        inside = alike
+    return _costs(profile, inside, setting), kept_of(profile, alike, setting.stack)
+
+
 @lru_cache(maxsize=2048)
-def pass_of_one(profile: ModelProfile, inside: Parallelism, setting: Setting) -> tuple[PartCosts, Kept]:
-    """Return what a micro-batch costs and leaves on one device; `inside` is the split of its layers alone."""
-    return part_costs(profile, inside, setting), kept_of(profile, sharded_table(profile, inside), inside, setting)
+def _costs(profile: ModelProfile, inside: Parallelism, setting: Setting) -> PartCosts:
+    return part_costs(profile, inside, setting)
 
 
 def _chunk_times(plan: _Plan) -> ChunkTimes:

@@ -20,8 +20,7 @@ import numpy as np
 
 from estimator.memory import overhead_of
 from estimator.parallel.blocks import LAST
-from estimator.parallel.layout import layout_of
-from estimator.parallel.memory import STAGE_OF, layers_of
+from estimator.parallel.memory import STAGE_OF
 from estimator.parallel.passes import SIDE_BY_SIDE_ORDER
 from estimator.parallel.pipeline import in_flight
 from estimator.parallel.step import STRAGGLER
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
     from estimator.parallel.parallelism import Checkpointing
     from estimator.parallel.stages import Owners
-    from estimator.plan.columns import Columns, Sharding
+    from estimator.plan.columns import Alike, Columns, Sharding
     from estimator.plan.job import Job
 
 
@@ -45,6 +44,7 @@ class Bound:
     job: Job
     columns: Columns
     owners: Owners
+    alike: Alike
 
     @cached_property
     def sizes(self) -> tuple[int, int]:
@@ -54,12 +54,12 @@ class Bound:
 
     @cached_property
     def hot(self) -> Floats:
-        """(parts, chunks) 1 where a part belongs to a chunk."""
-        return np.asarray(self.owners[:, None] == np.arange(math.prod(self.sizes)), dtype=np.float64)
+        """(kinds, chunks) parts of each kind that belong to a chunk."""
+        return self.alike.counts(self.owners, math.prod(self.sizes))
 
     @cached_property
     def mine(self) -> Floats:
-        """(parts, stages) 1 where a part belongs to a stage."""
+        """(kinds, stages) parts of each kind that belong to a stage."""
         stages, chunks = self.sizes
         staged: Floats = self.hot.reshape(-1, chunks, stages).sum(axis=1)
         return staged
@@ -107,7 +107,7 @@ class Bound:
         self, sharding: Sharding, checkpointing: Checkpointing
     ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
         """Device and host seconds of the passes of each chunk; gathering (ZeRO 3) may take longer."""
-        columns, layers = self.columns, layers_of(layout_of(self.job.profile))
+        columns, layers = self.columns, self.alike.layers
         nothing = np.zeros_like(columns.forward)
         again = {"none": nothing, "selective": columns.again, "full": columns.forward}[checkpointing] * layers
         hosted = columns.host_forward * layers if checkpointing == "full" else nothing
@@ -159,7 +159,7 @@ class Bound:
                 held = held + (dense / sharding.shards[:, None] + experts / sharding.expert_shards[:, None]) * size
         if sharding.stage == 3:
             loads = columns.dense + columns.experts
-            around = np.sort(loads[:, 1:LAST], axis=1)[:, -2:].sum(axis=1) + loads[:, 0] + loads[:, LAST]
+            around = np.sort(loads[:, self.alike.twice], axis=1)[:, -2:].sum(axis=1) + loads[:, 0] + loads[:, LAST]
             held = held + (around * per.weight)[:, None]
         over = overhead_of(self.job.device)
         total: Floats = held * (1 + over.reserve_share.mid) + over.context_bytes.mid + over.communicator_bytes.mid
@@ -179,7 +179,7 @@ class Bound:
             return working
         layers = self.columns.whole.copy()
         layers[:, [0, LAST]] = 0.0
-        once = np.stack([(layers * column).max(axis=1, initial=0.0) for column in self.mine.T], axis=1)
+        once = np.stack([(layers * (column > 0)).max(axis=1, initial=0.0) for column in self.mine.T], axis=1)
         most: Floats = np.maximum(once, working)
         return most
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.parallel.collectives import all_gather, all_reduce
-from estimator.parallel.memory import BytesPerParameter
+from estimator.parallel.layout import layout_of
+from estimator.parallel.memory import BytesPerParameter, layers_of
 from estimator.parallel.step import pass_of_one
 from estimator.parallel.sync import Load, adding_s, optimizer_s
 from estimator.parallel.weights import weights_of
@@ -18,7 +21,9 @@ from estimator.plan.space import Order, Shape, split_of
 if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
     from estimator.parallel.collectives import Line
+    from estimator.parallel.stages import Owners
     from estimator.plan.job import Job
+    from profiles.model_profile import ModelProfile
 
 MID = 1
 BILLION = 1e9
@@ -29,8 +34,49 @@ Row = tuple["Floats", ...]
 
 
 @dataclass(frozen=True, eq=False)
+class Alike:
+    """Parts of a model that are equal: what comes before the layers, every kind of layer, and what comes after.
+
+    Attributes
+    ----------
+    first
+        (kinds,) the first part of each kind
+    kind
+        (parts,) kind of each part
+    layers
+        (kinds,) 1 for layers whose products are known
+    """
+
+    first: NDArray[np.intp]
+    kind: NDArray[np.intp]
+    layers: Floats
+
+    @classmethod
+    def of(cls, profile: ModelProfile) -> Alike:
+        """Tell parts apart by their operations and parameters."""
+        layout, weights = layout_of(profile), weights_of(profile)
+        order = np.arange(layout.blocks.count + 2)
+        edge = np.where(order == 0, -1, np.where(order == order[-1], 1, 0))
+        told = np.stack([edge, layout.blocks.kinds, weights.split, weights.whole, weights.experts], axis=1)
+        _, first, kind = np.unique(told, axis=0, return_index=True, return_inverse=True)
+        return cls(first, kind.reshape(-1), layers_of(layout)[first])
+
+    def counts(self, owners: Owners, chunks: int) -> Floats:
+        """Return how many parts of each kind each chunk has, (kinds, chunks)."""
+        found = np.zeros((len(self.first), chunks))
+        np.add.at(found, (self.kind, owners), 1.0)
+        return found
+
+    @property
+    def twice(self) -> NDArray[np.intp]:
+        """Kinds of layers, each as often as it can be among the two largest."""
+        repeats = np.minimum(2, np.bincount(self.kind))
+        return np.repeat(np.arange(len(self.first)), repeats * (np.arange(len(self.first)) % (len(self.first) - 1) > 0))
+
+
+@dataclass(frozen=True, eq=False)
 class Columns:
-    """Cells with the same stages and schedule, with parameters gathered (ZeRO 3) or not; (n, parts) or (n,) arrays.
+    """Cells with the same stages and schedule, with parameters gathered (ZeRO 3) or not; (n, kinds) or (n,) arrays.
 
     `again` is what selective checkpointing computes again, `per_parameter_s` the optimizer's time for one parameter,
     `adding_s` to add its gradients of two micro-batches, `per` the bytes of a parameter.
@@ -77,11 +123,11 @@ class Source:
     def columns(self, cells: Sequence[Cell], gathered: bool) -> Columns:
         """Return the columns of cells with the same pipeline."""
         shapes = [shape for shape, _ in cells]
-        rows = [self._row(each, gathered) for each in shapes]
-        weights = weights_of(self.job.profile)
+        stacked = self._stacked(shapes, gathered)
+        weights, first = weights_of(self.job.profile), self.alike.first
         tensor = np.array([[float(shape.tensor)] for shape in shapes])
         spread = np.array([[float(shape.expert * shape.expert_tensor)] for shape in shapes])
-        dense = weights.split / tensor + weights.whole
+        dense = weights.split[first] / tensor + weights.whole[first]
         if shapes[0].pipeline > 1:
             dense[:, -1] += weights.tied / tensor[:, 0]
         batches = [self.job.global_batch_size // (shape.replicas * shape.micro_batch_size) for shape in shapes]
@@ -91,27 +137,39 @@ class Source:
         whole = Load(BILLION * (split.shards if gathered else 1), 0.0, self.job.profile.trainable_parameters)
         adding = float(adding_s(whole, per, split, self.job.setting)[MID]) / BILLION
         micro_batches = np.array(batches, dtype=np.float64)
-        return Columns(cells, per, adding, dense, weights.experts / spread, micro_batches, *_stacked(rows))
+        return Columns(cells, per, adding, dense, weights.experts[first] / spread, micro_batches, *stacked)
 
-    def _row(self, shape: Shape, gathered: bool) -> Row:
-        inside = (shape.tensor, shape.context, shape.expert, shape.expert_tensor, shape.micro_batch_size, gathered)
-        if inside not in self.rows:
-            self.rows[inside] = self._new_row(shape, gathered)
-        return self.rows[inside]
+    @cached_property
+    def alike(self) -> Alike:
+        """Kinds of parts."""
+        return Alike.of(self.job.profile)
+
+    def _stacked(self, shapes: Sequence[Shape], gathered: bool) -> list[Floats]:
+        """Columns of what is computed for each shape; many shapes compute the same."""
+        keys = [(shape.inside, gathered) for shape in shapes]
+        places: dict[object, int] = {}
+        for key, shape in zip(keys, shapes, strict=True):
+            if key not in places:
+                places[key] = len(places)
+                if key not in self.rows:
+                    self.rows[key] = self._new_row(shape, gathered)
+        index = np.array([places[key] for key in keys])
+        return [np.array(column)[index] for column in zip(*(self.rows[key] for key in places), strict=True)]
 
     def _new_row(self, shape: Shape, gathered: bool) -> Row:
         split = split_of(shape, PLAIN, (3 if gathered else 0, 0), "none")
         profile = self.job.at(shape.micro_batch_size)
-        costs, kept = pass_of_one(profile, split.inside, self.job.setting)
+        costs, kept = pass_of_one(profile, split, self.job.setting)
         unit = Load(BILLION * (split.shards if gathered else 1), 0.0, profile.trainable_parameters)
         per = BytesPerParameter.of(profile, split, self.job.stack)
         one = float(optimizer_s(unit, per, costs, split, self.job.setting)[MID]) / BILLION
-        return (
+        parts = (
             (costs.forward + costs.exposed_forward)[MID], (costs.backward + costs.exposed_backward)[MID],
             costs.weights[MID], costs.attention[MID], costs.host_forward[MID], costs.host_backward[MID],
-            kept.whole, kept.inputs, np.asarray(kept.working), np.asarray(one),
-            costs.host_optimizer[MID],
+            kept.whole, kept.inputs,
         )  # fmt: skip
+        alone = np.asarray(kept.working), np.asarray(one), costs.host_optimizer[MID]
+        return (*(each[self.alike.first] for each in parts), *alone)
 
     def sharding(self, cells: Sequence[Cell], chosen: Sequence[tuple[int, int]]) -> Sharding:
         """Return the columns of one ZeRO stage, with the group of each cell."""
@@ -135,11 +193,6 @@ class Source:
             group = self.job.network.group(size, stride)
             self.lines[kind, size, stride] = _least(*(all_reduce(group) if kind == "reduce" else (all_gather(group),)))
         return self.lines[kind, size, stride]
-
-
-def _stacked(rows: Sequence[Row]) -> list[Any]:
-    """Columns of rows of arrays."""
-    return [np.array(column) for column in zip(*rows, strict=True)]
 
 
 def _least(*lines: Line) -> tuple[float, float]:

@@ -150,12 +150,14 @@ def blocks_of_candidates(job: Job) -> Iterator[Block]:
     """Yield all candidates with their floors."""
     source = Source(job)
     for owners, cells, checked in _groups(job):
+        bound = None
         for stage, chosen in _by_stage(job, cells).items():
-            bound = Bound(job, source.columns([cell for cell, _ in chosen], stage == 3), owners)
+            listed = [cell for cell, _ in chosen]
+            if bound is None or stage == 3 or listed != bound.columns.cells:
+                bound = Bound(job, source.columns(listed, stage == 3), owners, source.alike)
             groups = [group for _, group in chosen]
             sharding = source.sharding(bound.columns.cells, groups)
             for each in checked:
-                listed = list(bound.columns.cells)
                 yield Block(listed, groups, each, bound.seconds(sharding, each), bound.held_bytes(sharding, each))
 
 
@@ -186,7 +188,7 @@ def _groups(job: Job) -> Iterator[tuple[Owners, list[Cell], tuple[Checkpointing,
 
 def _balanced(job: Job, cell: Cell, checkpointing: Checkpointing) -> Owners:
     split = split_of(*cell, (0, 0), checkpointing)
-    costs, _ = pass_of_one(job.at(cell[0].micro_batch_size), split.inside, job.setting)
+    costs, _ = pass_of_one(job.at(cell[0].micro_batch_size), split, job.setting)
     layout = layout_of(job.profile)
     passes = passes_of(costs, split, layers_of(layout))
     return chunks_of(layout.blocks, (passes.forward + passes.backward)[1], split)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from estimator.parallel.layout import layout_of
@@ -27,7 +27,7 @@ MOST_STAGES: Final = 64
 LARGEST_MICRO_BATCH: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shape:
     """What decides the layout of a job: degrees and micro-batch; schedule, ZeRO and checkpointing come on top."""
 
@@ -38,15 +38,20 @@ class Shape:
     micro_batch_size: int
     replicas: int
 
-    @property
+    @cached_property
     def sharers(self) -> int:
         """Devices that hold the same layers outside experts."""
         return self.replicas * self.context
 
-    @property
+    @cached_property
     def expert_tensor(self) -> int:
         """Devices that share each expert, see `Parallelism.expert_tensor_parallel`."""
         return self.tensor if self.sharers % self.expert == 0 else 1
+
+    @cached_property
+    def inside(self) -> tuple[int, ...]:
+        """What decides how long one device takes for one layer."""
+        return self.tensor, self.context, self.expert, self.expert_tensor, self.micro_batch_size
 
 
 @dataclass(frozen=True, slots=True)

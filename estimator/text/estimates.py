@@ -146,7 +146,7 @@ def run_flops(run: TrainingRun) -> float:
 def hardware_text(row: Estimate) -> str:
     """Return "8× tpu-v5e"; "1× h100-sxm (of 8)" where a machine has more than are used; how states are divided."""
     paid = f" (of {row.count + row.idle_devices})" if row.idle_devices else ""
-    return " ".join([f"{row.count}× {row.device.id}{paid}", *row.sharding])
+    return ", ".join([f"{row.count}× {row.device.id}{paid}", *row.sharding])
 
 
 def memory_text(row: Estimate) -> str:

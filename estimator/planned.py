@@ -1,0 +1,93 @@
+"""A run whose layers must be split too: the answer that `flopcast plan` finds, in the terms of an estimate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from estimator.memory import MemoryNeed, Replica, overhead_of
+from estimator.parallel.ranks import Ranks
+from estimator.ranges import Range
+
+if TYPE_CHECKING:
+    from estimator.answer import Answer, Cluster
+    from estimator.parallel.memory import StageMemory
+    from estimator.plan.search import Plan
+    from estimator.workload import Workload
+    from hardware_db import Device
+
+
+def planned(work: Workload, cluster: Cluster, found: Answer) -> Answer | None:
+    """Return the fastest split that fits, run by the software that is usual for it; None where none fits.
+
+    Raises
+    ------
+    UsageError
+        a link that is needed is unknown
+    """
+    from estimator.plan import Job, search
+    from estimator.plan.job import stack_for
+
+    run, part = work.run, cluster.device.logical_device()
+    profile = run.profile.at(sequence_length=run.sequence_length)
+    devices = cluster.count * cluster.device.logical_devices
+    if _least_bytes(work) / devices > (part.usable_memory_bytes or 0):
+        return None
+    job = Job(profile, part, cluster.fabric, stack_for(profile, part), devices, run.global_batch_size)
+    best = search(job).best
+    return (
+        None
+        if best is None
+        else replace(_as_answer(best, part, found), group=Ranks(best.split, cluster.fabric).sharers)
+    )
+
+
+def _least_bytes(work: Workload) -> int:
+    """Bytes of parameters and optimizer states, which all devices together must hold whatever the split."""
+    memory = work.run.profile.memory
+    return memory.parameter_bytes + memory.optimizer_state_bytes
+
+
+def _as_answer(plan: Plan, part: Device, found: Answer) -> Answer:
+    split, step = plan.split, plan.step
+    replica = Replica(
+        step.micro_batch_size,
+        step.micro_batches > 1,
+        split.data_parallel,
+        split.zero_stage,
+        split.activation_checkpointing,
+    )
+    fullest = max(step.memory, key=lambda stage: stage.total_bytes)
+    need = need_of_stage(fullest, part).on(found.capacity_bytes)
+    return replace(found, replica=replica, accumulation=step.micro_batches, need=need, step=step)
+
+
+def need_of_stage(stage: StageMemory, device: Device) -> MemoryNeed:
+    """Return what a device of a pipeline stage must hold as `estimator.memory` says it.
+
+    The allocator's excess and the context have their ranges; tensors are taken as they were worked out.
+    """
+    over = overhead_of(device)
+    held = stage.total_bytes - stage.overhead_bytes
+    reserve = over.reserve_share * held
+    context = over.context_bytes + over.communicator_bytes
+    return MemoryNeed(
+        parameter_bytes=stage.parameter_bytes,
+        gradient_bytes=stage.gradient_bytes,
+        optimizer_state_bytes=stage.optimizer_state_bytes,
+        activation_bytes=stage.activation_bytes + stage.working_bytes,
+        input_and_buffer_bytes=0,
+        gathered_bytes=stage.gathered_bytes,
+        bucket_bytes=0,
+        workspace_bytes=0,
+        slack_bytes=0,
+        reserve_bytes=round(reserve.mid),
+        context_bytes=round(context.mid),
+        host_bytes=0,
+        allocated=Range.exactly(held),
+        reserved=reserve + Range.exactly(held),
+        total=reserve + context + Range.exactly(held),
+        capacity_bytes=device.usable_memory_bytes,
+        phase="backward",
+        module="",
+    )
