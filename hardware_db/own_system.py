@@ -53,6 +53,8 @@ def read_system(
     """
     measures, faults = _measures(raw)
     entry, wrong = validated(_Entry, {k: v for k, v in raw.items() if k not in MEASURES}, EXAMPLES, tuple(MEASURES))
+    named = {name: text for name in ("device", "host_cpu") if isinstance(text := raw.get(name), str)}
+    ids = {name: _id(name, text, find, wrong) for name, text in named.items()}
     faults += wrong
     if entry is None:
         return None, faults
@@ -62,7 +64,6 @@ def read_system(
     elif like is None:
         lacking = [name for name in _NEEDED if getattr(entry, name) is None]
         faults += [f"it lacks {', '.join(lacking)} (or like = a system to start from)"] if lacking else []
-    ids = {name: _id(name, text, find, faults) for name in ("device", "host_cpu") if (text := getattr(entry, name))}
     return (None, faults) if faults else (_built(entry, like, {**measures, **ids}), [])
 
 

@@ -63,7 +63,7 @@ def test_detect_names_the_processor_and_its_row():
 def test_own_devices_are_checked(home):
     good = home / "good.toml"
     good.write_text(DEVICE.format(memory="120 GiB"))
-    assert "1 devices and 0 systems, every figure passes" in run("hardware", "--check", good).stdout
+    assert "every figure passes (devices: 1, systems: 0)" in run("hardware", "--check", good).stdout
     bad = home / "bad.toml"
     bad.write_text(DEVICE.format(memory="120 GiB") + 'memory_bandwidth = "1 GB/s"\n')
     assert "acme-x1" in run("hardware", "--check", bad, code=1).stdout
@@ -223,3 +223,82 @@ def test_prices_of_other_regions_are_brought_there_only_when_asked_for(home):
     assert "prices are derived, not published: p5.48xlarge is the price of us-east-1 x 1." in brought.stderr
     assert "aws" in brought.stdout
     assert "needs --provider and --region" in run(*asked, "--derived-prices", code=2).stderr
+
+
+def test_a_list_or_an_export_that_comes_twice_counts_once(home):
+    line = f"acme,box,here,h100-sxm,8,on_demand,4.00,{date.today()}"
+    import_prices(home, line)
+    assert "Nothing added: the 1 prices of own.csv" in import_prices(home, line).stdout
+    assert {row["table"]: row["rows"] for row in results("db", "info")}["price_snapshots"] == 1
+    run("db", "export", home / "all.json")
+    before = results("db", "info")
+    assert {row["rows"] for row in results("db", "import", home / "all.json")} == {0}
+    assert "were there" in run("db", "import", home / "all.json").stdout
+    assert results("db", "info") == before
+    import_prices(home, line.replace("4.00", "5.00"))
+    import_prices(home, line)
+    assert results("hardware", "h100-sxm")[0]["cheapest_usd_per_device_hour"] == 0.5, "the last list counts"
+
+
+def test_a_broken_file_of_own_devices_stops_only_what_needs_it(home):
+    path = home / "config" / "flopcast" / "devices.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text("[[device]]\nid = 5\n")
+    said = run("hardware", "l4", code=2).stderr
+    assert str(path) in said and "--devices FILE" in said and "id is 5" in said
+    other = home / "other.toml"
+    other.write_text(DEVICE.format(memory="120 GiB"))
+    assert results("hardware", "acme-x1", "--devices", other)
+    for command in (["prices", "history", "l4"], ["detect"]):
+        result = run(*command)
+        assert result.stdout and str(path) in result.stderr and result.stderr.startswith("Warning: ")
+    assert str(path) in run("doctor", code=1).stdout
+    assert str(path) in run("hardware", "--check", path, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--provider", "awz"], "No provider 'awz'. Did you mean aws? Providers: aws, azure"),
+        (["--provider", "aws", "--region", "mars"], "aws has no price in 'mars'. Regions of aws: ap-northeast-1"),
+        (["--provider", "gcp", "--region", "us-central"], "Did you mean us-central2, us-central1? Regions of gcp: "),
+        (["--hardware", ""], "--hardware names nothing"),
+        (["--hardware", "p4d.24xlarge"], "Name the device: a100-sxm-40gb"),
+    ],
+)
+def test_a_place_that_nobody_offers_is_told_which_there_are(asked, said):
+    assert said in run("estimate", "gpt2", "--tokens", "1B", *asked, code=2).stderr
+
+
+def test_refresh_knows_providers_by_our_names_and_close_ones():
+    assert "Did you mean azure?" in run("prices", "refresh", "--provider", "azur", code=2).stderr
+
+
+def test_own_machines_are_planned_with(home):
+    path = home / "devices.toml"
+    node = """
+[[system]]
+id = "acme-node"
+device = "acme-x1"
+devices_per_host = 4
+topology = "switch"
+scale_up_bandwidth = "300 GB/s"
+scale_out_bandwidth = "12.5 GB/s"
+source = "data sheet rev. 3"
+date = 2026-11-01
+"""
+    path.write_text(DEVICE.format(memory="120 GiB") + node)
+    asked = ["plan", "gpt2", "--hardware", "acme-x1", "--count", "8", "--global-batch-size", "64", "--devices", path]
+    assert "links of acme-node" in json.loads(run(*asked, "--json").stdout)["assumptions"]
+    assert (
+        "acme-node: 4 in a host, 4 on the fast link at 300 GB/s" in run("hardware", "acme-x1", "--devices", path).stdout
+    )
+
+
+def test_detect_says_how_many_cores_and_threads(monkeypatch):
+    monkeypatch.setattr("estimator.cli.detect.installed_torch", lambda: None)
+    (cpu, *_) = results("detect")
+    assert cpu["reported"]["threads"] >= cpu["reported"]["cores"] > 0
+    head, _, row = run("detect").stdout.splitlines()[:3]
+    assert head.split().index("THREADS") == head.split().index("CORES") + 1
+    assert f"{cpu['reported']['cores']:g}" in row.split()

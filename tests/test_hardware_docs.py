@@ -45,4 +45,7 @@ def test_the_toml_example_is_a_device(tmp_path: Path) -> None:
     example = re.search(r"```toml\n(.*?)```", TEXT, re.S)
     assert example is not None
     (tmp_path / "devices.toml").write_text(example[1])
-    assert load(tmp_path / "devices.toml").device("acme-x1").memory_bytes == 80 * 2**30
+    db = load(tmp_path / "devices.toml")
+    assert db.device("acme-x1").memory_bytes == 80 * 2**30
+    node = db.own_system("acme-x1")
+    assert node is not None and (node.devices_per_host, node.host_cpu) == (8, "epyc-9654")

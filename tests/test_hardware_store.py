@@ -359,3 +359,51 @@ def test_an_export_is_readable_text(store: Store, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "export.json").read_text())
     assert document["format"] == 1
     assert document["tables"]["prices"][0]["as_of"] == "2026-11-20"
+
+
+def test_the_same_prices_are_stored_once(store: Store, tmp_path: Path) -> None:
+    other = replace(OFFER, provider="umbrella", usd_per_hour=20.0)
+    first = store.save_offers([OFFER, other], "a list")
+    again = store.save_offers([other, OFFER], "a list")
+    assert (first.added, again.added, again.id) == (True, False, first.id)
+    assert len(store.snapshots()) == 1
+    store.save_offers([replace(OFFER, usd_per_hour=12.0)], "cheaper")
+    assert store.save_offers([OFFER, other], "a list").added, "an older price that counts again is stored again"
+
+
+def test_an_import_twice_is_an_import_once(store: Store, tmp_path: Path) -> None:
+    store.save_offers([OFFER], "a quote")
+    store.save_measurements([MEASUREMENT, MEASUREMENT])
+    save_profile(store, StoredProfile("bench", "l4", datetime(2026, 11, 2), {"b": [1, 2.5], "a": None}))
+    file = tmp_path / "export.json"
+    export_store(store, file)
+    before = store.counts()
+    assert set(import_store(store, file).values()) == {0}
+    assert store.counts() == before
+    fresh = open_store(f"sqlite:///{tmp_path / 'fresh.db'}")
+    assert import_store(fresh, file)["measurements"] == 2, "two equal rows stay two"
+    assert set(import_store(fresh, file).values()) == {0}
+    fresh.engine.dispose()
+
+
+def test_a_server_that_never_answers_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock runs over the name look-up and the connection together."""
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr("hardware_db.store.CONNECT_WAIT_S", 0.3)
+    monkeypatch.setattr("socket.create_connection", lambda *_args, **_named: time.sleep(60))
+    start = time.monotonic()
+    with pytest.raises(StoreError, match=r"cannot be reached .no answer in 0.3 s"):
+        open_store("postgresql://someone@database.example/x")
+    assert time.monotonic() - start < 5
+
+
+def test_a_broken_file_in_the_store_leaves_the_published_tables(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOPCAST_DB", url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with open_store(url).transaction() as connection:
+        values = {"name": "rack.toml", "added_at": sa.func.current_timestamp(), "toml": "[[device]]"}
+        connection.execute(own_devices.insert().values(values))
+    found = load_here()
+    assert found.database.device("l4") and "rack.toml in the store" in found.warnings[0]

@@ -54,7 +54,7 @@ def _attempt(name: str, find: Callable[[], str], remedy: str) -> Check:
     try:
         return Check(name, True, find())
     except (FlopcastError, OSError, RuntimeError, ValueError) as error:
-        return Check(name, False, str(error), remedy)
+        return Check(name, False, str(error).splitlines()[0], remedy)
 
 
 def _package(package: str, extra: str, purpose: str) -> Check:
@@ -94,7 +94,7 @@ def _own_devices() -> str:
     from hardware_db.own import read_own
 
     own = read_own(file, load())
-    return f"{file}, {len(own.devices)} devices and {len(own.systems)} systems"
+    return f"{file}, devices: {len(own.devices)}, systems: {len(own.systems)}"
 
 
 def _database() -> str:

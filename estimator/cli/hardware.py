@@ -108,8 +108,8 @@ def check_file(path: Path, output: Output) -> int:
     from hardware_db.own import check_own_file
 
     found = check_own_file(path, load())
-    count = f"{len(found.own.devices)} devices and {len(found.own.systems)} systems"
-    said = [*(found.faults or (f"{path}: {count}, every figure passes",)), *found.remarks]
+    count = f"devices: {len(found.own.devices)}, systems: {len(found.own.systems)}"
+    said = [*(found.faults or (f"{path}: every figure passes ({count})",)), *found.remarks]
     named = {"devices": [each.id for each in found.own.devices], "systems": [each.id for each in found.own.systems]}
     output.show(
         Answer(
