@@ -14,6 +14,29 @@ _IMAGE_364 = {"vision_config": {"image_size": 364, "patch_size": 14}}
 _IMAGE_448 = {"vision_config": {"image_size": 448, "patch_size": 14}}
 _IMAGE_896 = {"vision_config": {"image_size": 896, "patch_size": 14}}
 
+_EDGE = {
+    "model_type": "timm_wrapper", "architecture": "repvit_m1", "num_classes": 2,
+    "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+}  # fmt: skip
+# Kernels, strides and paddings of the intra-class blocks, as in the published configuration of PP-OCRv5's detector.
+_INTRACLASS = {
+    "reduce_channel": [1, 1, 0],
+    "return_channel": [1, 1, 0],
+    **{
+        f"{name}_{size}ratio": [[k if tall else 1, k if wide else 1], [1, 1], [k // 2 * tall, k // 2 * wide]]
+        for name, tall, wide in (
+            ("vertical_long_to_small_conv", 1, 0),
+            ("horizontal_small_to_long_conv", 0, 1),
+            ("symmetric_conv_long", 1, 1),
+        )
+        for size, k in (("long", 7), ("mid", 5), ("short", 3))
+    },
+}
+_PP_OCR = {"intraclass_block_config": _INTRACLASS, "scale_factor_list": [1, 2, 4, 8], "kernel_list": [3, 2, 2]}
+# The cheapest assistant: every layer of the one kind that the last layer has to be, all of them reading foreign keys.
+_ASSISTANT = {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}
+_XDROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [16, 16, 16, 16]}}
+
 _ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 _HALF_ROPE = {**_ROPE, "partial_rotary_factor": 0.5}
 
@@ -46,12 +69,50 @@ MENDED: dict[str, dict[str, Any]] = {
     "janus": {"vision_config": {"projection_dim": 4096}},
     "ovis2": {"hidden_size": 4096},
     "aria": {"vision_config": {"image_size": 490, "patch_size": 14}},
-    "granite4_vision": {"downsample_rate": "4/8", "deepstack_layer_map": [[-1, 0]]},
+    "granite4_vision": {
+        "downsample_rate": "4/8", "deepstack_layer_map": [[-1, 0]],
+        "vision_config": {"image_size": 384, "patch_size": 16},
+    },
     "nemotron": {"head_dim": 128, "num_key_value_heads": 8},
     "lfm2_moe": {"num_hidden_layers": 4, "layer_types": ["conv", "full_attention", "conv", "full_attention"]},
-    "hunyuan_vl_text": {"head_dim": 128},
-    "hunyuan_vl": {"text_config": {"head_dim": 128}},
-    "vitmatte": {"fusion_hidden_sizes": [256, 128, 64, 32], "convstream_hidden_sizes": [48, 96, 192]},
+    "hunyuan_vl_text": {"head_dim": 128, **_XDROPE},
+    "hunyuan_vl": {"text_config": {"head_dim": 128, **_XDROPE}},
+    "vitmatte": {
+        "fusion_hidden_sizes": [256, 128, 64, 32], "convstream_hidden_sizes": [48, 96, 192],
+        "backbone_config": {
+            "model_type": "vitdet", "num_channels": 4, "hidden_size": 384, "num_attention_heads": 6,
+            "num_hidden_layers": 2, "out_features": ["stage2"], "image_size": 512, "pretrain_image_size": 512,
+        },
+    },
+    "edgetam": {"vision_config": {"backbone_config": _EDGE}},
+    "edgetam_vision_model": {"backbone_config": _EDGE},
+    "uvdoc": {
+        "backbone_config": {"model_type": "uvdoc_backbone", "out_features": [f"stage{n}" for n in range(1, 7)]},
+    },
+    "deepseek_ocr2": {
+        "text_config": {
+            "num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"], "num_experts_per_tok": 6,
+            "n_routed_experts": 64, "topk_method": "greedy",
+        },
+        "vision_config": {
+            "encoder_config": {
+                "hidden_size": 896, "intermediate_size": 4864, "num_attention_heads": 14, "num_key_value_heads": 2,
+            },
+        },
+    },
+    "molmo2": {"adapter_config": {"vision_feature_layer": [1, 0], "text_hidden_size": 4096}},
+    "pp_doclayout_v2": {"class_thresholds": [0.5] * 25, "class_order": list(range(25)), "num_labels": 25},
+    "nemotron_h_omni": {"image_token_id": 5},
+    "lw_detr": {"projector_scale_factors": [1.0]},
+    "pp_ocrv5_server_det": _PP_OCR,
+    "pp_ocrv6_medium_det": _PP_OCR,
+    "perception_lm": {
+        "vision_config": {
+            "model_type": "timm_wrapper", "num_classes": 2, "architecture": "vit_pe_lang_large_patch14_448",
+            "model_args": {"embed_dim": 1024, "img_size": [448, 448], "global_pool": ""},
+        },
+        "projector_pooling_ratio": 2,
+    },
     "chameleon": {"vocabulary_map": {"<image>": 5, "IMGIMGIBJBZ": 6}, "image_token_id": 5},
     "emu3": {"vocabulary_map": {"<image>": 5, "<|extra_200|>": 7, "<|visual token 032767|>": 8}, "image_token_id": 5},
     "diffusion_gemma": {"text_config": {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 704}},
@@ -64,11 +125,11 @@ MENDED: dict[str, dict[str, Any]] = {
     "glm_image_text": {"rope_parameters": _HALF_ROPE},
     "glm4v_moe_text": {"head_dim": 128, "rope_parameters": _HALF_ROPE},
     **{key: {"text_config": {"rope_parameters": _HALF_ROPE}} for key in ("glm4v", "glm46v", "glmga", "glm_image")},
-    "glm_ocr": {"text_config": {"rope_parameters": {**_ROPE, "mrope_section": [16, 24, 24]}}},
+    "glm_ocr": {"text_config": {"head_dim": 128, "rope_parameters": {**_ROPE, "mrope_section": [16, 24, 24]}}},
     "glm4v_moe": {"text_config": {"head_dim": 128, "rope_parameters": _HALF_ROPE}},
     "moonshine_streaming": {"num_key_value_heads": 8},
-    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
-    "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}},
+    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}, **_IMAGE_896},
+    "gemma4_assistant": {"text_config": _ASSISTANT},
     "gemma4": {"vision_config": {}},
     "gemma4_unified": {"vision_config": {}},
     "timm_backbone": {"backbone": "resnet18"},
@@ -76,7 +137,7 @@ MENDED: dict[str, dict[str, Any]] = {
     "step3p7": {"text_config": {"sliding_window": 512}},
     "qwen4_exp": {
         "text_config": {
-            "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 64, "indexer_budget": 64,
+            "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 256, "indexer_budget": 64,
             "indexer_compress_ratio": 4,
         }
     },
@@ -90,5 +151,8 @@ MENDED: dict[str, dict[str, Any]] = {
 # The vision part writes vectors of the width of the text part.
 WIDTH_OF_TEXT = (
     "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp", "exaone4_5",
-    "glm5_next", "glm_ocr", "cosmos3_omni", "cosmos3_edge",
+    "glm5_next", "glm_ocr", "cosmos3_omni", "cosmos3_edge", "cohere_compass",
+    "qwen3_omni_moe_thinker",
 )  # fmt: skip
+# The code of these takes one sample only: TVP gives its position embeddings the shape of the whole batch.
+ONE_SAMPLE = ("tvp",)

@@ -16,8 +16,19 @@ SAMPLES_PER_FRAME = 160
 
 def audio_inputs(request: Request) -> dict[str, Any]:
     """Make all inputs that belong to the sound, by what the forward takes."""
-    if "input_values" in request.names and request.main_input == "input_values":
-        return _values(request)
+    made = _values(request) if _hears_samples(request) else {}
+    if made and "input_features" not in request.required:
+        return made
+    return made | _spectrogram(request)
+
+
+def _hears_samples(request: Request) -> bool:
+    """Whether the waveform is fed: it is the main input, or there is no spectrogram to feed instead."""
+    spectrogram = any("features" in name for name in request.names)
+    return "input_values" in request.names and (request.main_input == "input_values" or not spectrogram)
+
+
+def _spectrogram(request: Request) -> dict[str, Any]:
     name = request.main_input if "features" in request.main_input else "input_features"
     features, frames = _features(request)
     if request.config.model_type in _FUSED:
@@ -25,6 +36,7 @@ def audio_inputs(request: Request) -> dict[str, Any]:
     mask = ones(request.batch, frames)
     made = {name: features, "input_features_mask": mask.bool() if "gemma" in request.config.model_type else mask}
     made |= {"feature_attention_mask": ones(request.batch, frames)}
+    made |= {"chunk_sample_lengths": ones(request.batch) * frames * SAMPLES_PER_FRAME}
     made |= {"audio_mel": features, "audio_mel_mask": ones(request.batch, frames).bool()}
     return {key: value for key, value in made.items() if key in request.names}
 
@@ -61,7 +73,8 @@ def _features(request: Request) -> tuple[Any, int]:
         frames = 2 * int(positions) if positions else WHISPER_FRAMES
         return floats(request.batch, mels, frames), frames
     frames = request.sequence // SAMPLES_PER_FRAME if heard_length(request) else WHISPER_FRAMES
-    frames = min(frames, _LONGEST.get(request.config.model_type, frames))
+    model_type = request.config.model_type
+    frames = min(frames, _LONGEST.get(model_type, frames)) // _SIDE_BY_SIDE.get(model_type, 1)
     return floats(request.batch, max(1, frames), mels), max(1, frames)
 
 
@@ -95,7 +108,9 @@ def _values(request: Request) -> dict[str, Any]:
 
 # Frames of the spectrogram that a model takes at most.
 _LONGEST = {"clap": 1000, "clap_audio_model": 1000, "fun_asr_nano_encoder": 2000, "fun_asr_nano": 2000}
+# Frames that the processor puts side by side, where the configuration does not say.
+_SIDE_BY_SIDE = {"neucodec": 2, "xcodec2": 2}
 _CODECS = (
     "pe_audio", "pe_audio_encoder", "pe_audio_video", "pe_audio_video_encoder", "encodec", "dac", "mimi", "xcodec",
-    "xcodec2", "vibevoice_acoustic_tokenizer", "higgs_audio_v2_tokenizer",
+    "xcodec2", "neucodec", "vibevoice_acoustic_tokenizer", "higgs_audio_v2_tokenizer",
 )  # fmt: skip

@@ -98,6 +98,8 @@ def _module(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name == name:
             return None
+        if error.name is None:  # transformers' own, from a module that failed to import for some reason it swallows
+            raise ModelError(f"transformers cannot import {name}: {error}") from error
         message = f"This model needs {error.name}, which is not installed.\npip install {error.name}"
         raise MissingExtra(message) from error
 

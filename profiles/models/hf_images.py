@@ -14,12 +14,18 @@ from profiles.models.tensors import floats, ones
 
 # Patches that models of packed patches take at most when their configuration does not say.
 PACKED_PATCHES = 256
+# Patches of one image for models that take any number of large ones.
+SPACETIME_PATCHES = 16
+MERGED_SIDE = 8
 # Patches along one side of Gemma 4's image: 3 x 3 of them become one of its 256 features.
 PLACED_SIDE = 48
 
 
 def image_inputs(request: Request) -> dict[str, Any]:
-    """Make all inputs that belong to the image, by what the forward takes."""
+    """Make all inputs that belong to the image, by the model type or by what the forward takes."""
+    own = _OWN_FORMS.get(request.config.model_type)
+    if own is not None:
+        return own(request)
     for name, maker in _FORMS.items():
         if name in request.names:
             return {key: value for key, value in maker(request).items() if key in request.names}
@@ -58,6 +64,8 @@ _FILMED = ("xclip", "x-clip", "tvp", "instructblipvideo", "pe_audio_video")
 # Model types that compare two images.
 _PAIRS = ("efficientloftr", "lightglue", "superglue")
 # Model types that must be told how large each image is.
+# Model types that must be told which of the several images are there.
+_TOLD = ("granite_docling",)
 _SIZED = ("llava_next", "llava_next_video", "llava_onevision", "granite4_vision", "emu3", "phi4_multimodal")
 
 
@@ -73,6 +81,7 @@ def _grid(request: Request) -> dict[str, Any]:
     shape = (request.channels, patch, patch) if request.vision.model_type in _SQUARE_PATCHES else (values,)
     rows = floats(request.batch * side * side, *shape)
     made = {"pixel_values": rows, "image_grid_thw": grid, "hidden_states": rows, "grid_thw": grid}
+    made["image_grid_hw"] = grid[:, 1:]
     return made | {"image_merge_sizes": ones(request.batch) * merge, "merge_sizes": ones(request.batch) * merge}
 
 
@@ -102,14 +111,16 @@ def _placed(request: Request) -> dict[str, Any]:
 
     row = torch.arange(PLACED_SIDE**2, device="cpu")
     places = torch.stack([row % PLACED_SIDE, row // PLACED_SIDE], dim=-1).repeat(request.batch, 1, 1)
-    patches = floats(request.batch, PLACED_SIDE**2, request.channels * request.patch**2)
+    patch = first(getattr(request.vision, "model_patch_size", None), request.patch)
+    patches = floats(request.batch, PLACED_SIDE**2, request.channels * patch**2)
     return {"pixel_values": patches, "pixel_position_ids": places, "image_position_ids": places}
 
 
 def _several(request: Request) -> dict[str, Any]:
     """[batch, images, channels, side, side]."""
     side = request.image_side
-    return {"pixel_values": floats(request.batch, 1, request.channels, side, side)}
+    made = {"pixel_values": floats(request.batch, 1, request.channels, side, side)}
+    return made | ({"pixel_attention_mask": ones(request.batch, 1)} if request.config.model_type in _TOLD else {})
 
 
 def _two_resolutions(request: Request) -> dict[str, Any]:
@@ -155,9 +166,53 @@ def _detected(request: Request) -> dict[str, Any]:
     }
 
 
+def _spacetime(request: Request) -> dict[str, Any]:
+    """Patches of all images, each [frames, side, side, channels] (Inkling)."""
+    vision, patches = request.vision, SPACETIME_PATCHES * request.batch
+    side = int(vision.patch_size)
+    return {"pixel_values": floats(patches, int(vision.temporal_patch_size), side, side, int(vision.num_channels))}
+
+
+def _merged(request: Request) -> dict[str, Any]:
+    """Patches of all images, one a token, [patches, side, side, channels], and each image's grid (Inkling 2)."""
+    import torch
+
+    vision = request.vision
+    side = int(vision.patch_size) * int(vision.spatial_merge_size)
+    grid = torch.tensor([[1, MERGED_SIDE, MERGED_SIDE]] * request.batch, device="cpu")
+    pixels = floats(request.batch * MERGED_SIDE**2, side, side, int(vision.num_channels))
+    return {"pixel_values": pixels, "image_grid_thw": grid}
+
+
+def _pooled(request: Request) -> dict[str, Any]:
+    """One crop of every image as patches, and which two by two of them become one token (Molmo 2)."""
+    import torch
+
+    vision, batch = request.vision, request.batch
+    sides = vision.image_size if isinstance(vision.image_size, (list, tuple)) else (vision.image_size,)
+    side = int(sides[0]) // request.patch
+    tokens = side // 2
+    place = torch.arange(side * side, device="cpu").reshape(side, side)[: 2 * tokens, : 2 * tokens]
+    square = place.reshape(tokens, 2, tokens, 2).transpose(1, 2).reshape(-1, 4)
+    return {
+        "pixel_values": floats(batch, side * side, 3 * request.patch**2),
+        "image_token_pooling": torch.cat([square + index * side * side for index in range(batch)]),
+        "image_grids": torch.tensor([[tokens, tokens, 0, 0]] * batch, device="cpu"),
+        "image_num_crops": ones(batch),
+    }
+
+
+_OWN_FORMS: dict[str, Callable[[Request], dict[str, Any]]] = {
+    "inkling_mm_model": _spacetime,
+    "inkling2": _merged,
+    "inkling2_vision": _merged,
+    "molmo2": _pooled,
+    "perception_lm": _several,
+}
 _FORMS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "image_grid_thw": _grid,
     "grid_thw": _grid,
+    "image_grid_hw": _grid,
     "spatial_shapes": _packed,
     "pixel_position_ids": _placed,
     "image_position_ids": _placed,

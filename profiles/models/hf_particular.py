@@ -10,6 +10,8 @@ from profiles.models.tensors import floats, integers, ones
 
 # Frames of speech that one letter lasts.
 FRAMES_PER_LETTER = 4
+# Frames of a clip where the model takes any number.
+FRAMES_OF_A_CLIP = 16
 
 
 def inputs(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +53,8 @@ def _sounding(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
     """Ids of every codebook, [batch x codebooks, sequence] (MusicGen)."""
     decoder = request.part("decoder")
     books = first(getattr(decoder, "num_codebooks", None), 4)
-    return {"input_ids": integers(decoder.vocab_size, request.batch * books, request.sequence)}
+    codes = integers(decoder.vocab_size, request.batch * books, request.sequence)
+    return {"input_ids" if decoder is request.config else "decoder_input_ids": codes}
 
 
 def _queried(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def _grounded(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
     places, batch = int(request.config.latent_query_num), request.batch
     text = integers(request.vocabulary, batch, places + request.sequence)
     mask = torch.arange(text.shape[1], device="cpu").repeat(batch, 1) < places
-    return {"input_ids": text, "image_embeds_position_mask": mask}
+    return {"input_ids": text, "image_embeds_position_mask": mask, "labels": text.clone()}
 
 
 def _regions(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
@@ -118,14 +121,78 @@ def _named(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _acting(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
-    """State of a robot and the actions it should take (pi0)."""
+    """Image of one camera in front of the text, state of a robot and the actions it should take (pi0)."""
+    import torch
+
     config, batch = request.config, request.batch
+    seen = config.vlm_config.vision_config
+    side = first(seen.image_size, 224)
+    token = int(config.vlm_config.image_token_id)
+    places = torch.full((batch, (side // first(seen.patch_size, 14)) ** 2), token, device="cpu")
+    text = integers(min(request.vocabulary, token), batch, request.sequence)
     return {
+        "input_ids": torch.cat([places, text], dim=1),
+        "pixel_values": floats(batch, 1, 3, side, side),
+        "pixel_attention_mask": ones(batch, 1).bool(),
         "state": floats(batch, config.max_state_dim),
         "actions": floats(batch, config.chunk_size, config.max_action_dim),
         "noise": floats(batch, config.chunk_size, config.max_action_dim),
         "timestep": floats(batch),
     }
+
+
+def _seen_in_one_row(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """Patches of all images side by side, [1, channels, patch, patches x patch], and each image's grid (MiniCPM-V)."""
+    import torch
+
+    patch, side = request.patch, max(4, request.image_side // request.patch // 4 * 4)
+    grids = torch.tensor([[side, side]] * request.batch, device="cpu")
+    return {
+        "pixel_values": floats(1, request.channels, patch, request.batch * side * side * patch),
+        "target_sizes": grids,
+    }
+
+
+def _filmed_with_sound(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """A clip and its sound, ten seconds at 48 kHz (Perception Encoder)."""
+    height, width = request.image_shape
+    return {
+        "pixel_values_videos": floats(request.batch, FRAMES_OF_A_CLIP, 3, height, width),
+        "input_values": floats(request.batch, 1, 480_000),
+    }
+
+
+def _as_it_is_spoken(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """As much sound as text: eight mel frames for every token (Voxtral Realtime)."""
+    mels = int(request.config.audio_config.num_mel_bins)
+    frames = request.sequence * first(request.config.downsample_factor, 4) * 2
+    return {
+        "input_ids": integers(request.vocabulary, request.batch, request.sequence),
+        "labels": integers(request.vocabulary, request.batch, request.sequence),
+        "input_features": floats(request.batch, mels, frames),
+        "num_delay_tokens": 6,
+    }
+
+
+def _delayed(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """How long after the sound the text comes, as a vector (Voxtral Realtime's text part)."""
+    return {"t_cond": floats(1, 1, request.config.hidden_size)}
+
+
+def _drafted(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """Tokens to draft, and what the large model made of those before (Muse Glimmer's assistant)."""
+    config = request.config
+    return {
+        "noise_embeds": floats(request.batch, config.block_size, config.hidden_size),
+        "context_hidden_states": floats(
+            request.batch, request.sequence, config.hidden_size * len(config.target_layer_ids)
+        ),
+    }
+
+
+def _transcribed(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """No targets: the model puts more places than it was given in front of the text (Nemotron 3.5 Transcribe)."""
+    return {"labels": None}
 
 
 Maker = Callable[[Request, dict[str, Any]], dict[str, Any]]
@@ -147,4 +214,12 @@ _MAKERS: dict[str, Maker] = {
     "oneformer": _asked,
     "omdet-turbo": _named,
     "pi0": _acting,
+    "minicpm_ocr_vision": _seen_in_one_row,
+    "minicpmv4_7_vision": _seen_in_one_row,
+    "pe_audio_video": _filmed_with_sound,
+    "pe_audio_video_encoder": _filmed_with_sound,
+    "voxtral_realtime": _as_it_is_spoken,
+    "voxtral_realtime_text": _delayed,
+    "muse_glimmer_assistant": _drafted,
+    "nemo_speechlm": _transcribed,
 }

@@ -67,7 +67,9 @@ class Request:
     @property
     def audio(self) -> Any:
         """The configuration of the part that hears; the whole one where there are no parts."""
-        return self.part("audio_config", "audio_encoder_config", "encoder_config", "speech_config")
+        return self.part(
+            "audio_config", "audio_encoder_config", "encoder_config", "speech_config", "semantic_model_config"
+        )
 
     def part(self, *names: str) -> Any:
         """First part of the configuration of these names; the whole one where there is none."""
@@ -132,6 +134,7 @@ class Request:
 _OWN_SHAPES = {
     "depth_pro": (1536, 1536), "rf_detr": (560, 560), "tvp": (448, 448), "pe_video": (336, 336),
     "pe_video_encoder": (336, 336), "pe_audio_video": (336, 336), "pe_audio_video_encoder": (336, 336),
+    "perception_lm": (448, 448), "edgetam": (1024, 1024), "seggpt": (448, 448), "pp_ocrv5_mobile_rec": (96, 320),
 }  # fmt: skip
 _TASK_SHAPES = {"TEXT_RECOGNITION": (48, 320)}
 

@@ -14,7 +14,9 @@ from typing import Any
 from hardware_db.errors import ModelError, UnknownModel, UsageError
 
 # Ours, not options of a configuration: how the model is run.
-RUN_OPTIONS = ("attn_implementation", "experts_implementation", "decoder_sequence_length")
+RUN_OPTIONS = (
+    "attn_implementation", "experts_implementation", "decoder_sequence_length", "lora", "lora_targets",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

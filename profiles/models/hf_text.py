@@ -63,10 +63,11 @@ def _in_space(request: Request) -> bool:
 
 
 def _places(request: Request, length: int) -> Any:
-    """Time, height and width of every token, [3, batch, length], all as in a text: they decide no size."""
+    """Time, height, width (and image) of every token, [3 or 4, batch, length], as in a text: they decide no size."""
     import torch
 
-    return torch.arange(length, device="cpu").repeat(3, request.batch, 1)
+    axes = len((getattr(request.text, "rope_parameters", None) or {}).get("mrope_section") or "thw")
+    return torch.arange(length, device="cpu").repeat(axes, request.batch, 1)
 
 
 def questions(request: Request) -> dict[str, Any]:

@@ -54,6 +54,36 @@ def mean_squared_error(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str,
     return torch.nn.functional.mse_loss(outputs, torch.zeros_like(outputs))
 
 
+def boxes_and_classes(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+    """Softmax loss of the classes plus smooth L1 of the boxes, every default box a target (arXiv 1512.02325, eq. 1).
+
+    Which boxes count is a choice among few numbers that changes no product of matrices.
+    """
+    import torch
+
+    scores, places = outputs
+    loss: torch.Tensor = token_cross_entropy(scores, args, kwargs) + torch.nn.functional.smooth_l1_loss(
+        places, torch.zeros_like(places)
+    )
+    return loss
+
+
+def boxes_in_a_grid(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+    """Squared error of the boxes (first four columns) plus logistic loss of the rest (arXiv 1804.02767, 2.1-2.2)."""
+    places, scores = outputs.split((4, outputs.shape[-1] - 4), dim=-1)
+    return mean_squared_error(places, args, kwargs) + binary_cross_entropy(scores, args, kwargs)
+
+
+def lattice(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
+    """Mean log probability of going on, over every pair of a frame and a place [batch, time, places, symbols].
+
+    In place of the sum over all paths (Graves 2012, arXiv 1211.3711, section 2.4), whose work between the log
+    probabilities and their gradient is two numbers per pair.
+    """
+    loss: torch.Tensor = -outputs.log_softmax(dim=-1)[..., 0].mean()
+    return loss
+
+
 def evidence_bound(outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
     """Error of the rebuilt pixels plus divergence from the prior (Kingma and Welling 2014, arXiv 1312.6114, eq. 10)."""
     import torch

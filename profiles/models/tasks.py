@@ -27,11 +27,16 @@ class Task:
 
 
 def _image(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
-    side = image or 1
-    fixed = options.get("fixed_image_size")
-    if fixed is not None and side != fixed:
-        raise UsageError(f"This network takes images of {fixed} x {fixed} only; {side} was given. Leave it out")
+    side = _only(options, image)
     return (floats(batch, options.get("channels", 3), side, side),), {}
+
+
+def _only(options: Options, image: int | None) -> int:
+    """Side of the image; UsageError for another than the one the network is built for."""
+    fixed = options.get("fixed_image_size")
+    if fixed is not None and image != fixed:
+        raise UsageError(f"This network takes images of {fixed} x {fixed} only; {image} was given. Leave it out")
+    return image or 1
 
 
 def _tokens(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
@@ -55,8 +60,14 @@ def _adversarial(options: Options, batch: int, sequence: int | None, image: int 
 
 def _diffusion(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
     side = (image or 1) // 8
-    text = floats(batch, 77, options["context"])
-    return (floats(batch, 4, side, side), integers(1000, batch), text), {}
+    latents, text = floats(batch, 4, side, side), floats(batch, 77, options["context"])
+    pooled = (floats(batch, options["pooled"]),) if options.get("pooled") else ()
+    return (latents, integers(1000, batch), text, *pooled), {}
+
+
+def _volume(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
+    side, slices = _only(options, image), options["slices"]
+    return (floats(batch, options["channels"], slices, side, side),), {}
 
 
 def _classed(options: Options, batch: int, sequence: int | None, image: int | None) -> Arguments:
@@ -78,10 +89,14 @@ def _clicks(options: Options, batch: int, sequence: int | None, image: int | Non
 TASKS: dict[str, Task] = {
     "image classification": Task(_image, losses.cross_entropy),
     "image segmentation": Task(_image, losses.cross_entropy),
+    "volume segmentation": Task(_volume, losses.cross_entropy),
+    "object detection": Task(_image, losses.boxes_and_classes),
+    "object detection in a grid": Task(_image, losses.boxes_in_a_grid),
     "text classification": Task(_tokens, losses.binary_cross_entropy),
     "language modelling": Task(_tokens, losses.token_cross_entropy),
     "translation": Task(_translation, losses.token_cross_entropy),
     "speech recognition": Task(_speech, losses.token_cross_entropy),
+    "speech transduction": Task(_speech, losses.lattice),
     "image generation": Task(_adversarial, losses.model_loss),
     "image encoding": Task(_image, losses.evidence_bound),
     "denoising of classes": Task(_classed, losses.mean_squared_error),

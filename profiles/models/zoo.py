@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from hardware_db.errors import UnknownModel
+from hardware_db.errors import UnknownModel, UsageError
 from profiles.models import huggingface, image_packages
 from profiles.models.definition import Depth, ModelDefinition
 from profiles.models.hf_spec import parse
 from profiles.models.hf_tables import Head
 from profiles.models.suggest import did_you_mean
 from profiles.models.tasks import TASKS
-from profiles.models.zoo_networks import NETWORKS, NetworkEntry
+from profiles.models.zoo_entry import NetworkEntry
+from profiles.models.zoo_networks import NETWORKS
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +59,16 @@ ALIASES = {
     "flan-t5-xxl": "t5-v1.1-xxl",
     "rnn-lm": "lstm-lm",
     "listen-attend-spell": "las",
+    "rnnt": "rnn-t",
+    "3d-unet": "unet3d",
+    "unet-3d": "unet3d",
+    "yolo-v3": "yolov3",
+    "ssd": "ssd300",
+    "ssd300-vgg16": "ssd300",
+    "sdxl": "sdxl-unet",
+    "stable-diffusion-xl-unet": "sdxl-unet",
+    "stable-diffusion": "stable-diffusion-unet",
+    "sd-unet": "stable-diffusion-unet",
 }
 
 
@@ -133,10 +144,16 @@ _TASKS = {
 }
 
 
-def find(name: str) -> ModelDefinition:
-    """Look a name up. Raises UnknownModel with the nearest names."""
+def find(text: str) -> ModelDefinition:
+    """Look up "NAME" or, of those that transformers builds, "NAME,key=value,...".
+
+    Raises UnknownModel with the nearest names, UsageError for options of a network that has none.
+    """
+    name, comma, options = text.partition(",")
     exact = ALIASES.get(name, name)
     for entry in NETWORKS:
+        if entry.name == exact and comma:
+            raise UsageError(f"{name} takes no options; {options!r} was given. Names that transformers builds do")
         if entry.name == exact:
             return _network(entry)
     found = configurations().get(exact)
@@ -145,9 +162,11 @@ def find(name: str) -> ModelDefinition:
         elsewhere = ", ".join(_elsewhere(name))
         near = f" Did you mean {elsewhere}?" if elsewhere else did_you_mean(name, known)
         raise UnknownModel(f"No model {name!r}.{near} Names: flopcast models. Your own: path/to/file.py:function")
-    spec = parse(found.specification, None)
-    definition = huggingface.define(spec, found.head, found.name, found.sequence_length)
-    return dataclasses.replace(definition, image_size=found.image_size, source=found.source)
+    spec = parse(found.specification + comma + options, None)
+    shown = found.name + comma + options
+    definition = huggingface.define(spec, found.head, shown, found.sequence_length)
+    source = f"{found.source}, changed: {options}" if comma else found.source
+    return dataclasses.replace(definition, image_size=found.image_size, source=source)
 
 
 def _elsewhere(name: str) -> list[str]:

@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from profiles.models.zoo_entry import NetworkEntry
+
 _TORCHVISION = "parameters as in torchvision's model documentation"
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkEntry:
-    """One name of the zoo.
-
-    factory     "module:function" in profiles.models.networks, called with `dimensions`
-    parameters  as published or counted by hand from the source; tests hold the built network against it
-    feeding     what the task's inputs need to know besides the dimensions
-    step        "module:function" of a training step with several optimizers
-    """
-
-    name: str
-    task: str
-    factory: str
-    parameters: int
-    source: str
-    dimensions: Mapping[str, Any] = field(default_factory=dict)
-    feeding: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: int = 1
-    sequence_length: int | None = None
-    image_size: int | None = None
-    depth_key: str | None = None
-    step: str | None = None
 
 
 def _resnet(name: str, blocks: tuple[int, ...], bottleneck: bool, parameters: int) -> NetworkEntry:
@@ -182,6 +158,26 @@ NETWORKS: tuple[NetworkEntry, ...] = (
         sequence_length=100,
     ),
     NetworkEntry(
+        "gnmt",
+        "translation",
+        "gnmt:gnmt",
+        160_671_297,
+        "Wu et al. 2016, arXiv 1609.08144; MLPerf Training v0.7 rnn_translator (160,671,297 parameters, vocabulary "
+        "padded to 32,320; at most 50 tokens)",
+        {"vocabulary": 32_320, "hidden": 1024, "layers": 4, "dropout": 0.2},
+        sequence_length=50,
+    ),
+    NetworkEntry(
+        "rnn-t",
+        "speech transduction",
+        "transducer:transducer",
+        49_006_080,
+        "Graves 2012, arXiv 1211.3711; MLPerf Training v1.0 RNN-T, baseline_v3-1023sp.yaml, counted by hand: "
+        "42,967,040 + 524,800 + 4,726,272 + 262,656 + 525,312",
+        {"mels": 240, "characters": 1023, "heard": 1024, "read": 512, "joined": 512},
+        sequence_length=50,
+    ),
+    NetworkEntry(
         "dcgan",
         "image generation",
         "gan:dcgan",
@@ -206,8 +202,56 @@ NETWORKS: tuple[NetworkEntry, ...] = (
         "diffusion_unet:diffusion_unet",
         859_520_964,
         "Rombach et al. 2022, arXiv 2112.10752; CompVis/stable-diffusion v1-inference.yaml (latents of 512 x 512)",
-        {"width": 320, "factors": (1, 2, 4, 4), "context": 768},
+        {"width": 320, "factors": (1, 2, 4, 4), "blocks": (1, 1, 1, 0), "context": 768},
         image_size=512,
+    ),
+    NetworkEntry(
+        "sdxl-unet",
+        "denoising",
+        "diffusion_unet:diffusion_unet",
+        2_567_463_684,
+        "Podell et al. 2023, arXiv 2307.01952, table 1 (2.6 B); config.json and weights of "
+        "stabilityai/stable-diffusion-xl-base-1.0, unet (latents of 1024 x 1024)",
+        {
+            "width": 320,
+            "factors": (1, 2, 4),
+            "blocks": (0, 2, 10),
+            "context": 2048,
+            "middle": 10,
+            "head_width": 64,
+            "pooled": 2816,
+        },
+        image_size=1024,
+    ),
+    NetworkEntry(
+        "unet3d",
+        "volume segmentation",
+        "unet3d:unet3d",
+        19_069_955,
+        "Cicek et al. 2016, arXiv 1606.06650, section 2 (19,069,955 parameters; 132 x 132 x 116 voxels)",
+        {"channels": 3, "classes": 3},
+        feeding={"slices": 116, "fixed_image_size": 132},
+        image_size=132,
+    ),
+    NetworkEntry(
+        "yolov3",
+        "object detection in a grid",
+        "yolo:yolov3",
+        61_949_149,
+        "Redmon and Farhadi 2018, arXiv 1804.02767; yolov3.cfg of pjreddie/darknet (yolov3.weights holds 62,001,757 "
+        "numbers, of which 52,608 are running means and variances)",
+        {"classes": 80},
+        image_size=416,
+    ),
+    NetworkEntry(
+        "ssd300",
+        "object detection",
+        "ssd:ssd300",
+        35_641_826,
+        f"Liu et al. 2016, arXiv 1512.02325, figure 2, with the 91 classes of COCO; {_TORCHVISION}",
+        {"classes": 91},
+        feeding={"fixed_image_size": 300},
+        image_size=300,
     ),
     NetworkEntry(
         "dit-xl-2",

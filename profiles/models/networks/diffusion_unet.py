@@ -1,12 +1,16 @@
-"""The denoiser of latent diffusion (Rombach et al. 2022, arXiv 2112.10752; Stable Diffusion 1.x v1-inference.yaml).
+"""The denoiser of latent diffusion (Rombach et al. 2022, arXiv 2112.10752) and SDXL (Podell et al. 2023, 2307.01952).
 
-320 base channels times 1, 2, 4, 4; two residual blocks a level; cross-attention to text at the three finer levels.
+Two residual blocks a level down, three up; a spatial transformer behind each where the level attends to the text.
+Stable Diffusion 1.x: 320 channels times 1, 2, 4, 4, one transformer block at the three finer levels. SDXL: 320 channels
+times 1, 2, 4, none, two and ten transformer blocks, and a vector of the pooled text and the sizes added to the time.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,38 +58,66 @@ class Attention(nn.Module):
         return output
 
 
-class SpatialTransformer(nn.Module):
-    """One transformer block over all pixels: self-attention, cross-attention to the text, gated MLP."""
+class TransformerBlock(nn.Module):
+    """Self-attention, cross-attention to the text, gated MLP: [batch, pixels, width] -> the same."""
 
     def __init__(self, width: int, context: int, heads: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(32, width)
-        self.enter, self.leave = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.self_attention = Attention(width, width, heads)
         self.cross_attention = Attention(width, context, heads)
         self.gated = nn.Linear(width, 8 * width)
         self.project = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Run as the class says."""
-        tokens = self.enter(self.norm(x)).flatten(2).transpose(1, 2)
         normed = self.norms[0](tokens)
         tokens = tokens + self.self_attention(normed, normed)
         tokens = tokens + self.cross_attention(self.norms[1](tokens), context)
         values, gate = self.gated(self.norms[2](tokens)).chunk(2, dim=-1)
-        tokens = tokens + self.project(values * nn.functional.gelu(gate))
+        output: Tensor = tokens + self.project(values * nn.functional.gelu(gate))
+        return output
+
+
+class SpatialTransformer(nn.Module):
+    """Transformer blocks over all pixels around a shortcut: [batch, width, h, w] -> the same."""
+
+    def __init__(self, width: int, context: int, heads: int, blocks: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(32, width)
+        self.enter, self.leave = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
+        self.blocks = nn.ModuleList(TransformerBlock(width, context, heads) for _ in range(blocks))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Run as the class says."""
+        tokens = self.enter(self.norm(x)).flatten(2).transpose(1, 2)
+        for block in self.blocks:
+            tokens = block(tokens, context)
         output: Tensor = x + self.leave(tokens.transpose(1, 2).reshape(x.shape))
         return output
 
 
-class Level(nn.Module):
-    """A residual block, with a spatial transformer where the level attends."""
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the denoiser is told: width of the time vector and of the text, and how wide a head is (None: 8 heads)."""
 
-    def __init__(self, inputs: int, outputs: int, attends: bool, time: int, context: int) -> None:
+    time: int
+    context: int
+    head_width: int | None
+
+    def heads(self, width: int) -> int:
+        """Number of heads of a level."""
+        return 8 if self.head_width is None else width // self.head_width
+
+
+class Level(nn.Module):
+    """A residual block, with a spatial transformer of so many blocks where the level attends."""
+
+    def __init__(self, inputs: int, outputs: int, blocks: int, told: Conditions) -> None:
         super().__init__()
-        self.block = ResidualBlock(inputs, outputs, time)
-        self.attention = SpatialTransformer(outputs, context, 8) if attends else None
+        self.block = ResidualBlock(inputs, outputs, told.time)
+        attention = SpatialTransformer(outputs, told.context, told.heads(outputs), blocks) if blocks else None
+        self.attention = attention
 
     def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
         """Run as the class says."""
@@ -119,34 +151,68 @@ class Up(nn.Module):
         return doubled
 
 
-class DiffusionUNet(nn.Module):
-    """Noisy latents [batch, 4, side, side], steps [batch], text [batch, tokens, context] -> noise like the latents."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Channels of the first level, of each level in multiples of these, and transformer blocks of each level.
 
-    def __init__(self, width: int, factors: Sequence[int], context: int) -> None:
+    context     width of the text's vectors
+    middle      transformer blocks between the way down and the way up
+    head_width  width of an attention head; None: 8 heads at every level
+    pooled      width of the pooled text and the sizes that are added to the time; 0: none
+    """
+
+    width: int
+    factors: Sequence[int]
+    blocks: Sequence[int]
+    context: int
+    middle: int = 1
+    head_width: int | None = None
+    pooled: int = 0
+
+
+def _vector(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.SiLU(), nn.Linear(outputs, outputs))
+
+
+class DiffusionUNet(nn.Module):
+    """Noisy latents [batch, 4, side, side], steps [batch], text [batch, tokens, context] -> noise like the latents.
+
+    `pooled` [batch, width of it] is added to the time where the network has a place for it.
+    """
+
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.width, time = width, 4 * width
-        self.time = nn.Sequential(nn.Linear(width, time), nn.SiLU(), nn.Linear(time, time))
-        self.enter = nn.Conv2d(4, width, 3, padding=1)
-        self.down, self.up, self.grow = nn.ModuleList(), nn.ModuleList(), nn.ModuleDict()
-        last, channels, kept = len(factors) - 1, width, [width]
-        for level, factor in enumerate(factors):
+        self.width, told = shape.width, Conditions(4 * shape.width, shape.context, shape.head_width)
+        self.time = _vector(shape.width, told.time)
+        self.also = _vector(shape.pooled, told.time) if shape.pooled else None
+        self.enter = nn.Conv2d(4, shape.width, 3, padding=1)
+        levels = [(factor * shape.width, blocks) for factor, blocks in zip(shape.factors, shape.blocks, strict=True)]
+        self.down = nn.ModuleList()
+        channels, kept = shape.width, [shape.width]
+        for level, (width, blocks) in enumerate(levels):
             for _ in range(2):
-                self.down.append(Level(channels, factor * width, level < last, time, context))
-                channels = factor * width
+                self.down.append(Level(channels, width, blocks, told))
+                channels = width
                 kept.append(channels)
-            if level < last:
+            if level < len(levels) - 1:
                 self.down.append(Down(channels))
                 kept.append(channels)
-        self.middle = Level(channels, channels, True, time, context)
-        self.bottom = ResidualBlock(channels, channels, time)
-        for level, factor in reversed(list(enumerate(factors))):
+        self.middle = Level(channels, channels, shape.middle, told)
+        self.bottom = ResidualBlock(channels, channels, told.time)
+        self._climb(levels, kept, told)
+        self.norm = nn.GroupNorm(32, shape.width)
+        self.leave = nn.Conv2d(shape.width, 4, 3, padding=1)
+
+    def _climb(self, levels: list[tuple[int, int]], kept: list[int], told: Conditions) -> None:
+        """Make the way up, which takes in what the way down has kept."""
+        self.up, self.grow = nn.ModuleList(), nn.ModuleDict()
+        channels = levels[-1][0]
+        for level, (width, blocks) in reversed(list(enumerate(levels))):
             for block in range(3):
-                self.up.append(Level(channels + kept.pop(), factor * width, level < last, time, context))
-                channels = factor * width
+                self.up.append(Level(channels + kept.pop(), width, blocks, told))
+                channels = width
                 if block == 2 and level > 0:
                     self.grow[str(len(self.up) - 1)] = Up(channels)
-        self.norm = nn.GroupNorm(32, width)
-        self.leave = nn.Conv2d(width, 4, 3, padding=1)
 
     def _embed(self, steps: Tensor, like: Tensor) -> Tensor:
         half = self.width // 2
@@ -155,9 +221,11 @@ class DiffusionUNet(nn.Module):
         embedded: Tensor = self.time(torch.cat((angles.cos(), angles.sin()), dim=-1).to(like.dtype))
         return embedded
 
-    def forward(self, latents: Tensor, steps: Tensor, text: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, steps: Tensor, text: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Run as the class says."""
         time, x = self._embed(steps, latents), self.enter(latents)
+        if self.also is not None:
+            time = time + self.also(pooled)
         kept = [x]
         for layer in self.down:
             x = layer(x, time, text)
@@ -171,6 +239,6 @@ class DiffusionUNet(nn.Module):
         return noise
 
 
-def diffusion_unet(width: int, factors: Sequence[int], context: int) -> nn.Module:
-    """Build e.g. Stable Diffusion 1.x: width 320, factors (1, 2, 4, 4), context 768."""
-    return DiffusionUNet(width, factors, context)
+def diffusion_unet(**shape: Any) -> nn.Module:
+    """Build a denoiser of these dimensions, see `Shape`."""
+    return DiffusionUNet(Shape(**shape))
