@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
 from profiles.depth import NotPeriodic
 from profiles.growing import grow
@@ -33,8 +32,6 @@ def profile_definition(definition: ModelDefinition, request: ProfileRequest | No
         If the sizes contradict the model, or mode, precision or optimizer is unknown.
     """
     request = request or ProfileRequest()
-    if definition.declared is not None:
-        raise UsageError(f"{definition.name} is known by its sizes only: there is nothing to trace")
     sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
     settings = StepSettings(request.mode, parse_precision(request.precision), request.optimizer, request.device)
     first, trace, note = _traced(definition, settings, sizes)

@@ -161,7 +161,6 @@ def _traced(profile: ModelProfile) -> str:
     rungs = {
         "fake": "on fake tensors",
         "cpu": "by running on the CPU",
-        "declared": "from declared numbers, not counted",
     }
     if profile.rung not in rungs:
         return ""

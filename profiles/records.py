@@ -12,7 +12,7 @@ from typing import Literal
 Phase = Literal["forward", "backward", "optimizer"]
 PHASES: tuple[Phase, ...] = ("forward", "backward", "optimizer")
 Engine = Literal["matrix", "vector", "none"]
-Rung = Literal["meta", "fake", "cpu", "declared"]
+Rung = Literal["meta", "fake", "cpu"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import torch
 from profiles.depth import Layers, NotPeriodic, plan
 from profiles.depth_extension import Growth, extend, learn
 from profiles.models import Depth, ModelDefinition, Sizes
-from profiles.trace.rungs import Climb, Ground, RungName, bytes_of, climb, trace_on
+from profiles.records import Rung
+from profiles.trace.rungs import Climb, Ground, bytes_of, climb, trace_on
 from profiles.trace.settings import StepSettings
 from profiles.trace.step import Step, StepFailed, StepTrace
 from profiles.trace.twin import Twins
@@ -26,11 +27,11 @@ class Tracer:
 
     def climb(self, sizes: Sizes) -> Climb:
         """Trace one size on the first rung that works."""
-        with torch.device("meta"):
+        with Ground("meta").building():
             weight = bytes_of(self.definition.build())
         return climb(lambda ground: self._step(ground, sizes), self.settings, weight)
 
-    def trace(self, sizes: Sizes, rung: RungName = "meta") -> StepTrace:
+    def trace(self, sizes: Sizes, rung: Rung = "meta") -> StepTrace:
         """Trace one size on a rung.
 
         Raises
@@ -46,8 +47,9 @@ class Tracer:
     def _step(self, ground: Ground, sizes: Sizes) -> Step:
         definition, weights = self.definition, self.settings.arithmetic.weights
         training = self.settings.mode == "train"
-        with ground.context():
+        with ground.building():
             model = definition.build()
+        with ground.context():
             args, kwargs = definition.inputs(sizes.batch_size, sizes.sequence_length, sizes.image_size)
         model.to(weights).train(training)
         if not training:

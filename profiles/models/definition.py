@@ -98,7 +98,6 @@ class ModelDefinition:
     sequence_limit    longest sequence the model has positions for, None where unlimited or unknown
     labels            names in kwargs that only training needs; drop them to run the forward pass alone
     find_depth        looks for the repeated layers (may import torch); use the property `depth`
-    declared          set instead of build/inputs/loss where only sizes are known
     step              generator of (loss, parameters) for several optimizers, called as step(model, *args, **kwargs)
     source            where the dimensions come from
     fingerprint       equal texts mean equal models; None where only running the user's code could tell
@@ -116,7 +115,6 @@ class ModelDefinition:
     sequence_limit: int | None = None
     labels: tuple[str, ...] = ()
     find_depth: Callable[[], Depth | None] | None = None
-    declared: DeclaredModel | None = None
     step: StepFunction | None = None
     source: str = ""
     fingerprint: str | None = None

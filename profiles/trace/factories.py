@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from profiles.trace.calls import tensors_in
 from profiles.trace.higher_order import stand_in
-from profiles.trace.values import give_values, values_of
+from profiles.trace.values import Values, give_values, values_of
 
 _ACCELERATORS = frozenset({"cuda", "xpu", "mps", "xla", "hpu"})
 _FROM_DATA = frozenset({torch.tensor, torch.as_tensor, torch.asarray})
@@ -23,15 +23,17 @@ class Factories(TorchFunctionMode):
     On symbolic tensors it also runs operators that take functions, and gives packed sequences lengths with values.
     """
 
-    def __init__(self, device: str, symbolic: bool) -> None:
+    def __init__(self, device: str, symbolic: bool, values: Values) -> None:
         super().__init__()
-        self._device, self._symbolic = torch.device(device), symbolic
+        self._device, self._symbolic, self._values = torch.device(device), symbolic, values
         self._constructors = _device_constructors()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one torch function."""
         if func is torch.Tensor.cuda:
             return args[0].to(self._device)
+        if func is torch.Tensor.tolist and args[0].device.type == "meta" and values_of(args[0]) is None:
+            return self._values.listed(args[0])
         args, kwargs = self._here(func, args, kwargs or {})
         if func in _FROM_DATA and not isinstance(args[0] if args else None, torch.Tensor):
             return self._from_data(func, args, kwargs)
@@ -58,11 +60,20 @@ class Factories(TorchFunctionMode):
         device = self._device if device is None else torch.device(device)
         if device.type != "meta":
             return func(*args, **{**kwargs, "device": device})
-        values = func(*args, **{**kwargs, "device": "cpu"})
+        data = tree_map(self._on_host, args[0])
+        values = func(data, *args[1:], **{**kwargs, "device": "cpu"})
         flag = kwargs.get("requires_grad", False)
         with torch._C._DisableTorchDispatch():  # the copy from the host is no operation of the device
             twin = torch.empty_strided(values.shape, values.stride(), dtype=values.dtype, device=device)
         return give_values(twin, values.detach()).requires_grad_(flag)
+
+    def _on_host(self, value: Any) -> Any:
+        """Copy of a symbolic number among data, with its value; one that is unknown is guessed and counted."""
+        if not isinstance(value, torch.Tensor) or value.device.type != "meta":
+            return value
+        found = value.item() if value.numel() == 1 else self._values.listed(value)
+        with torch._C._DisableTorchDispatch():
+            return torch.tensor(found, dtype=value.dtype, device="cpu").reshape(value.shape)
 
 
 def _together(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -126,8 +126,14 @@ def describe(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: A
         follow=bool(outputs) and all(map(is_followed, outputs)),
         in_place=in_place and symbolic,
         silent=out is None and symbolic and func._schema.is_mutable,
-        result=_layouts(out) if symbolic and not view and _is_functional(func) else None,
+        result=_layouts(out) if symbolic and not view and _is_functional(func) and not _shares(outputs, args) else None,
     )
+
+
+def _shares(outputs: tuple[torch.Tensor, ...], args: tuple[Any, ...]) -> bool:
+    """Whether a result is an argument, whatever the schema says (cuDNN gives back the weights that it was given)."""
+    given = {id(tensor) for tensor in tensors_in(args)}
+    return any(id(output) in given for output in outputs)
 
 
 def _is_symbolic(tensors: tuple[torch.Tensor, ...]) -> bool:

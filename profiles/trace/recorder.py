@@ -21,15 +21,10 @@ from profiles.trace.ledger import Ledger
 from profiles.trace.places import Place, Places
 from profiles.trace.precision import precision_of
 from profiles.trace.settings import StepSettings
-from profiles.trace.values import ASKS_FOR_VALUES, MASKED, ValueNeeded, Values, values_of
-
-aten = torch.ops.aten
+from profiles.trace.symbolic import lies_on, run
+from profiles.trace.values import Values
 
 LARGEST_REAL_FLOPS = 200 * 10**9
-_REDUCTIONS = frozenset({"_foreach_norm", "_foreach_max", "_foreach_powsum"})
-_MAKES_SPARSE = frozenset(
-    {aten._to_sparse, aten._to_sparse_csr, aten._to_sparse_csc, aten._to_sparse_bsr, aten._to_sparse_bsc}
-)
 _IGNORED = frozenset({"profiler", "prim"})
 
 
@@ -127,26 +122,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if not self._symbolic:
-            return func(*args, **kwargs)
-        packet = func._overloadpacket
-        if packet in ASKS_FOR_VALUES and self._on_device(args, ()):
-            return self._values.answer(func, args, kwargs)
-        if packet in MASKED and self._on_device(args, ()):
-            args = self._values.without_masks(args)
-        if packet is aten._to_copy and (device := kwargs.get("device")) is not None and device.type == "cpu":
-            return _to_host(func, args, kwargs)
-        if _is_elementwise(func, args):
-            return _like_first(func, args)
-        if packet in _MAKES_SPARSE:
-            raise ValueNeeded("the work on a sparse tensor depends on its values")
-        out = func(*args, **kwargs)
-        self._values.follow(func, args, kwargs, out)
-        return out
+        return run(func, args, kwargs, self._values, self.devices) if self._symbolic else func(*args, **kwargs)
 
     def _on_device(self, outputs: tuple[Any, ...], args: tuple[Any, ...]) -> bool:
+        """Whether a call works on the traced device: by its results, or by its arguments where it has none."""
         tensors = outputs if any(isinstance(o, torch.Tensor) for o in outputs) else tuple(tensors_in(args))
-        return any(t.device.type in self.devices for t in tensors if isinstance(t, torch.Tensor))
+        return lies_on(self.devices, tensors)
 
     def _record(self, known: Known, outputs: tuple[torch.Tensor, ...]) -> None:
         self._ledger.see(outputs)
@@ -194,25 +175,3 @@ def _remember(key: Hashable | None, known: Known) -> None:
     if len(_KNOWN) >= MOST_CALLS:
         _KNOWN.clear()
     _KNOWN[key] = known
-
-
-def _is_elementwise(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether an operator on lists of tensors changes or returns tensors like those of its first list."""
-    name = func._overloadpacket.__name__
-    if not name.startswith("_foreach_") or name in _REDUCTIONS:
-        return False
-    return isinstance(args[0], (list, tuple)) and bool(args[0][0].device.type == "meta")
-
-
-def _like_first(func: Any, args: tuple[Any, ...]) -> list[torch.Tensor] | None:
-    """Result of such an operator. Nothing is to be computed, and torch would go through all tensors in Python."""
-    return [torch.empty_like(tensor) for tensor in args[0]] if func._schema.returns else None
-
-
-def _to_host(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Copy to the host: the values where they are known, else the symbolic tensor stays where it is."""
-    values = values_of(args[0])
-    if values is None:
-        kwargs = {**kwargs, "device": args[0].device}
-        return func(*args, **kwargs)
-    return func(values, *args[1:], **kwargs)

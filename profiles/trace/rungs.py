@@ -17,13 +17,15 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hardware_db.errors import FlopcastError, ModelError
+from profiles.records import Rung
+from profiles.trace.factories import Factories
 from profiles.trace.failures import explain
 from profiles.trace.recorder import LARGEST_REAL_FLOPS
 from profiles.trace.settings import StepSettings
 from profiles.trace.step import Step, StepFailed, StepTrace, Tracing, trace_step
-from profiles.trace.values import ValueNeeded
+from profiles.trace.symbolic import Building
+from profiles.trace.values import ValueNeeded, Values
 
-RungName = Literal["meta", "fake", "cpu"]
 MakeStep = Callable[["Ground"], Step]
 
 LARGEST_REAL_BYTES = 1 << 30
@@ -38,9 +40,20 @@ class Ground:
 
     @contextmanager
     def context(self) -> Iterator[None]:
-        """Where a model is built so that its tensors lie on this ground."""
+        """Where tensors are made so that they lie on this ground."""
         with self.fake or nullcontext(), torch.device(self.device):
             yield
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Where a model is built; what it keeps as tensors made from numbers, such as strides, has values."""
+        values = Values(strict=False)
+        with self.context():
+            if self.device != "meta":
+                yield
+                return
+            with Factories(self.device, True, values), Building(values, self.device):
+                yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class Climb:
     """A trace, the rung it was made on and why not on a higher one ("" for the highest)."""
 
     trace: StepTrace
-    rung: RungName
+    rung: Rung
     reason: str = ""
 
 
@@ -78,12 +91,14 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
     return _for_real(make_step, settings, best, parameter_bytes)
 
 
-def trace_on(rung: RungName, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
+def trace_on(rung: Rung, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
     """Trace a step on one rung, whatever happens."""
     ground = Ground("meta" if rung == "meta" else "cpu", FakeTensorMode() if rung == "fake" else None)
     with _no_log_of_fake_tensors():
         try:
             step = make_step(ground)
+        except StepFailed:
+            raise  # a part of the model was traced to learn what the whole is fed
         except Exception as error:
             raise StepFailed(error) from error
         return trace_step(step, settings, Tracing(ground.device, ground.fake, strict))
@@ -119,7 +134,7 @@ def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, 
     if isinstance(first, FlopcastError):
         raise first
     reason = _first_line(first)
-    rungs: list[tuple[RungName, bool]] = [] if isinstance(first, ValueNeeded) else [("fake", True)]
+    rungs: list[tuple[Rung, bool]] = [] if isinstance(first, ValueNeeded) else [("fake", True)]
     rungs += [("cpu", True)] if parameter_bytes <= LARGEST_REAL_BYTES else []
     rungs += [("meta", False)] if isinstance(first, ValueNeeded) else []
     for rung, strict in rungs:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributions import Distribution
 
 from profiles.layers import layer_count
 from profiles.records import Operation
@@ -167,6 +168,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
         stack.enter_context(run.places.follow())
         if tracing.symbolic:
             stack.enter_context(uncompiled())
+            stack.enter_context(_unchecked_distributions())
             stack.enter_context(kernels_of(settings.device, tracing.device))
             stack.enter_context(Autocast(settings.device, tracing.device).available())
         stack.enter_context(run.recorder)
@@ -211,7 +213,7 @@ class _Run:
         self.ledger.hold(_tensors(step), "input")
 
     def run(self) -> None:
-        with Factories(self.device, self.symbolic):
+        with Factories(self.device, self.symbolic, self.values):
             if self.trained:
                 self._train()
             else:
@@ -298,6 +300,17 @@ def _states(optimizer: torch.optim.Optimizer, devices: frozenset[str]) -> Iterat
 def _tensors(step: Step) -> list[torch.Tensor]:
     leaves = torch.utils._pytree.tree_leaves((step.args, step.kwargs))
     return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+@contextmanager
+def _unchecked_distributions() -> Iterator[None]:
+    """No questions whether the parameters of a distribution are valid numbers: symbolic ones are none."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 @contextmanager

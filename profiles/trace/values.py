@@ -41,6 +41,8 @@ ASKS_FOR_VALUES = frozenset(
 )
 _ASK_FOR_ONE = frozenset({aten._local_scalar_dense, aten.equal, aten.is_nonzero})
 MASKED = frozenset({aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index})
+_COMPARED = {aten.eq: False, aten.ne: True}
+"""What comes of comparing a real number that nobody knows with a constant: data hardly ever equals one."""
 _CHOOSES = {aten.topk: 1, aten.argmax: None, aten.max: 1}
 _UNKNOWABLE = ("rand", "bernoulli", "uniform", "normal", "multinomial", "exponential", "dropout", "empty", "geometric")
 
@@ -93,6 +95,22 @@ class Values:
             result = func(*real_args, **real_kwargs)
         return tree_map(lambda r: _symbolic(r, args[0].device) if isinstance(r, torch.Tensor) else r, result)
 
+    def listed(self, tensor: torch.Tensor) -> Any:
+        """All values of a symbolic tensor as nested lists, guessed where they are unknown.
+
+        Raises
+        ------
+        ValueNeeded
+            If they are several and may not be guessed.
+        """
+        values = values_of(tensor)
+        if values is None:
+            if self._strict and tensor.numel() > 1:
+                raise ValueNeeded("a list of values is asked for that depends on data")
+            self.guesses["tolist"] += 1
+            values = torch.full(tensor.shape, _likely(tensor), dtype=tensor.dtype, device=_CPU)
+        return values.tolist()
+
     def without_masks(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arguments of an indexing operator with each boolean mask replaced by the places where it is true."""
         indices = args[1]
@@ -118,6 +136,8 @@ class Values:
             self._compute(func, real_args, real_kwargs, outputs)
         elif func._overloadpacket in _CHOOSES:
             self._balance(func, args, outputs)
+        elif func._overloadpacket in _COMPARED and _is_data(args):
+            setattr(outputs[0], _ATTRIBUTE, torch.full(outputs[0].shape, _COMPARED[func._overloadpacket], device=_CPU))
         elif func._schema.is_mutable:
             _forget(outputs)
 
@@ -170,6 +190,11 @@ def _likely(tensor: torch.Tensor) -> bool | int | float:
     if tensor.dtype is torch.bool:
         return False
     return 1.0 if tensor.is_floating_point() else 0
+
+
+def _is_data(args: tuple[Any, ...]) -> bool:
+    """Whether real numbers are compared with a constant."""
+    return args[0].is_floating_point() and not isinstance(args[1], torch.Tensor)
 
 
 def _forget(tensors: tuple[torch.Tensor, ...]) -> None:

@@ -1,0 +1,111 @@
+"""What is known of the values behind symbolic tensors, so that a symbolic run takes the branches of a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hand_truth_modules import Apply
+from torch import nn
+from torch.distributions import Categorical, Distribution
+
+from profiles import ModelProfile, profile_model
+from profiles.definitions import profile_definition
+from profiles.models import ModelDefinition
+
+ROWS = torch.arange(8).reshape(2, 4)
+WIDTH = 16
+WEIGHT = torch.zeros(WIDTH, WIDTH)
+
+
+def forward(use: Callable[..., Any], *args: torch.Tensor) -> ModelProfile:
+    return profile_model(Apply(use, WEIGHT), args, mode="forward")
+
+
+def test_numbers_read_off_one_tensor_make_another() -> None:
+    def use(x: torch.Tensor, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        longest = torch.tensor([row.max() + 1 for row in ids], device=ids.device)  # 4 and 8
+        return x[: int(longest.max())] @ weight
+
+    profile = forward(use, torch.zeros(20, WIDTH), ROWS)
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * 8 * WIDTH**2)
+
+
+def test_a_tensor_made_of_tensors_keeps_their_type() -> None:
+    def use(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        scale = torch.tensor([x.new_ones(()), x.new_zeros(())])
+        return (x @ weight) * scale.sum()
+
+    profile = profile_model(Apply(use, WEIGHT), torch.zeros(4, WIDTH), mode="forward", precision="bfloat16")
+    assert {operation.precision for operation in profile.operations} == {"bfloat16"}
+
+
+def test_real_numbers_are_assumed_to_differ_from_a_constant() -> None:
+    def use(images: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        padded = (images == 0.0).sum(dim=-1) == WIDTH  # as models look for images that were added to fill a batch
+        return images[~padded] @ weight
+
+    profile = forward(use, torch.zeros(6, WIDTH))
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * 6 * WIDTH**2)
+
+
+def test_a_list_of_known_counts_splits_as_in_a_real_run() -> None:
+    def use(x: torch.Tensor, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return x.split((ids > 2).sum(-1).tolist())[1] @ weight  # 1 and 4 of 5 rows
+
+    profile = forward(use, torch.zeros(5, WIDTH), ROWS)
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * 4 * WIDTH**2)
+
+
+def test_a_list_of_unknown_counts_is_found_by_a_real_run() -> None:
+    def use(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        chosen = x.sum(-1) > 0
+        return x.split(torch.stack([chosen.sum(), (~chosen).sum()]).tolist())[0] @ weight
+
+    profile = forward(use, torch.tensor([1.0] * 2 + [-1.0] * 6)[:, None].expand(8, WIDTH))
+    assert (profile.rung, profile.matmul_flops.total) == ("cpu", 2 * 2 * WIDTH**2)
+    assert "list of values" in profile.rung_reason
+
+
+class Strided(nn.Module):
+    """Pads by what its buffers say, as audio codecs do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        kernel, stride = torch.tensor(7), torch.tensor(2)
+        self.layer = nn.Conv1d(1, 1, 7, 2, bias=False)
+        self.register_buffer("missing", kernel - stride, persistent=False)
+        self.layers = [item.item() for item in torch.linspace(1, 3, 3)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pad by five on the left."""
+        found: torch.Tensor = self.layer(nn.functional.pad(x, (int(self.missing), 0), mode="reflect"))
+        return found
+
+
+def test_buffers_that_are_made_while_the_model_is_built_keep_their_values() -> None:
+    definition = ModelDefinition(
+        name="padded",
+        build=Strided,
+        inputs=lambda batch, sequence, image: ((torch.zeros(batch, 1, 40),), {}),
+        loss=lambda outputs, args, kwargs: outputs.mean(),
+        batch_size=3,
+    )
+    profile = profile_definition(definition)
+    places = (40 + 5 - 7) // 2 + 1
+    assert (profile.rung, profile.matmul_flops.forward) == ("meta", 2 * 3 * places * 7)
+    assert not any("guess" in note for note in profile.notes)
+
+
+def test_distributions_ask_no_questions_and_are_as_before() -> None:
+    def use(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return Categorical(logits=x @ weight).entropy()
+
+    before = Distribution._validate_args
+    profile = forward(use, torch.zeros(4, WIDTH))
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * 4 * WIDTH**2)
+    assert Distribution._validate_args == before
+    with pytest.raises(ValueError, match="logits"):
+        Categorical(logits=torch.full((3,), float("nan")))
