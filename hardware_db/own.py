@@ -79,7 +79,7 @@ def read_own(path: Path, published: Database) -> Own:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return parse_own(text, str(path), published)
 
 

@@ -80,7 +80,7 @@ def read_price_list(path: Path, database: Database) -> tuple[Offer, ...]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file, restkey=SURPLUS))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not lines:
         raise DataError(f"{path} has no rows. Columns: {', '.join(_Line.model_fields)}")
     offers: list[Offer] = []

@@ -83,8 +83,10 @@ def write_whole(path: Path, content: bytes) -> None:
 def _read(path: Path) -> Mapping[str, Rows]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read: it is no export of flopcast db export ({error})") from error
     if not isinstance(document, dict) or "tables" not in document:
         raise DataError(f"{path} is no export of a flopcast database")
     if document.get("format") != FORMAT:

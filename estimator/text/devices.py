@@ -121,7 +121,7 @@ LIST: Mapping[str, int] = {
     "kind": 7,
     "vendor": 3,
     "year": 5,
-    "memory": 0,
+    "memory": 11,
     "bandwidth": 9,
     "fp64": 1,
     "fp32": 8,

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("PART", align="left"),
-    Column("REPORTED AS", align="left"),
+    Column("REPORTED AS", align="left", drop=3),
     Column("HARDWARE", align="left"),
     Column("BY", align="left", drop=1),
-    Column("CORES", drop=5),
-    Column("THREADS", drop=4),
+    Column("CORES", drop=6),
+    Column("THREADS", drop=5),
     Column("MEMORY", "GiB"),
-    Column("BANDWIDTH", "GB/s", drop=3),
+    Column("BANDWIDTH", "GB/s", drop=4),
     Column("FP32", "TFLOP/s", drop=2),
     Column("BF16", "TFLOP/s"),
 )

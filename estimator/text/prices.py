@@ -17,9 +17,9 @@ HISTORY = (
     Column("SEEN", align="left"),
     Column("PROVIDER", align="left"),
     Column("PRICING", align="left"),
-    Column("OFFERS"),
+    Column("OFFERS", drop=1),
     Column("LOWEST", "$/H"),
-    Column("MEDIAN", "$/H"),
+    Column("MEDIAN", "$/H", drop=2),
     Column("HIGHEST", "$/H"),
 )
 REFRESHED = (Column("PROVIDER", align="left"), Column("OFFERS"))
