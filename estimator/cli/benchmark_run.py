@@ -92,7 +92,7 @@ def targets_of(name: str | None, torch: Any) -> tuple[Target, ...]:
     from hardware_db.here import load_here
     from profiles.benchmark.target import default_name, targets
 
-    return targets(name or default_name(torch), torch, load_here().database)
+    return targets(name or default_name(torch), torch, load_here(needs_own=False).database)
 
 
 def training_of(question: ModelQuestion, target: Target) -> tuple[Any, Any, Any]:
