@@ -33,7 +33,12 @@ _INTRACLASS = {
     },
 }
 _PP_OCR = {"intraclass_block_config": _INTRACLASS, "scale_factor_list": [1, 2, 4, 8], "kernel_list": [3, 2, 2]}
-# The cheapest assistant: every layer of the one kind that the last layer has to be, all of them reading foreign keys.
+_LCNET = {
+    "model_type": "pp_lcnet_v4", "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    "block_configs": [  # one block a stage, halving both sides (the default is a recogniser's: it halves the height)
+        [[3, 96, 96, 1, True]], [[3, 96, 96, 2, False]], [[3, 96, 192, 2, False]], [[3, 192, 384, 2, False]],
+    ],
+}  # fmt: skip
 _ASSISTANT = {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0}
 _XDROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [16, 16, 16, 16]}}
 
@@ -105,7 +110,9 @@ MENDED: dict[str, dict[str, Any]] = {
     "nemotron_h_omni": {"image_token_id": 5},
     "lw_detr": {"projector_scale_factors": [1.0]},
     "pp_ocrv5_server_det": _PP_OCR,
-    "pp_ocrv6_medium_det": _PP_OCR,
+    "pp_ocrv6_medium_det": {**_PP_OCR, "backbone_config": _LCNET},
+    "pp_ocrv6_small_det": {"layer_list_out_channels": [96, 96, 192, 384], "backbone_config": _LCNET},
+    "qwen3_omni_moe_thinker": {"text_config": {"head_dim": 128}},
     "perception_lm": {
         "vision_config": {
             "model_type": "timm_wrapper", "num_classes": 2, "architecture": "vit_pe_lang_large_patch14_448",

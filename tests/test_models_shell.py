@@ -148,6 +148,22 @@ def test_a_keras_file(folder, monkeypatch):
     assert products("net.keras", "--batch-size", "4")[0] == 2 * 4 * (12 * 20 + 20 * 3)
 
 
+def test_a_keras_model_of_a_factory_trains_all_its_weights(folder, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    (folder / "kept.py").write_text(
+        "import keras\n\n\ndef make():\n    layers = keras.layers\n"
+        "    return keras.Sequential([layers.Input((12,)), layers.Dense(20), layers.Dense(3)])\n"
+    )
+    assert products("kept.py:make", "--batch-size", "4") == (2 * 4 * (12 * 20 + 20 * 3), 2 * 4 * (12 * 20 + 2 * 20 * 3))
+    memory = json.loads(answer("kept.py:make", "--json").stdout)["results"][0]["memory"]
+    weights = 4 * (13 * 20 + 21 * 3)
+    assert (memory["parameter_bytes"], memory["gradient_bytes"], memory["optimizer_state_bytes"]) == (
+        weights,
+        weights,
+        pytest.approx(2 * weights, rel=0.02),
+    )
+
+
 def test_sizes_alone():
     forward, backward = products("params=7B", "--batch-size", "2", "--sequence-length", "10")
     assert (forward, backward) == (pytest.approx(2 * 7e9 * 20, rel=1e-6), pytest.approx(4 * 7e9 * 20, rel=1e-6))

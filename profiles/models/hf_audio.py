@@ -91,7 +91,7 @@ def _convolves(request: Request) -> bool:
 _WHISPER_LIKE = (
     "whisper", "qwen2_audio_encoder", "audioflamingo3_encoder", "voxtral_encoder", "glmasr_encoder",
     "qwen2_5_omni_audio_encoder", "qwen3_omni_moe_audio_encoder", "qwen3_asr_encoder", "voxtral_realtime_encoder",
-    "moss_transcribe_diarize_audio", "clvp_encoder", "clvp",
+    "moss_transcribe_diarize_audio", "dots3_note_audio_encoder", "clvp_encoder", "clvp",
 )  # fmt: skip
 
 

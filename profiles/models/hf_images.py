@@ -64,8 +64,6 @@ _FILMED = ("xclip", "x-clip", "tvp", "instructblipvideo", "pe_audio_video")
 # Model types that compare two images.
 _PAIRS = ("efficientloftr", "lightglue", "superglue")
 # Model types that must be told how large each image is.
-# Model types that must be told which of the several images are there.
-_TOLD = ("granite_docling",)
 _SIZED = ("llava_next", "llava_next_video", "llava_onevision", "granite4_vision", "emu3", "phi4_multimodal")
 
 
@@ -119,8 +117,12 @@ def _placed(request: Request) -> dict[str, Any]:
 def _several(request: Request) -> dict[str, Any]:
     """[batch, images, channels, side, side]."""
     side = request.image_side
-    made = {"pixel_values": floats(request.batch, 1, request.channels, side, side)}
-    return made | ({"pixel_attention_mask": ones(request.batch, 1)} if request.config.model_type in _TOLD else {})
+    return {"pixel_values": floats(request.batch, 1, request.channels, side, side)}
+
+
+def _one_tile(request: Request) -> dict[str, Any]:
+    """[batch, tiles, channels, side, side], and which tiles are there: one each (Granite Docling)."""
+    return _several(request) | {"pixel_attention_mask": ones(request.batch, 1).bool()}
 
 
 def _two_resolutions(request: Request) -> dict[str, Any]:
@@ -208,6 +210,7 @@ _OWN_FORMS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "inkling2_vision": _merged,
     "molmo2": _pooled,
     "perception_lm": _several,
+    "granite_docling": _one_tile,
 }
 _FORMS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "image_grid_thw": _grid,

@@ -97,7 +97,23 @@ def wrapped(model: Any) -> torch.nn.Module:
             with _on(next(self.model.parameters()).device):
                 return self.model(inputs, training=self.training, **kwargs)
 
-    return settle(KerasModel())
+    return _settled(KerasModel())
+
+
+def _settled(module: Any) -> Any:
+    """Put the weights where torch's default device is, and let Keras's variables know their new tensors."""
+    places = {
+        id(tensor): (owner._parameters, name)
+        for owner in module.modules()
+        for name, tensor in owner._parameters.items()
+        if tensor is not None
+    }
+    settle(module)
+    for variable in module.model.variables:
+        table, name = places.get(id(variable._value), (None, ""))
+        if table is not None:
+            variable._value = table[name]
+    return module
 
 
 class _Meta(str):

@@ -13,6 +13,7 @@ from profiles.models.example_inputs import Example, example
 from profiles.models.guessed_inputs import guess
 from profiles.models.input_text import InputSpec, arguments
 from profiles.models.losses import model_loss
+from profiles.models.placement import settle
 from profiles.models.user_code import UserModel
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def resolve(spec: str, base: Path | None = None, inputs: Sequence[InputSpec] = (
     made = _on_meta(lambda: user_code.call(factory, spec))
     if isinstance(made, ModelDefinition):
         return made if not inputs else with_inputs(made, inputs)
-    user = user_code.sort_out(made, spec)
+    user = _on_meta(lambda: user_code.sort_out(made, spec))
     given, notes = _given(user, inputs, spec)
     spare = [user.module]
 
@@ -37,8 +38,8 @@ def resolve(spec: str, base: Path | None = None, inputs: Sequence[InputSpec] = (
         import torch
 
         if spare and torch.get_default_device().type == "meta":
-            return spare.pop()
-        return user_code.sort_out(_anywhere(lambda: user_code.call(factory, spec)), spec).module
+            return settle(spare.pop())
+        return settle(user_code.sort_out(_anywhere(lambda: user_code.call(factory, spec)), spec).module)
 
     return ModelDefinition(
         name=spec,
