@@ -29,9 +29,9 @@ def scaling_curve(answer: dict[str, Any]) -> go.Figure:
         if answer[name]:
             figure.add_trace(_knee(answer[name], seconds, words, colour, dash))
     figure.update_xaxes(type="log", title="Devices", tickvals=counts, ticktext=[f"{n:,}" for n in counts])
-    figure.update_yaxes(type="log", title="Step, seconds", exponentformat="none")
+    figure.update_yaxes(type="log", title="Step, seconds", exponentformat="none", dtick="D2")
     figure.update_xaxes(gridcolor=GRID)
-    figure.update_yaxes(gridcolor=GRID, minor={"showgrid": False})
+    figure.update_yaxes(gridcolor=GRID)
     figure.update_layout(height=440, margin=MARGIN, legend=legend_below(-0.2))
     return figure
 

@@ -83,7 +83,7 @@ def _scaling_row(point: dict[str, Any]) -> dict[str, Any]:
 
 def strategy_table(point: dict[str, Any]) -> pd.DataFrame:
     """Return the plans of one number of devices, the one to take first, with what the others lose."""
-    return pd.DataFrame([{**_plan(plan), "slower": plan["slower"]} for plan in point["plans"]])
+    return pd.DataFrame([{"split": plan["split"], "slower": plan["slower"], **_plan(plan)} for plan in point["plans"]])
 
 
 def _plan(plan: dict[str, Any]) -> dict[str, Any]:

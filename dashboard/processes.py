@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,9 +68,18 @@ def _run(asked: Asked, module: str, question: str) -> None:
     asked.done = True
 
 
-def run(command: Sequence[str], sent: str, told: str, patience_s: float = PATIENCE_S) -> tuple[str, str | None]:
-    """Run a command to its end; return what it printed, and why it failed (None where it did not)."""
-    quiet = os.environ | {"OMP_NUM_THREADS": "1"}
+def run(
+    command: Sequence[str],
+    sent: str,
+    told: str,
+    patience_s: float = PATIENCE_S,
+    surroundings: Mapping[str, str] | None = None,
+) -> tuple[str, str | None]:
+    """Run a command to its end; return what it printed, and why it failed (None where it did not).
+
+    `surroundings` are its environment variables in place of the server's.
+    """
+    quiet = surroundings or os.environ | {"OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
             command, input=sent, capture_output=True, text=True, timeout=patience_s, env=quiet, check=False,
@@ -81,5 +90,5 @@ def run(command: Sequence[str], sent: str, told: str, patience_s: float = PATIEN
     except OSError as error:
         return "", f"{told} could not be started: {error}"
     if done.returncode:
-        return "", done.stderr.strip()[-MOST_LETTERS:] or f"{told} ended without a word"
+        return "", done.stderr.strip()[-MOST_LETTERS:] or f"{told} was ended by the system: too much memory or time"
     return done.stdout, None

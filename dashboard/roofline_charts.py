@@ -5,6 +5,7 @@ Roofs are traces, not shapes: Plotly reads positions on logarithmic axes as expo
 
 from __future__ import annotations
 
+from math import log10
 from typing import Final
 
 import plotly.graph_objects as go
@@ -17,24 +18,40 @@ COLOURS: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)
 MARKS: Final = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 OTHERS: Final = "other families"
 SMALLEST, LARGEST = 6.0, 46.0
-"""Diameters [pixels] of an operation without time and of one that takes all of it."""
+"""Diameters [pixels] of an operation without time and of the longest one."""
 ROOM: Final = 3.0
-"""Factor by which the roofs are drawn beyond the operations."""
+"""Factor by which the chart reaches beyond the operations."""
+FAR: Final = 1e6
+"""Factor by which the roofs go on beyond it, for whoever zooms out."""
+TINY: Final = 0.0005
+"""Share of the time below which an operation does not widen the chart; zooming out shows it."""
 
 
 def roofline_chart(found: Roofline) -> go.Figure:
     """Draw FLOP/s over FLOPs per byte, both logarithmic; the area of a bubble is its share of the device's time."""
     figure = go.Figure()
-    xs = [bubble.flops_per_byte for bubble in found.bubbles] + [found.datasheet.ridge, found.sustained.ridge]
-    ends = (min(xs) / ROOM, max(xs) * ROOM)
+    ends, heights = _window(found)
+    longest = max((bubble.share for bubble in found.bubbles), default=1.0)
     figure.add_trace(_roof(found.datasheet, ends, "datasheet", "solid"))
     figure.add_trace(_roof(found.sustained, ends, f"sustained ({found.sustained.basis})", "dash"))
     for place, (family, bubbles) in enumerate(_families(found.bubbles).items()):
-        figure.add_trace(_bubbles(family, bubbles, COLOURS[place], MARKS[place]))
-    figure.update_xaxes(type="log", title="FLOPs per byte", gridcolor=GRID, dtick=1, exponentformat="power")
-    figure.update_yaxes(type="log", title="FLOP/s", gridcolor=GRID, dtick=1, exponentformat="power")
+        figure.add_trace(_bubbles(family, bubbles, longest, (COLOURS[place], MARKS[place])))
+    for update, title, (low, high) in (
+        (figure.update_xaxes, "FLOPs per byte", ends),
+        (figure.update_yaxes, "FLOP/s", heights),
+    ):
+        shown = [log10(low), log10(high)]
+        update(type="log", title=title, gridcolor=GRID, dtick=1, exponentformat="power", range=shown)
     figure.update_layout(height=560, margin=MARGIN, legend=legend_below(-0.14))
     return figure
+
+
+def _window(found: Roofline) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the ends of both axes: ridges, and the operations that take time."""
+    shown = [bubble for bubble in found.bubbles if bubble.share >= TINY]
+    xs = [bubble.flops_per_byte for bubble in shown] + [found.datasheet.ridge, found.sustained.ridge]
+    ys = [bubble.flops_per_s for bubble in shown] + [found.datasheet.flops_per_s]
+    return (min(xs) / ROOM, max(xs) * ROOM), (min(ys) / ROOM, max(ys) * ROOM)
 
 
 def _families(bubbles: tuple[Bubble, ...]) -> dict[str, list[Bubble]]:
@@ -51,13 +68,14 @@ def _families(bubbles: tuple[Bubble, ...]) -> dict[str, list[Bubble]]:
 
 
 def _roof(roof: Roof, ends: tuple[float, float], name: str, dash: str) -> go.Scatter:
-    x = [ends[0], roof.ridge, ends[1]]
+    x = [ends[0] / FAR, roof.ridge, ends[1] * FAR]
     label = f"{name}: {format_rate(roof.flops_per_s)}, {format_rate(roof.bytes_per_s, 'B/s')}"
     line = {"color": GREY, "width": 2, "dash": dash}
     return go.Scatter(x=x, y=[roof.at(each) for each in x], mode="lines", name=label, line=line, hoverinfo="name")
 
 
-def _bubbles(family: str, bubbles: list[Bubble], colour: str, mark: str) -> go.Scatter:
+def _bubbles(family: str, bubbles: list[Bubble], longest: float, style: tuple[str, str]) -> go.Scatter:
+    colour, mark = style
     return go.Scatter(
         x=[bubble.flops_per_byte for bubble in bubbles],
         y=[bubble.flops_per_s for bubble in bubbles],
@@ -67,7 +85,7 @@ def _bubbles(family: str, bubbles: list[Bubble], colour: str, mark: str) -> go.S
             "color": colour,
             "symbol": mark,
             "opacity": 0.75,
-            "size": [SMALLEST + (LARGEST - SMALLEST) * bubble.share**0.5 for bubble in bubbles],
+            "size": [SMALLEST + (LARGEST - SMALLEST) * (bubble.share / longest) ** 0.5 for bubble in bubbles],
             "line": {"width": 1, "color": "white"},
         },
         customdata=[_said(bubble) for bubble in bubbles],

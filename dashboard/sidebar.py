@@ -9,9 +9,11 @@ import streamlit as st
 
 from dashboard import uploads
 from dashboard.answers import hardware, recorded_names, zoo
+from dashboard.asking import working
 from dashboard.links import MOST, OPTIMIZERS, PRICINGS, checks, complaints, one_of
 from dashboard.run_state import (
     AMOUNTS,
+    AUTO,
     PRECISIONS,
     Market,
     Question,
@@ -25,7 +27,8 @@ from hardware_db.errors import FlopcastError
 DEFAULT_MODEL: Final = "gpt2"
 DEFAULT_AMOUNT: Final = {"tokens": "10B", "samples": "100M", "steps": "100k"}
 SIZES: Final = frozenset({"batch", "sequence", "image", "micro"})
-MAX_UPLOAD_BYTES: Final = 16 * 2**20
+COUNTED_IN: Final = "amp_bfloat16"
+"""Precision in which an uploaded model is counted where the sidebar says auto."""
 Value = TypeVar("Value")
 
 
@@ -74,14 +77,18 @@ def _model() -> uploads.Upload | None:
 
 def _upload() -> None:
     with st.expander("Your own model"):
-        st.caption("`flopcast profile file.py:factory -o mine.json` makes a profile; it is read as data, never run.")
+        st.caption(
+            "A profile (`flopcast profile file.py:factory -o mine.json`), a Hugging Face config.json, a torch.export "
+            ".pt2 or an ONNX file: read as data, never run, without network, and not kept on disk."
+        )
         file = st.file_uploader(
-            "Profile",
-            type=["json", "gz"],
+            "Model or profile",
+            type=list(uploads.KINDS),
             key="file",
-            max_upload_size=MAX_UPLOAD_BYTES // 2**20,
+            max_upload_size=uploads.MOST_BYTES // 2**20,
             on_change=_take_upload,
         )
+        _read_so_far()
         if message := st.session_state.get("upload_error"):
             st.error(message)
         elif file is not None and (label := st.session_state.get("upload_label")):
@@ -89,19 +96,46 @@ def _upload() -> None:
 
 
 def _take_upload() -> None:
-    """Take a new upload as the model at once."""
-    file = st.session_state["file"]
-    st.session_state["upload_error"] = None
+    """Take a small profile as the model at once; have anything else read."""
+    file, state = st.session_state["file"], st.session_state
+    state["upload_error"] = state["upload_label"] = state["reading"] = None
     if file is None:
         return
+    name, data = file.name, file.getvalue()
     try:
-        upload = uploads.accept(file.name, file.getvalue())
+        if uploads.at_once(name, data):
+            _choose(uploads.accept(name, data))
+        else:
+            precision = state.get("precision", AUTO)
+            state["reading"] = uploads.start_reading(name, data, COUNTED_IN if precision == AUTO else precision)
+            state["reading_name"] = name
     except FlopcastError as error:
-        st.session_state["upload_error"] = str(error)
+        state["upload_error"] = str(error)
+
+
+def _read_so_far() -> None:
+    """Wait for the process that reads an upload, and take what it says."""
+    state = st.session_state
+    asked = state.get("reading")
+    if asked is None:
         return
-    st.session_state["uploads"] = list(dict.fromkeys([*st.session_state.get("uploads", []), upload.label]))
-    st.session_state["upload_label"] = upload.label
-    st.session_state["model"] = upload.label
+    if not asked.done:
+        working(asked)
+        return
+    state["reading"] = None
+    if asked.error is not None:
+        state["upload_error"] = asked.error
+        return
+    try:
+        _choose(uploads.accept(state["reading_name"], asked.answer.encode()))
+    except FlopcastError as error:
+        state["upload_error"] = str(error)
+
+
+def _choose(upload: uploads.Upload) -> None:
+    state = st.session_state
+    state["uploads"] = list(dict.fromkeys([*state.get("uploads", []), upload.label]))
+    state["upload_label"] = state["model"] = upload.label
 
 
 def _run(upload: uploads.Upload | None, wrong: list[str]) -> RunChoice:

@@ -132,7 +132,7 @@ def _file(files: dict[str, dict[str, str]]) -> None:
     if "why_not" in found:
         st.info(found["why_not"])
         return
-    st.code(found["text"], language=None)
+    st.code(found["text"], language=None, wrap_lines=True)
     st.download_button("Save the file", found["text"], f"flopcast-{form}.txt", "text/plain", on_click="ignore")
 
 

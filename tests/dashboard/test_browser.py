@@ -80,3 +80,93 @@ def test_phone_width_needs_no_sideways_scroll(browser: Any, server: str, scheme:
     settled(page, "GPU, TPU or CPU")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
+
+
+PAGES = {
+    "/model?model=gpt2": "What does one step compute",
+    "/plan?model=gpt2&scale=1,8": "How should many devices share it",
+    "/roofline?model=gpt2": "What holds the operations back",
+    "/hardware": "What is there, and what does it cost",
+    "/accuracy": "How far off are the predictions",
+}
+
+
+@pytest.mark.parametrize("path", list(PAGES))
+def test_pages_on_a_phone_in_the_dark(browser: Any, server: str, path: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{server}{path}")
+    settled(page, PAGES[path])
+    page.get_by_role("figure").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    dark = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    assert sum(map(int, re.findall(r"\d+", dark)[:3])) < 200
+    assert errors == []
+    context.close()
+
+
+def saved(page: Any, name: str) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name, exact=True).first.click()
+    return str(download.value.path().read_text())
+
+
+def test_hardware_finds_a_device_by_its_memory_and_saves_the_table(page: Any) -> None:
+    page.goto("/hardware")
+    settled(page, PAGES["/hardware"])
+    page.get_by_role("radio", name="memory", exact=True).click()
+    page.get_by_role("heading", name="is the cheapest memory").wait_for()
+    page.wait_for_url("**against=memory**")
+    assert "usd_per_gib_hour" in saved(page, "CSV").splitlines()[0]
+    page.get_by_role("figure", name=re.compile("Prices of h100-sxm over time")).wait_for()
+
+
+def test_model_breaks_down_bytes_and_saves_a_chart_as_png(page: Any) -> None:
+    page.goto("/model?model=gpt2")
+    settled(page, PAGES["/model?model=gpt2"])
+    page.get_by_role("radio", name="bytes moved").click()
+    chart = page.get_by_role("figure", name=re.compile("Modules of gpt2 by bytes moved"))
+    chart.wait_for()
+    with page.expect_download() as download:
+        chart.locator(".modebar-btn").first.click()
+    assert download.value.suggested_filename == "flopcast-modules.png"
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+def test_plan_waits_for_its_process_and_writes_a_file(page: Any) -> None:
+    page.goto("/plan?model=gpt2&scale=1,8")
+    settled(page, "How should many devices share it")
+    page.get_by_role("heading", name=re.compile("h100-sxm pay up to")).wait_for()
+    page.get_by_text("torchrun --").first.wait_for()
+    page.locator(READY).wait_for()
+    form = page.get_by_role("combobox", name=re.compile("Write the best plan for"))
+    form.click()
+    page.get_by_role("option", name="torchtitan").click()
+    page.get_by_text("data_parallel_replicate_degree").first.wait_for()
+    whole = saved(page, "HTML")
+    assert "Plotly.newPlot" in whole and "flopcast plan gpt2 --hardware h100-sxm --count 1,8" in whole
+
+
+def test_roofline_follows_the_device(page: Any) -> None:
+    page.goto("/roofline?model=gpt2")
+    settled(page, "What holds the operations back")
+    page.get_by_role("figure", name="Operations of a step on the roofline of h100-sxm").wait_for()
+    page.locator(READY).wait_for()
+    device = page.get_by_role("combobox", name=re.compile("Device"), exact=False).first
+    device.fill("a100-sxm-80gb")
+    device.press("Enter")
+    page.get_by_role("figure", name="Operations of a step on the roofline of a100-sxm-80gb").wait_for()
+    page.wait_for_url("**device=a100-sxm-80gb**")
+    assert '"without_flops"' in saved(page, "JSON")
+
+
+def test_accuracy_follows_what_the_fit_has_not_seen(page: Any) -> None:
+    page.goto("/accuracy?strata=pycls")
+    settled(page, "How far off are the predictions")
+    before = page.get_by_role("heading", name=re.compile("Half of 11 steps")).inner_text()
+    page.get_by_role("radio", name="device", exact=True).click()
+    page.wait_for_url("**unseen=device**")
+    expect(page.get_by_role("heading", name=re.compile("Half of 11 steps"))).not_to_have_text(before)
+    assert "median_error" in saved(page, "CSV").splitlines()[0]
