@@ -31,7 +31,9 @@ MODELS = (
     "gpt2-medium",
     "gpt2-large",
     "gpt2-xl",
+    "gpt3-175b",
     "imdb-lstm",
+    "las",
     "llama-2-7b",
     "llama-3.1-8b",
     "llama-3.1-70b",
@@ -49,22 +51,32 @@ MODELS = (
 )
 
 
+WRITERS = tuple(name for name in MODELS if name.startswith(("gpt2", "llama", "mistral", "mixtral")))
+"""Models that write text: their forward pass is recorded too, for the memory and the time of generation."""
+
+HALVES = ("bfloat16", "float16")
+"""What weights are kept in for inference."""
+
+
 def questions() -> Iterator[Question]:
-    """Yield what the shipped profiles answer: a training step of each model in each precision."""
+    """Yield what the shipped profiles answer: training steps of all, and the forward pass of those that write."""
     for model in MODELS:
         for precision in PRECISIONS:
             yield Question(model, "train", precision, OPTIMIZER, DEVICE)
+    for model in WRITERS:
+        for precision in HALVES:
+            yield Question(model, "forward", precision, None, DEVICE)
 
 
 def record(question: Question) -> None:
     """Trace a model and write its profile to the package's folder.
 
-    Mixed float16 is not traced again: it takes the same casts and kernels as mixed bfloat16 (a test holds one against a
-    fresh trace), so its record is that one with the type's name replaced.
+    Float16, mixed or not, is not traced again: it takes the same casts and kernels as bfloat16 (a test holds one of
+    each against a fresh trace), so its record is that one with the type's name replaced.
     """
     with as_file(shipped_folder()) as folder:
-        if question.precision == "amp_float16":
-            source = folder / _file_name(replace(question, precision="amp_bfloat16"))
+        if question.precision in ("float16", "amp_float16"):
+            source = folder / _file_name(replace(question, precision=question.precision.replace("float16", "bfloat16")))
             text = ModelProfile.load(source).to_json().replace("bfloat16", "float16")
             ModelProfile.from_json(text).save(folder / _file_name(question))
         else:
@@ -91,7 +103,7 @@ def main(names: list[str]) -> None:
     """Record the models named, or all."""
     for question in questions():
         if not names or question.model in names:
-            print(f"{question.model} {question.precision}", file=sys.stderr, flush=True)
+            print(f"{question.model} {question.mode} {question.precision}", file=sys.stderr, flush=True)
             record(question)
 
 

@@ -54,6 +54,16 @@ def test_mixed_float16_makes_the_same_calls_as_mixed_bfloat16():
     assert undated(held("imdb-lstm", "amp_float16")) == undated(traced("imdb-lstm", "amp_float16"))
 
 
+def test_forward_passes_are_recorded_for_those_that_write():
+    from profiles.definitions import profile_definition
+    from profiles.models import resolve
+    from profiles.request import ProfileRequest
+
+    for precision in ("bfloat16", "float16"):
+        request = ProfileRequest(mode="forward", precision=precision)
+        assert undated(held("gpt2", precision)) == undated(profile_definition(resolve("gpt2"), request))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_all_shipped_profiles_equal_a_fresh_trace(model):

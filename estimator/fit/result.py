@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from estimator.memory import MemoryNeed, MemorySettings
+from estimator.memory import HostNeed, MemoryNeed, MemorySettings, host_of
 from estimator.ranges import Range
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Way:
             "time_ratio_high": self.time.high if self.time else None,
             "largest_micro_batch": self.largest_micro_batch,
             "checkpointed_blocks": dict(self.settings.checkpointed_blocks),
+            "host_offloaded_bytes": host_of(self.profile, self.settings).offloaded_bytes,
             "notes": list(self.notes),
         }
 
@@ -81,6 +82,8 @@ class Fit:
         the devices; each runs its own samples
     need
         what one device must hold, as it is
+    host
+        what its share of the host must hold, and disk
     largest_micro_batch, longest_sequence, most_layers
         that fit as it is; None: not even the smallest, or the model has no sequences or is no stack of layers
     ways
@@ -93,6 +96,7 @@ class Fit:
     device: Device
     count: int
     need: MemoryNeed
+    host: HostNeed
     largest_micro_batch: int | None
     longest_sequence: int | None
     most_layers: int | None
@@ -128,6 +132,7 @@ class Fit:
             "memory_bytes_high": round(self.need.total.high),
             "capacity_bytes": self.need.capacity_bytes,
             "memory": self.need.parts,
+            **self._beside_the_device(),
             "peak_phase": self.need.phase,
             "peak_module": self.need.module,
             "largest_micro_batch": self.largest_micro_batch,
@@ -135,6 +140,17 @@ class Fit:
             "most_layers": self.most_layers,
             "ways": [way.to_dict() for way in self.ways],
             "notes": list(self.notes),
+        }
+
+    def _beside_the_device(self) -> dict[str, Any]:
+        total = self.host.total
+        return {
+            "host_bytes": round(total.mid),
+            "host_bytes_low": round(total.low),
+            "host_bytes_high": round(total.high),
+            "host_assumptions": list(self.host.assumptions),
+            "checkpoint_bytes": self.host.checkpoint_bytes,
+            "sample_bytes": self.host.sample_bytes,
         }
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from estimator.fit.cheapest import CheapestBlocks, cheapest_blocks
 from estimator.fit.costs import Costs, ratio
 from estimator.fit.result import Fit, Way
 from estimator.fit.sizes import Room, room_of
-from estimator.memory import MemoryNeed, MemorySettings
+from estimator.memory import MemoryNeed, MemorySettings, host_of
 from estimator.ranges import Range
 from estimator.run import batch_multiple
 from hardware_db.errors import UnknownPrecision, UsageError
@@ -89,6 +89,7 @@ def fit(
         device=room.device,
         count=count,
         need=question.now,
+        host=host_of(sized[0], now, room.device),
         largest_micro_batch=room.largest_batch(sized[0], now),
         longest_sequence=room.longest_sequence(sized[0], now),
         most_layers=room.deepest(sized[0], now),
@@ -151,7 +152,7 @@ class _Question:
         for way in wide[:MOST_CHOSEN]:
             sure = way.need.verdict == "fits"
             chosen = cheapest_blocks(way.profile, self.room.device, settings=way.settings, sure=sure)
-            if chosen is not None and chosen.blocks:
+            if chosen is not None and 0 < len(chosen.blocks) < chosen.of:
                 found.setdefault(chosen.settings, self._with_blocks(way, chosen))
         return [way for way in found.values() if way.time and way.time.mid > 0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from estimator.memory import layers_of
@@ -10,6 +10,7 @@ from estimator.text.figures import figure
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
+from hardware_db.units import format_bytes
 
 if TYPE_CHECKING:
     from estimator.fit.result import Fit, Way
@@ -112,6 +113,19 @@ def span(total: Range) -> str:
     return f"{gib(total.low)}-{gib(total.high)}"
 
 
+def _beside(found: Fit) -> Iterator[tuple[str, str]]:
+    """Yield what a device's share of the host must hold, and what goes to disk."""
+    host, training = found.host, found.profile.optimizer is not None
+    moved = f", of it {gib(host.offloaded_bytes)} GiB offloaded" if host.offloaded_bytes else ""
+    said = "; ".join(host.assumptions)
+    yield "Host", f"{gib(host.total.mid)} GiB a device ({span(host.total)}){moved}; assumed: {said}"
+    holds = "weights and optimizer" if training else "weights"
+    yield (
+        "Disk",
+        f"{format_bytes(host.checkpoint_bytes)} a checkpoint ({holds}), {format_bytes(host.sample_bytes)} a sample",
+    )
+
+
 def _footer(found: Fit, ways: Sequence[Way]) -> list[tuple[str, str]]:
     need = found.need
     held = [f"{gib(size)} GiB {name}" for name, size in list(need.parts.items())[:PARTS] if size]
@@ -122,6 +136,7 @@ def _footer(found: Fit, ways: Sequence[Way]) -> list[tuple[str, str]]:
         lines.append(("Longest", f"{found.longest_sequence:,} tokens at micro-batch {batch:,}{limit}"))
     if found.most_layers is not None:
         lines.append(("Deepest", f"{found.most_layers:,} layers of this width (now {layers_of(found.profile):,})"))
+    lines += list(_beside(found))
     lines.append(
         ("Range", "80 % of cases; tensors are counted, workspaces, allocator and context have ranges; ~ is tight")
     )
