@@ -16,6 +16,7 @@ page = st.navigation(
         st.Page(VIEWS / "estimate.py", title="Estimate", default=True),
         st.Page(VIEWS / "model.py", title="Model", url_path="model"),
         st.Page(VIEWS / "compare.py", title="Compare", url_path="compare"),
+        st.Page(VIEWS / "advise.py", title="Advise", url_path="advise"),
         st.Page(VIEWS / "plan.py", title="Plan", url_path="plan"),
         st.Page(VIEWS / "roofline.py", title="Roofline", url_path="roofline"),
         st.Page(VIEWS / "hardware.py", title="Hardware", url_path="hardware"),

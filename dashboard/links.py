@@ -17,6 +17,7 @@ from estimator.validation.accuracy import SCHEMES
 PRICINGS: Final = ("on_demand", "spot", "reserved_1y", "reserved_3y", "free")
 OPTIMIZERS: Final = ("adamw", "adam", "sgd", "sgd-momentum", "nadam", "radam", "adamax", "adagrad", "rmsprop")
 """Optimizers that are offered; the first is the default."""
+FRAMEWORKS: Final = ("torch", "jax")
 QUANTITIES: Final = {"flops": "FLOPs", "bytes": "bytes moved", "activations": "activation bytes"}
 """What the Model page breaks down, and how it is called."""
 MOST: Final = 10_000_000
@@ -71,6 +72,8 @@ def checks(models: Sequence[str], devices: Sequence[str]) -> Mapping[str, Check]
         "deadline": anything,
         "device": one_of(devices),
         "vendor": anything,
+        "framework": one_of(FRAMEWORKS),
+        "spot": one_of(("true", "false")),
         "against": one_of(("peak", "memory", "bandwidth")),
         "scale": anything,
         "unseen": one_of(tuple(SCHEMES)),

@@ -10,47 +10,25 @@ from dashboard.asking import asked
 from dashboard.charts import cost_time_scatter
 from dashboard.exports import chart, downloads
 from dashboard.figures import told
+from dashboard.limit_boxes import limit_boxes
 from dashboard.limits import Limits
 from dashboard.palette import KINDS
 from dashboard.sidebar import current
 from dashboard.table import export_of, ranked_table
 from estimator.estimates import Estimates
-from hardware_db.errors import FlopcastError
-from hardware_db.units import parse_duration_s, parse_usd
 
 
 def page() -> None:
     """Draw the page for the question in the sidebar."""
     question = current()
     st.title("GPU, TPU or CPU?")
-    limits = _controls()
+    limits = limit_boxes()
     found = asked(question)
     if found is None:
         return
     _compare(_of_kinds(found), limits, question.command())
     st.caption("The same question on the command line, without the kinds, budget and deadline of this page:")
     st.code(question.command(), language="bash", wrap_lines=True)
-
-
-def _controls() -> Limits:
-    left, right = st.columns(2)
-    budget = left.text_input("Budget", key="budget", bind="query-params", placeholder="$500")
-    deadline = right.text_input("Deadline", key="deadline", bind="query-params", placeholder="3d")
-    return Limits(_read(budget, "usd"), _read(deadline, "duration"))
-
-
-def _read(text: str | None, what: str) -> float | None:
-    if not text:
-        return None
-    try:
-        value = parse_usd(text) if what == "usd" else parse_duration_s(text)
-    except FlopcastError as error:
-        st.warning(f"{error}. It is left out.")
-        return None
-    if value > 0:
-        return value
-    st.warning(f"{text} is no limit: give more than nothing. It is left out.")
-    return None
 
 
 def _compare(shown: Estimates, limits: Limits, command: str) -> None:

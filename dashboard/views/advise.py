@@ -1,0 +1,129 @@
+"""Advise: what to rent in one sentence, what is beside it, what each change would do, and whether to buy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard.advice_charts import buy_or_rent_curve, tornado
+from dashboard.advices import AdviceQuestion, frontier_table, hourly_costs
+from dashboard.answers import Pending, hardware, profiles_of
+from dashboard.asking import waiting, working
+from dashboard.exports import Export, chart, downloads
+from dashboard.limit_boxes import limit_boxes
+from dashboard.links import FRAMEWORKS
+from dashboard.sidebar import current
+from hardware_db.errors import FlopcastError
+
+_FRONTIER: Final[dict[str, Any]] = {
+    "option": st.column_config.TextColumn("Hardware", pinned=True, width=170),
+    "provider": "Provider",
+    "region": "Region",
+    "run_time_h": st.column_config.NumberColumn("Run, h", format="localized"),
+    "cost_usd": st.column_config.NumberColumn("Cost, $", format="localized"),
+    "co2_kg": st.column_config.NumberColumn("CO2, kg", format="localized"),
+    "precision": "Precision",
+    "basis": "Basis",
+}
+
+
+def page() -> None:
+    """Draw the page for the question in the sidebar."""
+    st.title("So what should I rent?")
+    question = _question()
+    try:
+        profiles = profiles_of(question.asked.run)
+        if isinstance(profiles, Pending):
+            waiting(profiles.counting)
+            return
+        question.asked.run.run(profiles[0])
+    except FlopcastError as error:
+        st.error(str(error).replace("\n", "  \n"))
+        return
+    asked = question.ask(profiles)
+    if not asked.done:
+        working(asked)
+    elif asked.error:
+        st.error(asked.error.replace("\n", "  \n"))
+    else:
+        _advice(question, json.loads(asked.answer))
+
+
+def _question() -> AdviceQuestion:
+    limits = limit_boxes()
+    left, right = st.columns(2, vertical_alignment="bottom")
+    framework = left.selectbox(
+        "Framework", FRAMEWORKS, index=None, key="framework", bind="query-params", placeholder="any"
+    )
+    spot = right.toggle("Machines that may be taken away, too", key="spot", bind="query-params")
+    return AdviceQuestion(current(), limits, framework, spot)
+
+
+def _advice(question: AdviceQuestion, found: dict[str, Any]) -> None:
+    (st.success if found["answered"] else st.warning)(_escaped(found["sentence"]))
+    _lines("Why", found["reasons"])
+    _lines("What would make it fit", found["remedies"])
+    _neighbours(found["beside"])
+    _lines("At risk", found["risks"])
+    figures = [*_changes(found), *_buying(found)]
+    table = frontier_table(found["frontier"])
+    title = f"{len(table)} of {found['considered']:,} ways are beaten by no other in time, cost and CO2"
+    st.subheader(title)
+    st.dataframe(table, hide_index=True, column_config=_FRONTIER, alt="The frontier of time, cost and CO2")
+    downloads(Export("flopcast-advice", found["sentence"], table, figures, lambda: found, [question.command()]))
+    if found["unfit"]:
+        with st.expander(f"{len(found['unfit'])} devices cannot run it, and why"):
+            st.dataframe(
+                [{"device": name, "why": why} for name, why in found["unfit"].items()],
+                alt="Devices that cannot, and why",
+            )
+    st.caption("The same question on the command line:")
+    st.code(question.command(), language="bash", wrap_lines=True)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("$", r"\$")
+
+
+def _lines(title: str, lines: list[str]) -> None:
+    if lines:
+        st.markdown(f"**{title}**: " + _escaped("; ".join(lines)))
+
+
+def _neighbours(beside: list[dict[str, Any]]) -> None:
+    for column, each in zip(st.columns(max(1, len(beside))), beside, strict=False):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{each['better'].capitalize()}**  \n{_escaped(each['told'])}")
+            st.caption(_escaped(f"{each['better']} in {each['chance']:.0%} of cases; but {each['but']}"))
+
+
+def _changes(found: dict[str, Any]) -> list[go.Figure]:
+    savings = found["savings"]
+    if not savings:
+        return []
+    best = min(savings, key=lambda each: float(each["usd"]))
+    said = f"{best['change']} would save most" if best["usd"] < 0 else "No change would make it cheaper"
+    st.subheader(said)
+    figure = tornado(savings)
+    chart(figure, f"What {len(savings)} changes would do to the cost", "flopcast-changes")
+    return [figure]
+
+
+def _buying(found: dict[str, Any]) -> list[go.Figure]:
+    shown = found["recommendation"]
+    costs = hourly_costs(shown["device"], hardware().database) if shown else None
+    if costs is None:
+        return []
+    table, meet, source = costs
+    worth = f"pays from {meet:.0%} of all hours on" if meet is not None else "never pays beside renting"
+    st.subheader(f"Buying a {shown['device']} {worth}")
+    st.caption(_escaped(f"{source}. `flopcast buy` takes your own price, life and electricity."))
+    figure = buy_or_rent_curve(table, meet)
+    chart(figure, f"An hour of {shown['device']} bought and rented over its utilisation", "flopcast-buy")
+    return [figure]
+
+
+page()
