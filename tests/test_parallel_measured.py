@@ -94,7 +94,7 @@ def test_16_bit_weights_need_no_casts_and_move_half_of_what_autocast_keeps_wide(
     table = llama().table()
     halved = without_autocast(table)
     casts = table.operator.mask("aten._to_copy") & ~table.phase.mask("optimizer")
-    wide = table.precision.mask("float32") & table.engine.mask("vector") & ~table.phase.mask("optimizer") & ~casts
+    wide = table.precision.mask("float32") & ~table.phase.mask("optimizer") & ~casts
     rest = ~(casts | wide)
     assert casts.any() and (halved.count[casts] == 0).all()
     assert (2 * halved.bytes_read[wide] <= table.bytes_read[wide]).all() and wide.any()

@@ -1,8 +1,10 @@
 """Fit the factors of split steps to published ones: `python -m estimator.calibration.parallel STEPS.csv`.
 
-Factors are found in their natural logs, each drawn towards 1 by the spread of what is known of it (`factors.csv`), by
-robust least squares through `parallel_step` itself. Then whole sources (repositories), architectures and families of
-models are left out in turn: the fit is repeated without them on its tangent, and they are predicted by it in full.
+Factors are found in their natural logs by robust least squares through `parallel_step` itself. Those of one kind in
+several programs are drawn towards each other by half of the spread of what is known of them (`factors.csv`), and what
+they have in common towards 1 by all of it, so that software that was not measured is not a blank sheet. Then whole
+sources (repositories), architectures and families of models are left out in turn: the fit is repeated without them on
+its tangent, and they are predicted by it in full.
 
 Writes `factors.csv` and `ranges.csv` of `estimator.parallel`, and `parallel_left_out.csv` beside this file.
 """
@@ -46,7 +48,10 @@ ALIKE: Final = 12
 DIFFERENCE: Final = 0.02
 """Change of the log of a factor by which its effect is found."""
 
-ROUNDS: Final = 3
+ROUNDS: Final = 1
+
+POOLED: Final = 0.5
+"""How far factors of one kind may lie from each other, over how far they may lie from 1."""
 
 SCHEMES: Final[dict[str, Callable[[Measured], str]]] = {
     "source": lambda each: each.source,
@@ -101,18 +106,45 @@ class Tangent:
             columns.append((np.array([each.log_seconds(moved) for each in steps]) - at) / DIFFERENCE)
         return cls(steps, table, at, np.stack(columns, axis=1))
 
-    def solved(self, used: NDArray[np.bool_]) -> tuple[Factor, ...]:
-        """Return the factors that fit the steps in use best."""
-        measured = np.log([each.measured_s for each in self.steps])
-        weights = _weights([each.source for each in self.steps], used) / NOISE
-        start = np.log([each.factor for each in self.table])
-        spread = np.array([each.spread for each in self.table])
 
-        def residuals(change: Floats) -> Floats:
-            off = (self.at + self.slopes @ change - measured) * weights
-            return np.concatenate([_robust(off), (start + change) / spread])
+def solved(tangents: Sequence[Tangent], used: Callable[[Measured], bool]) -> list[tuple[Factor, ...]]:
+    """Return the factors of every software that fit the steps in use best, all found together."""
+    sizes = [len(each.table) for each in tangents]
+    table = [factor for each in tangents for factor in each.table]
+    kinds = sorted({each.what for each in table})
+    of_kind = np.array([kinds.index(each.what) for each in table])
+    start, spread = (np.array([getter(each) for each in table]) for getter in (_log, _spread))
+    weighted = [_weighted(each, used) for each in tangents]
 
-        return changed(self.table, least_squares(residuals, np.zeros(len(start))).x)
+    def residuals(unknown: Floats) -> Floats:
+        change, common = unknown[: len(table)], unknown[len(table) :]
+        parts = np.split(change, np.cumsum(sizes)[:-1])
+        off = [
+            _robust((at + slopes @ part) / NOISE) * root
+            for (at, slopes, root), part in zip(weighted, parts, strict=True)
+        ]
+        apart = (start + change - common[of_kind]) / (spread * POOLED)
+        widest = np.array([spread[of_kind == kind].max() for kind in range(len(kinds))])
+        return np.concatenate([*off, apart, common / widest])
+
+    found = least_squares(residuals, np.zeros(len(table) + len(kinds))).x[: len(table)]
+    parts = np.split(found, np.cumsum(sizes)[:-1])
+    return [changed(each.table, part) for each, part in zip(tangents, parts, strict=True)]
+
+
+def _log(each: Factor) -> float:
+    return float(np.log(each.factor))
+
+
+def _spread(each: Factor) -> float:
+    return each.spread
+
+
+def _weighted(tangent: Tangent, used: Callable[[Measured], bool]) -> tuple[Floats, Floats, Floats]:
+    """Log of predicted over measured, its slopes, and the root of the weight of each step; 0 for those not in use."""
+    off = tangent.at - np.log([each.measured_s for each in tangent.steps])
+    inside = np.array([used(each) for each in tangent.steps], dtype=np.bool_)
+    return off, tangent.slopes, _weights([each.source for each in tangent.steps], inside)
 
 
 def changed(table: tuple[Factor, ...], logs: Floats) -> tuple[Factor, ...]:
@@ -156,35 +188,39 @@ def measured_steps(path: Path, jobs: int, database: Database) -> Iterator[Measur
                 click.echo(f"left out: {case.case_id}, {str(error).splitlines()[0]}", err=True)
 
 
-def fitted(steps: Sequence[Measured], table: tuple[Factor, ...]) -> Tangent:
-    """Return the tangent at the factors that fit all steps best."""
-    found = table
+def fitted(steps: Sequence[Measured]) -> list[Tangent]:
+    """Return the tangents, one for each software, at the factors that fit all steps best."""
+    names = list(dict.fromkeys(each.stack for each in factor_table()))
+    tables = [tuple(each for each in factor_table() if each.stack == name) for name in names]
+    groups = [[each for each in steps if each.asked.setting.stack.name == name] for name in names]
     for _ in range(ROUNDS):
-        found = Tangent.of(steps, found).solved(np.ones(len(steps), dtype=np.bool_))
-    return Tangent.of(steps, found)
+        tables = solved([Tangent.of(*each) for each in zip(groups, tables, strict=True)], lambda _: True)
+    return [Tangent.of(*each) for each in zip(groups, tables, strict=True)]
 
 
-def left_out(tangent: Tangent, key: Callable[[Measured], str]) -> list[float]:
-    """Predict every step by a fit without those of its key: seconds in the order of the steps."""
-    keys = np.array([key(each) for each in tangent.steps])
-    seconds = np.zeros(len(keys))
-    for member in np.unique(keys):
-        table = tangent.solved(keys != member)
-        for place in np.flatnonzero(keys == member).tolist():
-            seconds[place] = np.exp(tangent.steps[place].log_seconds(table))
-    return [float(each) for each in seconds]
+def left_out(tangents: Sequence[Tangent], key: Callable[[Measured], str]) -> list[list[float]]:
+    """Predict every step by a fit without those of its key: seconds, software by software in the order of the steps."""
+    seconds = [[0.0] * len(each.steps) for each in tangents]
+    for member in sorted({key(step) for each in tangents for step in each.steps}):
+        tables = solved(tangents, lambda each, member=member: key(each) != member)  # type: ignore[misc]
+        for at, (tangent, table) in enumerate(zip(tangents, tables, strict=True)):
+            for place, step in enumerate(tangent.steps):
+                if key(step) == member:
+                    seconds[at][place] = float(np.exp(step.log_seconds(table)))
+    return seconds
 
 
-def outcomes(tangent: Tangent) -> list[Outcome]:
-    """Return the steps of one software with what is said of each, with and without what is like it."""
-    by_scheme = {name: left_out(tangent, key) for name, key in SCHEMES.items()}
+def outcomes(tangents: Sequence[Tangent]) -> list[Outcome]:
+    """Return every step with what is said of it, with and without what is like it."""
+    schemes = {name: left_out(tangents, key) for name, key in SCHEMES.items()}
     rows = []
-    for place, each in enumerate(tangent.steps):
-        seconds = {name: values[place] for name, values in by_scheme.items()}
-        rows.append(Outcome(
-            each.case.case_id, each.case.stratum, each.source, each.asked.setting.stack.name, each.measured_s,
-            float(np.exp(tangent.at[place])), seconds, each.shipped.floors.constant_utilisation_s,
-        ))  # fmt: skip
+    for at, tangent in enumerate(tangents):
+        for place, each in enumerate(tangent.steps):
+            seconds = {name: found[at][place] for name, found in schemes.items()}
+            rows.append(Outcome(
+                each.case.case_id, each.case.stratum, each.source, each.asked.setting.stack.name, each.measured_s,
+                float(np.exp(tangent.at[place])), seconds, each.shipped.floors.constant_utilisation_s,
+            ))  # fmt: skip
     return rows
 
 
@@ -193,16 +229,10 @@ def outcomes(tangent: Tangent) -> list[Outcome]:
 @click.option("--jobs", default=1, help="Processes that trace models.")
 def main(path: Path, jobs: int) -> None:
     """Fit, leave out, say how far off it is, and write the tables."""
-    steps = list(measured_steps(path, jobs, load()))
-    factors: list[Factor] = []
-    found: list[Outcome] = []
-    for name in dict.fromkeys(each.stack for each in factor_table()):
-        mine = [each for each in steps if each.asked.setting.stack.name == name]
-        tangent = fitted(mine, tuple(each for each in factor_table() if each.stack == name))
-        factors += tangent.table
-        found += outcomes(tangent)
+    tangents = fitted(list(measured_steps(path, jobs, load())))
+    found = outcomes(tangents)
     click.echo(report(found))
-    write(factors, found)
+    write([factor for each in tangents for factor in each.table], found)
 
 
 if __name__ == "__main__":

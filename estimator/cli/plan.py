@@ -17,7 +17,8 @@ from hardware_db.here import load_here
 from hardware_db.units import parse_count
 
 if TYPE_CHECKING:
-    from estimator.plan import Scaling
+    from estimator.parallel.stack import Stack
+    from estimator.plan import Job, Scaling
     from estimator.text.page import Page
     from hardware_db import Device, System
     from profiles.model_profile import ModelProfile
@@ -27,6 +28,15 @@ NO = 1
 
 TOKENS = "-tokens"
 FORMATS = ("torchrun", "torchtitan", "accelerate-fsdp", "accelerate-deepspeed", "megatron", "maxtext")
+SOFTWARE = ("pytorch", "pytorch-fsdp", "megatron", "xla")
+SOFTWARE_OF = {
+    "torchtitan": "pytorch-fsdp",
+    "accelerate-fsdp": "pytorch",
+    "accelerate-deepspeed": "pytorch",
+    "megatron": "megatron",
+    "maxtext": "xla",
+}
+"""Format of a file -> the software that reads it, as `--software` names it."""
 
 
 @click.command("plan")
@@ -38,12 +48,20 @@ FORMATS = ("torchrun", "torchtitan", "accelerate-fsdp", "accelerate-deepspeed", 
 @click.option("--precision", callback=read_as("precision"), help="bf16-mixed, fp16-mixed, fp8 ...; default: its best.")
 @click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
 @click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
+@click.option("--software", type=click.Choice(SOFTWARE), help="What runs the step; default: what usually does.")
 @click.option("--export", "form", type=click.Choice(FORMATS), help="Print the best plan as the file of this software.")
 @input_option
 @devices_option
 @output_options
 def command(
-    model: str, hardware: str, count: str, global_batch_size: str, form: str | None, output: Output, **options: Any
+    model: str,
+    hardware: str,
+    count: str,
+    global_batch_size: str,
+    software: str | None,
+    form: str | None,
+    output: Output,
+    **options: Any,
 ) -> int:
     """Plan how to split a training step of MODEL over many devices: degrees, ZeRO stage, micro-batch, schedule.
 
@@ -51,13 +69,16 @@ def command(
     counts, where more devices stop paying. Exit code 1: nothing fits.
     """
     from estimator.parallel.network import usual_system
+    from estimator.plan import scaling_of
 
     here = load_here(options.pop("devices_file"))
     device = here.database.device(hardware)
     counts = read_counts(count)
     profile = find_profile(_precise(ModelQuestion(model, **options), device), output)
     batch, said = read_batch(global_batch_size, profile)
-    found, assumed = _searched(profile, device, usual_system(here.database, device), counts, batch)
+    stack = _stack(software or SOFTWARE_OF.get(form or ""), profile, device)
+    job = _job(profile, device, usual_system(here.database, device), stack, batch)
+    found, assumed = scaling_of(job, counts), _assumed(job)
     if form is not None and found.feasible:
         return _export(found, form, output)
     output.show(replace(_answer(found, said + assumed), warnings=here.warnings))
@@ -122,18 +143,25 @@ def _precise(question: ModelQuestion, device: Device) -> ModelQuestion:
     return replace(question, precision=next((each for each in AUTO if device.supports(each)), AUTO[-1]))
 
 
-def _searched(
-    profile: ModelProfile, device: Device, system: System | None, counts: list[int], batch: int
-) -> tuple[Scaling, list[str]]:
-    from estimator.parallel.network import network_of
-    from estimator.plan import Job, scaling_of
+def _stack(name: str | None, profile: ModelProfile, device: Device) -> Stack:
+    """Return the software asked for, else what such a step is usually run with."""
+    from estimator.parallel.stack import STACKS
     from estimator.plan.job import stack_for
 
-    one = device.logical_device()
-    network, stack = network_of(device, system), stack_for(profile, device)
-    job = Job(profile, one, network, stack, counts[0], batch)
-    where = f"links of {network.name}" if system else f"published links of {device.id}"
-    return scaling_of(job, counts), [where, f"software as {stack.name} runs it", f"batch of {batch}"]
+    return stack_for(profile, device) if name is None else STACKS[name.replace("-", " ")]
+
+
+def _job(profile: ModelProfile, device: Device, system: System | None, stack: Stack, batch: int) -> Job:
+    from estimator.parallel.network import network_of
+    from estimator.plan import Job
+
+    return Job(profile, device.logical_device(), network_of(device, system), stack, 1, batch)
+
+
+def _assumed(job: Job) -> list[str]:
+    """Say what links, software and batch were taken."""
+    measured = "collectives as measured here" if job.network.measured else f"links of {job.network.name}"
+    return [measured, f"software as {job.stack.name} runs it", f"batch of {job.global_batch_size}"]
 
 
 def _answer(found: Scaling, assumed: list[str]) -> Answer:

@@ -23,6 +23,7 @@ import numpy as np
 from estimator.parallel.values import Triple, triple
 
 if TYPE_CHECKING:
+    from estimator.parallel.measured_links import MeasuredLine
     from estimator.parallel.network import Group
 
 REACHED: Final = {
@@ -72,6 +73,9 @@ def all_reduce(group: Group) -> tuple[Line, Line]:
     """Return the seconds to sum a payload over all devices of a group: by a ring and by a tree."""
     if group.size == 1:
         return NOTHING, NOTHING
+    if group.measured is not None:
+        line = _as_measured(group, group.measured.all_reduce, 2, group.measured.processes)
+        return line, line
     wire = _on_wire(group)
     ring = Line(triple(START_S + 2 * _ring_latency_s(group)), 2 * wire)
     tree = Line(triple(START_S + 2 * _tree_latency_s(group)), 2 * wire * group.size / (group.size - 1))
@@ -83,6 +87,8 @@ def all_gather(group: Group) -> Line:
     """Return the seconds after which every device has all of a payload; reduce-scatter takes as long."""
     if group.size == 1:
         return NOTHING
+    if group.measured is not None:
+        return _as_measured(group, group.measured.all_gather, 1, group.measured.processes)
     return Line(triple(START_S + _ring_latency_s(group)), _on_wire(group))
 
 
@@ -120,6 +126,13 @@ def all_reduce_s(payload_bytes: float, group: Group) -> Triple:
     ring, tree = all_reduce(group)
     faster: Triple = np.minimum(ring.at(payload_bytes), tree.at(payload_bytes))
     return faster
+
+
+def _as_measured(group: Group, line: MeasuredLine, passes: int, processes: int) -> Line:
+    """Latency in proportion to the hops of a ring, bandwidth as it was measured over other devices."""
+    spread = triple(1 - min(line.error, 0.5), 1.0, 1 + line.error)
+    latency = line.latency_s * (group.size - 1) / (processes - 1)
+    return Line(latency * spread, passes * (group.size - 1) / group.size * line.s_per_bus_byte * spread)
 
 
 def _on_wire(group: Group) -> Triple:

@@ -21,7 +21,7 @@ from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.linears import ROWS
-from estimator.parallel.memory import computes_in_halves
+from estimator.parallel.memory import AUTOCAST, computes_in_halves
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.roles import Role
 from estimator.parallel.sharding import quadratic, sharded_table
@@ -63,8 +63,8 @@ class PartCosts:
         the part of `backward` that only the optimizer waits for: gradients of weights
     attention
         the part of `forward` that selective checkpointing computes again
-    host_forward, host_backward
-        the host's time to issue the operations
+    host_forward, host_backward, host_operation
+        the host's time to issue the operations, and one of the forward pass, (3,)
     tensor_forward, tensor_backward, expert_forward, expert_backward, context_forward, context_backward
         exposed collectives
     optimizer, host_optimizer
@@ -79,6 +79,7 @@ class PartCosts:
     attention: Floats
     host_forward: Floats
     host_backward: Floats
+    host_operation: Floats
     tensor_forward: Floats
     tensor_backward: Floats
     expert_forward: Floats
@@ -153,6 +154,7 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         attention=attention,
         host_forward=seconds(breakdown.host_s, phases["forward"]),
         host_backward=seconds(breakdown.host_s, phases["backward"]),
+        host_operation=_one(breakdown.host_s, phases["forward"], table),
         tensor_forward=adjusted.tensor * wires.tensor,
         tensor_backward=adjusted.tensor * wires.tensor,
         expert_forward=adjusted.expert * wires.expert,
@@ -165,6 +167,13 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         basis=breakdown.basis,
         notes=breakdown.notes,
     )
+
+
+def _one(seconds: Floats, rows: Mask, table: OperationTable) -> Floats:
+    """Mean seconds of one call of some operations that start something."""
+    calls = float((table.count * rows * ~table.family.mask("view")).sum())
+    mean: Floats = (seconds * rows).sum(axis=1) / max(calls, 1.0)
+    return mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +195,7 @@ def _alone(profile: ModelProfile, split: Parallelism, run: _Run) -> tuple[Operat
     """
     table = low_precision(sharded_table(profile, split), layout_of(profile))
     if run.halves:
-        table = without_autocast(table)
+        table = without_autocast(table, profile.precision.removeprefix(AUTOCAST))
     correction = chip_correction(run.device) if is_measured(run.stack.name) else None
     return table, predict(table, run.device, TimeSettings(run.stack.execution, run.memory_format), correction)
 
@@ -206,18 +215,20 @@ def low_precision(table: OperationTable, layout: Layout) -> OperationTable:
     return replace(table, precision=Labels.of(names.tolist()))
 
 
-def without_autocast(table: OperationTable) -> OperationTable:
+def without_autocast(table: OperationTable, half: str = "bfloat16") -> OperationTable:
     """Return the operations of a step recorded under autocast as they run in 16-bit weights: no casts, half the bytes.
 
-    Autocast casts weights and activations at every operation and keeps norms, residuals and losses in float32; with
-    16-bit weights all of it but the optimizer moves 16-bit tensors.
+    Autocast casts weights and activations at every operation and keeps norms, residuals and losses in float32, and
+    products that it does not know (of experts) as well; with 16-bit weights all but the optimizer runs on 16 bits.
     """
     passes = ~table.phase.mask("optimizer")
     casts = passes & table.operator.mask(CAST)
-    wide = passes & table.precision.mask("float32") & table.engine.mask("vector")
+    wide = passes & table.precision.mask("float32") & ~casts
     left = np.where(casts, 0.0, np.where(wide, 0.5, 1.0))
     moved = {name: (getattr(table, name) * left).astype(np.int64) for name in ("bytes_read", "bytes_written")}
-    return replace(table, count=np.where(casts, 0, table.count), **moved)
+    names = table.precision.values.astype("U16")
+    names[wide & table.engine.mask("matrix")] = half
+    return replace(table, count=np.where(casts, 0, table.count), precision=Labels.of(names.tolist()), **moved)
 
 
 def _buckets(layout: Layout, table: OperationTable, breakdown: TimeBreakdown) -> Floats:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Axes = tuple[int, int, int]
 
-GROUPED: Final = ("aten._grouped_mm",)
+GROUPED: Final = ("aten._grouped_mm", "transformers.grouped_mm_fallback")
+TOP_K: Final = "aten.topk"
 BATCHED: Final = ("aten.bmm", "aten.baddbmm")
 OUT, INTO, ROWS = range(3)
 _FORWARD: Final[Axes] = (1, 2, 0)
@@ -98,9 +99,14 @@ class Products:
 
     @cached_property
     def _fixed_batch(self) -> NDArray[np.bool_]:
-        """Whether the number of products in a call is the same at all sizes: experts, where it is not 1."""
+        """Whether the number of products in a call is the same at all sizes: experts, where it is not 1.
+
+        A recording of one size cannot tell; there, modules with batched weights in models that choose experts do.
+        """
         sizes = self.recording.sizes
         growing = np.array([monomial != (0, 0, 0) for monomial in sizes.monomials], dtype=np.bool_)
+        if not growing.any():
+            return np.full(len(self.operations), any(each.operator == TOP_K for each in self.operations))
         matrix = np.array(sizes.coefficients, dtype=object).reshape(-1, len(sizes.monomials))
-        fixed = np.append(~(matrix[:, growing] != 0).any(axis=1), True) & bool(growing.any())
+        fixed = np.append(~(matrix[:, growing] != 0).any(axis=1), True)
         return fixed[self.recording.layout.dims["batch"]]

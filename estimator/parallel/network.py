@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from estimator.parallel.measured_links import MeasuredLinks, measured_links
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 Shape = Literal["switch", "mesh", "pcie", "torus2d", "torus3d"]
 AXES: Final = {"torus2d": 2, "torus3d": 3}
 PCIE_LINKS: Final = ("PCIe",)
+PCIE_BOX: Final = 8
+"""Cards of a host where nobody publishes one: what servers of two sockets take."""
 
 WRAPPED_AXIS: Final = 16
 """Chips of a torus axis from which on it closes to a ring; v5e and v6e slices have wraparound on axes of 16 only, those
@@ -39,6 +42,8 @@ class Network:
         devices of one host: what can be late together
     note
         what the reader should know of the network between machines
+    measured
+        collectives that were measured on this device, in one machine if over no more than the fast link joins
     """
 
     name: str
@@ -48,6 +53,7 @@ class Network:
     shape: Shape
     nodes_of: int
     note: str = ""
+    measured: MeasuredLinks | None = None
 
     def group(self, size: int, stride: int) -> Group:
         """Return the group of `size` devices that are `stride` apart in the order of ranks.
@@ -62,7 +68,10 @@ class Network:
             raise UsageError(f"no bandwidth between the devices of {self.name} is known")
         if size > inside and self.outer_bytes_per_s is None:
             raise UsageError(f"no network between machines of {self.name} is known")
-        return Group(size, inside, self._inner(inside), self.outer_bytes_per_s or math.inf, self.shape)
+        found = Group(size, inside, self._inner(inside), self.outer_bytes_per_s or math.inf, self.shape)
+        known = self.measured
+        alike = known is not None and (found.machines == 1) == (known.processes <= self.joined)
+        return replace(found, measured=known) if alike else found
 
     def _inner(self, inside: int) -> float:
         """Bandwidth that a group inside has: of a torus only the axes that it spans, and both ways only in rings."""
@@ -79,13 +88,17 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Devices that take part in one collective: `inside` of them in each machine, bandwidths of one device."""
+    """Devices that take part in one collective: `inside` of them in each machine, bandwidths of one device.
+
+    `measured` is what was measured of such groups.
+    """
 
     size: int
     inside: int
     inner_bytes_per_s: float
     outer_bytes_per_s: float
     shape: Shape = "switch"
+    measured: MeasuredLinks | None = None
 
     @property
     def machines(self) -> int:
@@ -106,7 +119,7 @@ def network_of(device: Device, system: System | None = None, devices_per_node: i
 
     `devices_per_node`, where given, is how many of them the fast link joins at most.
     """
-    host = device.devices_per_host or 1
+    host = device.devices_per_host or (PCIE_BOX if device.link_name.startswith(PCIE_LINKS) else 1)
     joined = system.scale_up_devices if system else host
     if devices_per_node is not None:
         joined = min(joined, devices_per_node) if system else devices_per_node
@@ -117,6 +130,7 @@ def network_of(device: Device, system: System | None = None, devices_per_node: i
         outer_bytes_per_s=system.scale_out_bytes_per_s if system else device.internode_bandwidth_bytes_per_s,
         shape=_shape(device, system),
         nodes_of=(system.devices_per_host if system else host) * device.logical_devices,
+        measured=measured_links(device.id),
     )
 
 
@@ -130,10 +144,10 @@ def _shape(device: Device, system: System | None) -> Shape:
 def usual_system(database: Database, device: Device) -> System | None:
     """Return the machine a device usually sits in, or None where none is known.
 
-    The user's own machine, else the vendor's, else the first that somebody rents out.
+    The user's own machine, else the vendor's, else the largest that somebody rents out.
     """
     own = database.own_system(device.id)
     if own is not None:
         return own
     systems = [system for system in database.systems if system.device == device.id]
-    return next((system for system in systems if not system.instances), systems[0] if systems else None)
+    return max(systems, key=lambda system: (not system.instances, system.devices_per_host), default=None)

@@ -8,7 +8,7 @@ a layer, collectives included, once more before its backward pass (Chen et al., 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -67,6 +67,24 @@ def passes_of(costs: PartCosts, split: Parallelism, layers: Floats) -> Passes:
         again=again,
         host_forward=costs.host_forward,
         host_backward=costs.host_backward + host_again,
+    )
+
+
+SHARD_OPERATIONS: Final = (3, 7)
+"""Operations that the host issues around a layer's forward and backward pass: copy in, gather, copy out; again, and
+copy in, scatter, accumulate, free (torch/distributed/fsdp/_fully_shard/_fsdp_collectives.py)."""
+
+
+def with_copies(passes: Passes, copies: tuple[Floats, Floats], operation_s: Triple) -> Passes:
+    """Add the copies of parameters and gradients, (3, parts), and what the host takes to issue all that, to passes."""
+    parameters, gradients = copies
+    once = operation_s[:, None] * (parameters[1] > 0)
+    return replace(
+        passes,
+        forward=passes.forward + parameters,
+        backward=passes.backward + parameters + gradients,
+        host_forward=passes.host_forward + SHARD_OPERATIONS[0] * once,
+        host_backward=passes.host_backward + SHARD_OPERATIONS[1] * once,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from estimator.parallel.linears import Linear, Products
+from estimator.parallel.linears import TOP_K, Linear, Products
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,6 @@ class Role(IntEnum):
 
 
 NOT_MIXING: Final = ("view", "copy", "normalisation")
-TOP_K: Final = "aten.topk"
 
 
 @dataclass

@@ -106,13 +106,35 @@ def _context_part(profile: ModelProfile, layout: Layout, context_parallel: int) 
     if context_parallel == 1:
         return profile.table()
     length = profile.sequence_length or 1
-    whole, part = profile.table(), profile.table(profile.batch_size, length // context_parallel)
+    whole = profile.table()
+    try:
+        part = profile.table(profile.batch_size, length // context_parallel)
+    except UsageError:  # recorded at one length only
+        return _fewer_tokens(whole, layout, context_parallel)
     pairwise = (layout.role == Role.HEADS) | quadratic(profile.trace.current)
     columns: dict[str, Any] = {
         name: np.where(pairwise, getattr(whole, name) // context_parallel, getattr(part, name)) for name in QUANTITIES
     }
     dims = {name: np.where(pairwise & (name != "m"), whole.dims[name], values) for name, values in part.dims.items()}
     return replace(part, **columns, dims=dims)
+
+
+def _fewer_tokens(table: OperationTable, layout: Layout, context_parallel: int) -> OperationTable:
+    """Operations on one part of each sequence by their roles: products by their rows, all but weights by tokens."""
+    before = np.stack([table.m, table.n, table.k, table.batch])
+    after = before.copy()
+    product, heads = layout.axes[:, 0] >= 0, layout.role == Role.HEADS
+    rows = np.flatnonzero(product)
+    after[layout.axes[rows, ROWS], rows] /= context_parallel
+    after[0, heads] /= context_parallel
+    alone = table.phase.mask("optimizer") | ((layout.role == Role.REPLICATED) & ~product)
+    share = np.where(alone, 1.0, 1 / context_parallel)
+    read = np.where(product, _inputs(after) / _inputs(before), share)
+    written = np.where(product, _outputs(after) / _outputs(before), share)
+    columns: dict[str, Any] = {name: _scaled(getattr(table, name), share) for name in FLOPS}
+    columns |= {"bytes_read": _scaled(table.bytes_read, read), "bytes_written": _scaled(table.bytes_written, written)}
+    dims = dict(table.dims) | {name: np.ceil(after[place]) for place, name in enumerate(SIZES)}
+    return replace(table, **columns, dims=dims)
 
 
 @lru_cache(maxsize=64)

@@ -34,6 +34,9 @@ class Stack:
     half_weights
         ZeRO stages at which mixed precision computes in 16-bit copies of the weights, made once a step, instead of
         casting at every operation (autocast)
+    copies_shards
+        whether gathered parameters and scattered gradients are copied out of and into buffers operation by operation;
+        where factors were fitted to steps, they have that in them
     """
 
     name: str
@@ -45,9 +48,10 @@ class Stack:
     overlaps_gradients: tuple[int, ...]
     fused_layers: bool
     half_weights: tuple[int, ...]
+    copies_shards: bool = False
 
 
-TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, False, (0, 1, 2, 3), False, (3,))
+TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, False, (0, 1, 2, 3), False, (3,), copies_shards=True)
 """DDP and FSDP (docs.pytorch.org/docs/stable/fsdp.html): gradients reduced in float32 unless asked for otherwise."""
 
 FSDP: Final = Stack("PyTorch FSDP", "megatron", 4, 4, True, False, (0, 1, 2, 3), False, (0, 1, 2, 3))

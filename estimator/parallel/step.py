@@ -34,12 +34,20 @@ from estimator.parallel.memory import (
     layers_of,
     stage_memory,
 )
-from estimator.parallel.passes import SIDE_BY_SIDE_ORDER, ChunkTimes, Passes, chunk_times, passes_of, shards_of
+from estimator.parallel.passes import (
+    SIDE_BY_SIDE_ORDER,
+    ChunkTimes,
+    Passes,
+    chunk_times,
+    passes_of,
+    shards_of,
+    with_copies,
+)
 from estimator.parallel.pipeline import StageTimes, in_flight, pipeline_s
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.sharding import check_split
 from estimator.parallel.stages import Owners, chunks_of
-from estimator.parallel.sync import Load, adding_s, optimizer_s, sync_of
+from estimator.parallel.sync import Load, adding_s, copies_of, optimizer_s, sync_of
 from estimator.parallel.values import Triple, as_range, triple
 from estimator.parallel.weights import Weights, weights_of
 from estimator.timing import BOUNDS, side_by_side
@@ -226,7 +234,11 @@ def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_
     layout = layout_of(profile)
     check_split(profile, layout, split)
     costs, kept = pass_of_one(profile, split, setting)
-    passes = passes_of(costs, split, layers_of(layout))
+    passes, weights = passes_of(costs, split, layers_of(layout)), weights_of(profile)
+    each = BytesPerParameter.of(profile, split, setting.stack)
+    if split.zero_stage == 3 and split.shards > 1 and setting.stack.copies_shards:
+        loads = weights.dense_of(split) + weights.experts_of(split)
+        passes = with_copies(passes, copies_of(loads, each, setting.device), costs.host_operation)
     return _Plan(
         profile=profile,
         split=split,
@@ -235,8 +247,8 @@ def _prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_
         costs=costs,
         passes=passes,
         kept=kept,
-        weights=weights_of(profile),
-        each=BytesPerParameter.of(profile, split, setting.stack),
+        weights=weights,
+        each=each,
         owners=chunks_of(layout.blocks, (passes.forward + passes.backward)[1], split),
         ranks=Ranks(split, setting.network),
     )

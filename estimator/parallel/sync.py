@@ -18,6 +18,7 @@ from estimator.timing import streaming
 from estimator.timing.parameters import parameters_of
 
 if TYPE_CHECKING:
+    from estimator.parallel.blocks import Floats
     from estimator.parallel.costs import PartCosts, Setting
     from estimator.parallel.memory import BytesPerParameter
     from estimator.parallel.parallelism import Parallelism
@@ -111,6 +112,13 @@ def adding_s(load: Load, each: BytesPerParameter, split: Parallelism, setting: S
     held = (load.dense + load.experts) / (split.shards if split.zero_stage >= GRADIENTS_FROM else 1)
     spent = streaming(3 * held * each.gradient, setting.device)
     return triple(spent.low, spent.mid, spent.high)
+
+
+def copies_of(parameters: Floats, each: BytesPerParameter, device: Device) -> tuple[Floats, Floats]:
+    """Return the seconds, (3, parts), to copy gathered parameters out of a buffer, and gradients into one."""
+    one = streaming(1.0, device)
+    rate = triple(one.low, one.mid, one.high)[:, None]
+    return 2 * each.weight * parameters * rate, (each.weight + each.wire) * parameters * rate
 
 
 def _rates(device: Device) -> tuple[float, float, float]:
