@@ -281,8 +281,8 @@ class _Run:
         if not moved:
             return
         with torch._C.DisableTorchFunction():  # what the optimizer makes by itself belongs to the host
-            optimizer = make_optimizer(self.settings, moved)
             self.recorder.recording = self.values.counting = False
+            optimizer = make_optimizer(self.settings, moved)  # some make their states at once (Adagrad)
             optimizer.step()
             self.ledger.hold(_states(optimizer, self.recorder.devices), "optimizer_state")
             self._state_bytes = self.ledger.live_bytes("optimizer_state")
