@@ -22,6 +22,9 @@ DEFAULT_GLOBAL_BATCH_SIZE = 256
 MOST_SAMPLES = 1e18
 """A run of more samples is a slip of a unit: the largest published runs saw some 1e13 tokens."""
 
+USUAL = Overheads()
+"""What comes around the steps where nothing is said: predicted or assumed."""
+
 NODE = 8
 """Devices of a common machine; a default batch divides over them."""
 
@@ -81,7 +84,7 @@ class TrainingRun:
     micro_batch_size: int | None = None
     compiled: bool = False
     mfu: float | None = None
-    overheads: Overheads | None = Overheads()
+    overheads: Overheads | None = USUAL
 
     def __post_init__(self) -> None:
         _require_training(self.profile)

@@ -1,0 +1,86 @@
+"""`flopcast campaign`: search, seeds, failed runs and retraining."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from estimator.cli.estimate import runs_of
+from estimator.cli.market_options import Market, market_options
+from estimator.cli.model_options import SIZE, ModelQuestion, input_option
+from estimator.cli.output import Answer, Output, output_options
+from estimator.cli.overhead_options import overhead_options
+from estimator.cli.quantities import read_as
+from estimator.cli.run_options import Work, work_options
+from hardware_db.here import load_here
+
+if TYPE_CHECKING:
+    from estimator.campaign import Campaign
+    from estimator.result import Estimate
+    from estimator.text.page import Page
+
+_SHARE: dict[str, Any] = {"type": click.FloatRange(0, 1), "metavar": "SHARE"}
+_PLAN = (
+    click.option("--method", type=click.Choice(["grid", "random", "asha", "hyperband"]), help="How it is searched."),
+    click.option("--trials", type=click.IntRange(min=1), default=1, metavar="N", help="Settings that are tried."),
+    click.option("--reduction", type=click.IntRange(min=2), default=3, metavar="N", help="Of so many one goes on: 3."),
+    click.option("--least", "least_share", default=1 / 27, **_SHARE, help="Of a run before the first are stopped."),
+    click.option("--parallel", type=click.IntRange(min=1), default=1, metavar="N", help="Trials side by side."),
+    click.option("--seeds", type=click.IntRange(min=1), default=1, metavar="N", help="Final runs."),
+    click.option("--failed", "failed_share", default=0.0, **_SHARE, help="Of all runs, done again: 0.1."),
+    click.option("--retrain", "retrain_every", type=click.Choice(["week", "month", "quarter"]), help="Trained anew."),
+    click.option("--retrain-share", default=1.0, **_SHARE, help="Of a run: 1 full, 0.1 a fine-tuning."),
+    click.option("--months", type=float, default=12.0, metavar="N", help="For how long it is retrained: 12."),
+)
+
+
+def _plan_options(command: Any) -> Any:
+    for option in reversed(_PLAN):
+        command = option(command)
+    return command
+
+
+@click.command("campaign")
+@click.argument("model")
+@work_options
+@click.option("--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: each its best.")
+@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
+@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
+@input_option
+@_plan_options
+@overhead_options
+@market_options
+@output_options
+def command(model: str, work: Work, market: Market, output: Output, **options: Any) -> int:
+    """Add up a whole plan for MODEL: a search for settings, seeds, failed runs, retraining.
+
+    On the cheapest device that can run it, or the one of --hardware and --count. Exit code 1: it fits nowhere.
+    """
+    from estimator import estimate_all
+    from estimator.campaign import Plan, Search, campaign_of
+
+    work.check()
+    overheads, method = options.pop("overheads"), options.pop("method")
+    searched = {name: options.pop(name) for name in ("trials", "reduction", "least_share")}
+    planned = {name: options.pop(name) for name in Plan.__dataclass_fields__ if name in options}
+    question = ModelQuestion(model, sequence_length=work.sequence_length, **options)
+    runs = [replace(run, overheads=overheads) for run in runs_of(question, work, output)]
+    found = estimate_all(runs, **market.choice(load_here(market.devices_file).database))
+    row = found[0]
+    if row.run_time is None:
+        output.show(Answer("campaign", lambda page: page.render(row.why_not or ""), lambda: []))
+        return 1
+    plan = Plan(search=Search(method, **searched) if method else None, **planned)
+    output.show(_answer(row, campaign_of(row, plan)))
+    return 0
+
+
+def _answer(row: Estimate, found: Campaign) -> Answer:
+    def text(page: Page) -> str:
+        from estimator.text.campaign import campaign_text
+
+        return campaign_text(row, found, page)
+
+    return Answer("campaign", text, results=lambda: list(found.stages), run=row.run.to_dict(), more=found.to_dict())
