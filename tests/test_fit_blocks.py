@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 import hardware_db
 from estimator.fit import cheapest_blocks, fit
-from estimator.fit.cheapest import solve
+from estimator.fit.cheapest import earliest, solve
 from estimator.memory import MemorySettings, memory_of
 from hardware_db.errors import UsageError
 from profiles import profile_model
@@ -128,6 +128,12 @@ def test_a_fit_names_the_blocks():
     assert chosen[0].fits and chosen[0].time.mid < full.time.mid
     assert chosen[0].changes[0].startswith("checkpointing of ")
     assert "layers." in chosen[0].notes[-1]
+
+
+def test_choices_of_equal_blocks_move_to_the_first_of_them():
+    modes = np.array([[0, 0, 1, 0, 1], [1, 0, 0, 1, 0]], dtype=bool)
+    told = np.array([[5.0, 5.0, 5.0, 5.0, 7.0]])
+    assert earliest(modes, told).tolist() == [[True, False, False, False, True], [False, True, True, False, False]]
 
 
 def test_the_program_is_solved():

@@ -43,7 +43,7 @@ GAP: Final = 0.002
 """A choice that is no more than this share slower than the best possible is taken."""
 
 EARLIER: Final = 1e-4
-"""Of equal blocks the first are chosen: they are done with last on the way back. Share of the mean cost."""
+"""By how much of the mean cost a later block is dearer, so that of equal choices one is the best."""
 
 ROUNDS: Final = 4
 GIB: Final = 2.0**30
@@ -174,7 +174,8 @@ class _Question:
         picked = solve(self._seconds(blocks), freed[rows] / GIB, wanted[rows] / GIB)
         if picked is None:
             return None
-        modes = picked.reshape(2, count)
+        told = [saved_of(each, how) for how in WAYS] + list(self._seconds(blocks).reshape(2, count))
+        modes = earliest(picked.reshape(2, count), np.array(told))
         choice = tuple(
             (name, how) for at, name in enumerate(blocks.names) for row, how in enumerate(WAYS) if modes[row, at]
         )
@@ -222,6 +223,27 @@ def solve(seconds: Floats, freed: Floats, wanted: Floats) -> NDArray[np.bool_] |
         options={"time_limit": SECONDS, "mip_rel_gap": GAP},
     )
     return None if result.x is None else result.x > 0.5
+
+
+def earliest(modes: NDArray[np.bool_], told: Floats) -> NDArray[np.bool_]:
+    """Return the same choices with those of equal blocks moved to the first of them, "full" before "selective".
+
+    A block that runs earlier forward is returned to later, so that it frees for longer: this never holds more.
+
+    Parameters
+    ----------
+    modes
+        (2, blocks) whether each is checkpointed in full, or selectively
+    told
+        (figures, blocks) what distinguishes blocks
+    """
+    highest = np.maximum(np.abs(told).max(axis=1, keepdims=True), 1e-30)
+    _, kinds = np.unique(np.round(told / highest, 6), axis=1, return_inverse=True)
+    moved = modes.copy()
+    for kind in range(int(kinds.max()) + 1):
+        places = np.flatnonzero(kinds.reshape(-1) == kind)
+        moved[:, places] = modes[:, places[np.argsort(-(modes[:, places] * [[2], [1]]).sum(axis=0), kind="stable")]]
+    return moved
 
 
 def _distinct(freed: Floats, wanted: Floats) -> tuple[Floats, Floats]:
