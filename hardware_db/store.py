@@ -91,19 +91,22 @@ class Store:
             sa.select(snapshots.c.id, snapshots.c.taken_at, snapshots.c.source, count)
             .join_from(snapshots, prices, isouter=True)
             .group_by(snapshots.c.id, snapshots.c.taken_at, snapshots.c.source)
-            .order_by(snapshots.c.id)
+            .order_by(snapshots.c.taken_at, snapshots.c.id)
         )
         with self.transaction(writes=False) as connection:
             return tuple(Snapshot(*row) for row in connection.execute(question))
 
     def offers(self) -> tuple[Offer, ...]:
-        """Return the newest prices: of each provider, those of the last snapshot that has it."""
+        """Return the newest prices: of each provider, those of the last snapshot that has it.
+
+        The last is the one that was taken last, whenever it came into this database.
+        """
         return self._read_offers(_newest(*_OFFER_COLUMNS))
 
     def history(self, device: str) -> tuple[Offer, ...]:
         """Return every price of a device (its id) in every snapshot, oldest first."""
-        question = sa.select(*_OFFER_COLUMNS).where(prices.c.device == device)
-        return self._read_offers(question.order_by(prices.c.as_of, prices.c.snapshot_id, prices.c.id))
+        question = sa.select(*_OFFER_COLUMNS).join_from(prices, snapshots).where(prices.c.device == device)
+        return self._read_offers(question.order_by(prices.c.as_of, snapshots.c.taken_at, prices.c.id))
 
     def save_measurements(self, records: Iterable[Measurement]) -> int:
         """Add measurements; return how many."""
@@ -192,14 +195,14 @@ _OFFER_COLUMNS = [column for column in prices.c if column.name not in ("id", "sn
 
 
 def _newest(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Return the question for the newest prices: of each provider, those of the last snapshot that has it."""
-    newest = (
-        sa.select(prices.c.provider, sa.func.max(prices.c.snapshot_id).label("snapshot_id"))
-        .group_by(prices.c.provider)
-        .subquery()
-    )
-    same = sa.and_(prices.c.provider == newest.c.provider, prices.c.snapshot_id == newest.c.snapshot_id)
-    return sa.select(*columns).join_from(prices, newest, same)
+    """Return the question for the newest prices: of each provider, those of the snapshot that was taken last.
+
+    By the time it was taken, not by its key: a backup that is imported later holds older prices.
+    """
+    latest_first = (snapshots.c.taken_at.desc(), snapshots.c.id.desc())
+    place = sa.func.rank().over(partition_by=prices.c.provider, order_by=latest_first).label("place")
+    ranked = sa.select(prices.c.id, place).join_from(prices, snapshots).subquery()
+    return sa.select(*columns).join_from(prices, ranked, prices.c.id == ranked.c.id).where(ranked.c.place == 1)
 
 
 def _snapshot_of(connection: Connection, offers: tuple[Offer, ...]) -> Snapshot | None:

@@ -386,6 +386,18 @@ def test_an_import_twice_is_an_import_once(store: Store, tmp_path: Path) -> None
     fresh.engine.dispose()
 
 
+def test_an_old_backup_does_not_replace_newer_prices(store: Store, tmp_path: Path) -> None:
+    old = open_store(f"sqlite:///{tmp_path / 'old.db'}")
+    old.save_offers([OFFER], "a backup")
+    export_store(old, tmp_path / "backup.json")
+    old.engine.dispose()
+    newer = replace(OFFER, usd_per_hour=12.0)
+    store.save_offers([newer], "today")
+    assert import_store(store, tmp_path / "backup.json")["prices"] == 1
+    assert store.offers() == (newer,)
+    assert [known.source for known in store.snapshots()] == ["a backup", "today"]
+
+
 def test_a_server_that_never_answers_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock runs over the name look-up and the connection together."""
     pytest.importorskip("psycopg")
