@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from estimator.memory import MemorySettings, memory_of
 from profiles import profile_model
 from profiles.measured_memory import measure_step_memory
 from profiles.trace.optimizers import OPTIMIZERS
@@ -45,3 +46,33 @@ def test_all_parameters_at_once_are_met(name):
 def test_fused_steps_are_met_to_the_byte(name):
     real, predicted = both(name, "cuda")
     assert predicted == real
+
+
+class Lion(torch.optim.Optimizer):
+    """The published algorithm, one parameter after the other (Chen et al., 2023, arXiv:2302.06675, algorithm 2)."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+
+    @torch.no_grad()
+    def step(self):
+        for parameter in (each for group in self.param_groups for each in group["params"]):
+            state = self.state[parameter]
+            if not state:
+                state["average"] = torch.zeros_like(parameter)
+            signs = state["average"].mul(0.9).add_(parameter.grad, alpha=0.1).sign_()
+            parameter.add_(signs, alpha=-1e-4)
+            state["average"].mul_(0.99).add_(parameter.grad, alpha=0.01)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("lion", Lion), ("muon", torch.optim.Muon)])
+def test_optimizers_that_are_not_traced_are_worked_out_to_the_byte(name, kind):
+    """From a recording with AdamW; square matrices alone, which both treat like a matrix."""
+
+    def squares():
+        return torch.nn.Sequential(*[torch.nn.Linear(256, 256, bias=False) for _ in range(6)])
+
+    inputs, model = (torch.randn(64, 256),), squares()
+    step = profile_model(squares(), inputs, optimizer="adamw", device="cpu")
+    real = measure_step_memory(model, inputs, {}, lambda outputs: outputs.mean(), kind(model.parameters()))
+    assert memory_of(step, settings=MemorySettings(optimizer=name)).live_bytes == real.tensor_bytes

@@ -37,6 +37,8 @@ class Optimizer:
         bytes whatever the type
     temporaries
         tensors of the size of ALL trained parameters that live during its step
+    largest
+        tensors of the size of the largest parameter that live during its step, where it goes one by one
     on_host
         whether its states lie in host memory
     """
@@ -44,6 +46,7 @@ class Optimizer:
     states: float
     fixed_bytes: float
     temporaries: float
+    largest: float
     on_host: bool
     source: str
 
@@ -56,8 +59,8 @@ def optimizers() -> dict[str, Optimizer]:
 
 
 def _optimizer(row: dict[str, str]) -> Optimizer:
-    states, fixed, temporaries = (float(row[name]) for name in ("states", "fixed_bytes", "temporaries"))
-    return Optimizer(states, fixed, temporaries, row["where"] == "host", row["source"])
+    numbers = (float(row[name]) for name in ("states", "fixed_bytes", "temporaries", "largest"))
+    return Optimizer(*numbers, row["where"] == "host", row["source"])
 
 
 def optimizer(name: str) -> Optimizer:
@@ -114,7 +117,8 @@ def state_of(profile: ModelProfile, settings: MemorySettings) -> State:
         return State(whole, trained, profile.memory.optimizer_state_bytes, 0, tensors)
     chosen = optimizer(settings.optimizer or "")
     held = _held(chosen, profile, trained, profile.trainable_parameters)
-    temporaries = round(chosen.temporaries * trained)
+    one = _largest_parameter(profile.module_parameters) * whole / max(profile.parameters, 1)
+    temporaries = round(chosen.temporaries * trained + chosen.largest * one)
     return State(whole, trained, held, temporaries, large_tensors(profile, chosen.states), chosen.on_host)
 
 
@@ -146,6 +150,12 @@ def large_tensors(profile: ModelProfile, states: float) -> int:
     """Return how many tensors above 1 MiB parameters and states are; a module's weights count as one tensor."""
     each = profile.memory.parameter_bytes / max(profile.parameters, 1)
     return round(_large(profile.module_parameters, LARGE_BLOCK / each) * (1 + states)) if each else 0
+
+
+@lru_cache(maxsize=64)
+def _largest_parameter(module_parameters: tuple[tuple[str, int], ...]) -> float:
+    """Return the numbers in the largest parameter; a module's weights count as one."""
+    return max((size / layer_count(path) for path, size in module_parameters), default=0.0)
 
 
 @lru_cache(maxsize=64)
