@@ -102,8 +102,10 @@ class _Call:
     def grown(self, result: Climb, settings: StepSettings) -> tuple[OperationTrace, tuple[str, ...]]:
         """Return the trace for all sizes where few and small traces can prove it, and what it does not hold for."""
         raw = result.trace.raw(self.sizes.batch_size, self.sizes.sequence_length)
-        if result.rung != "meta" or result.trace.guesses or len(raw.operations) > MOST_CALLS:
+        if result.rung != "meta" or result.trace.guesses:
             return fold(raw), ()
+        if (calls := len(raw.operations)) > MOST_CALLS:
+            return fold(raw), (f"holds for this size only: a step of {calls:,} calls is traced once",)
         if result.trace.decided_sizes:
             return fold(raw), ("holds for this size only: values of the inputs decide how much is computed",)
 
@@ -123,7 +125,7 @@ class _Call:
         _initialise(model, args, kwargs)
         if model.training != (settings.mode == "train"):
             model.train(settings.mode == "train")
-        return Step(model, args, kwargs, self._loss, self.procedure)
+        return Step(model, args, kwargs, self._loss, self.procedure, own_code=True)
 
     def _loss(self, outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
         loss = model_loss(outputs, args, kwargs)

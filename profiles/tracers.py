@@ -55,7 +55,8 @@ class Tracer:
         if not training:
             kwargs = {name: value for name, value in kwargs.items() if name not in definition.labels}
         args, kwargs = Twins(ground.device, weights, ground.fake).copy((args, kwargs))
-        return Step(model, args, kwargs, definition.loss, definition.step)
+        own_code = definition.fingerprint is None  # what can be told from its text is no code of the user
+        return Step(model, args, kwargs, definition.loss, definition.step, own_code)
 
 
 def start(definition: ModelDefinition, settings: StepSettings, sizes: Sizes) -> tuple[Tracer, Climb]:
@@ -94,12 +95,12 @@ def _start_short(
 
 
 def _plans(definition: ModelDefinition) -> Iterator[Layers]:
-    """Which layers to trace, the fewest first. The second layer may differ: the first still holds the embeddings."""
+    """Which layers to trace. The second is mostly unlike those above: while it runs the first holds the embeddings."""
     depth = definition.depth
     if depth is None or plan(depth, ("",)) is None:
         return
     stacks = _stacks(depth)
-    for more_head in (0, 1):
+    for more_head in (1, 0):
         layers = plan(depth, stacks, more_head)
         if layers is not None:
             yield layers

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware_db.errors import MissingExtra, ModelError, UnknownModel, UsageError
+from profiles import lean_imports
 from profiles.models import torchvision_shim
 from profiles.models.hf_spec import HuggingFaceSpec
 from profiles.models.hf_tables import heads
@@ -30,6 +31,7 @@ def configuration(spec: HuggingFaceSpec) -> Any:
     """Make the configuration object. Raises UsageError for an option that it does not have or refuses."""
     quiet_offline()
     torchvision_shim.prepare()
+    lean_imports.prepare(spec.model_type)
     from transformers import CONFIG_MAPPING
 
     kind = CONFIG_MAPPING[spec.model_type]
@@ -119,11 +121,14 @@ def build(spec: HuggingFaceSpec, class_name: str) -> Any:
     """
     import torch
 
+    from profiles.models.uninitialised import Uninitialised
+
     config = configuration(spec)
     kind = model_class(spec, config, class_name)
     extra = {key: value for key, value in spec.run.items() if key.endswith("_implementation")}
     try:
-        model = kind._from_config(config, dtype=torch.get_default_dtype(), **extra)
+        with Uninitialised():
+            model = kind._from_config(config, dtype=torch.get_default_dtype(), **extra)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"transformers cannot build {class_name} from this configuration: {reason}") from error

@@ -19,7 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from profiles.records import Phase
 
-_ACCUMULATE = 1 << 62  # nodes that add to .grad carry the largest sequence number there is
+ACCUMULATE = 1 << 62  # nodes that add to .grad carry the largest sequence number there is
 _CREATE_GRAPH = 2  # position of create_graph among the arguments of the engine
 
 
@@ -77,7 +77,7 @@ class Places:
 
     def _module_of(self, node: Any) -> str:
         number = node._sequence_nr()
-        if number > _ACCUMULATE:
+        if number > ACCUMULATE:
             return self._owners.get(id(node.variable), self._stack[-1])
         return self._modules[bisect_right(self._numbers, number) - 1]
 

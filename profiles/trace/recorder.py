@@ -21,6 +21,7 @@ from profiles.trace.ledger import Ledger
 from profiles.trace.places import Place, Places
 from profiles.trace.precision import precision_of
 from profiles.trace.settings import StepSettings
+from profiles.trace.sources import Sources
 from profiles.trace.symbolic import lies_on, run
 from profiles.trace.values import Values
 
@@ -34,10 +35,14 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Which tensors belong to the traced device: their device type, and whether they have no values."""
+    """Which tensors belong to the traced device: their device type, and whether they have no values.
+
+    `lines` says whether the line of code that each call comes from is noted.
+    """
 
     device: str
     symbolic: bool
+    lines: bool = False
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -64,6 +69,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.recording = True
         self._spent = 0
         self._places, self._ledger, self._values = places, ledger, values
+        self._sources = Sources() if sight.lines else None
         self._settings, self._device, self._symbolic = settings, sight.device, sight.symbolic
         # For a CPU the host's own tensors are tensors of the device.
         self.devices = frozenset({sight.device, "cpu"} if settings.device == "cpu" else {sight.device})
@@ -82,6 +88,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._call(func, args, kwargs)
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        source = "" if self._sources is None else self._sources.now()
         key = key_of(func, args, kwargs) if self._device == "meta" else None
         known = None if key is None else _KNOWN.get(key)
         if known is None or not known.current:
@@ -92,7 +99,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             out = self._again(func, args, kwargs, known)
         outputs = tuple(tensors_in(out))
         if self._on_device(outputs, args):
-            self._record(known, outputs)
+            self._record(known, outputs, source)
         return out
 
     def _again(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], known: Known) -> Any:
@@ -129,13 +136,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = outputs if any(isinstance(o, torch.Tensor) for o in outputs) else tuple(tensors_in(args))
         return lies_on(self.devices, tensors)
 
-    def _record(self, known: Known, outputs: tuple[torch.Tensor, ...]) -> None:
+    def _record(self, known: Known, outputs: tuple[torch.Tensor, ...], source: str) -> None:
         self._ledger.see(outputs)
         if not self.recording or known.view:
             return
         self._spend(known.cost.flops)
         place = self._places.now()
-        self.operations.append(self._operation(known, place))
+        self.operations.append(self._operation(known, place, source))
         self._ledger.sample(place, len(self.operations))
 
     def _spend(self, flops: int) -> None:
@@ -144,7 +151,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not self._symbolic and self._spent > LARGEST_REAL_FLOPS:
             raise TooLarge(f"a real run takes more than {LARGEST_REAL_FLOPS:.0e} FLOPs")
 
-    def _operation(self, known: Known, place: Place) -> Operation:
+    def _operation(self, known: Known, place: Place, source: str) -> Operation:
         cost = known.cost
         return Operation(
             known.call.operator,
@@ -163,6 +170,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             cost.dims,
             cost.counted,
             place.recomputed,
+            source=source,
         )
 
 

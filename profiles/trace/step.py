@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -16,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributions import Distribution
 
 from profiles.layers import layer_count
+from profiles.lean_imports import compiler_is_loaded
 from profiles.records import Operation
 from profiles.timeline import LiveTable
 from profiles.trace.autocast import Autocast
@@ -42,6 +42,7 @@ class Step:
 
     `procedure` is for models with several optimizers, instead of `loss`: a generator called with model and inputs,
     which yields (loss, parameters) once per optimizer and is resumed when that optimizer has made its step.
+    `own_code` says that the model is the user's, who knows its lines: they are noted.
     """
 
     model: torch.nn.Module
@@ -49,6 +50,7 @@ class Step:
     kwargs: dict[str, Any]
     loss: Loss
     procedure: Procedure | None = None
+    own_code: bool = False
 
     def losses(self) -> Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]:
         """Run the forward pass; its outputs stay alive until the optimizer has made its step, as in a training loop."""
@@ -161,7 +163,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
     _warm_up()
     run = _Run(step, settings, tracing)
     with _isolated(), ExitStack() as stack:
-        if "torch._dynamo" in sys.modules:
+        if compiler_is_loaded():
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         if tracing.fake is not None:
             stack.enter_context(tracing.fake)
@@ -201,7 +203,7 @@ class _Run:
         self.step, self.settings = step, settings
         self.device, self.symbolic = tracing.device, tracing.symbolic
         self.places, self.ledger, self.values = Places(step.model), Ledger(), Values(tracing.strict)
-        sight = Sight(tracing.device, tracing.symbolic)
+        sight = Sight(tracing.device, tracing.symbolic, step.own_code)
         self.recorder = Recorder(self.places, self.ledger, self.values, settings, sight)
         self._state_bytes = 0
         self._kept: dict[str, int] = {}
