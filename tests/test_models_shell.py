@@ -184,3 +184,13 @@ def test_sizes_alone():
 def test_mistakes_end_with_a_message_and_no_traceback(spec, said):
     result = answer(spec, code=2)
     assert result.stderr.startswith(said) and "Traceback" not in result.output
+
+
+def test_a_detector_of_torchvision_trains_symbolically():
+    """Which boxes match is guessed, and said; the backbone and the heads are counted whatever the boxes."""
+    result = answer("torchvision:fasterrcnn_mobilenet_v3_large_320_fpn", "--json")
+    profile = json.loads(result.stdout)["results"][0]
+    assert profile["rung"] == "meta" and any("guessed" in note for note in profile["notes"])
+    totals = profile["matmul_flops"]
+    # torchvision documents 0.719 billion multiply-adds at inference; training looks at 512 regions, 13.9 M each
+    assert totals["forward"] / 2e9 > 0.719 and totals["backward"] > totals["forward"]

@@ -127,12 +127,22 @@ def _torchvision(name: str, options: dict[str, Any]) -> torch.nn.Module:
     torchvision_shim.prepare()
     import torchvision
 
+    torchvision_shim.let_detect()
+
     def create(wanted: str, given: dict[str, Any]) -> torch.nn.Module:
         backbone = {"weights_backbone": None} if wanted in _names("detection", "segmentation") else {}
         model: torch.nn.Module = torchvision.models.get_model(wanted, weights=None, **backbone, **given)
+        _choose_without_chance(model)
         return model
 
     return _made(name, options, create, torchvision.models.list_models)
+
+
+def _choose_without_chance(model: Any) -> None:
+    """Let a detector that resizes to one size take that size, instead of a random one of it."""
+    transform: Any = getattr(model, "transform", None)
+    if len(getattr(transform, "min_size", ())) == 1:
+        transform.torch_choice = lambda sizes: sizes[0]
 
 
 @functools.cache

@@ -100,7 +100,7 @@ def wrapped(model: Any) -> torch.nn.Module:
     return _settled(KerasModel())
 
 
-def _settled(module: Any) -> Any:
+def _settled(module: torch.nn.Module) -> torch.nn.Module:
     """Put the weights where torch's default device is, and let Keras's variables know their new tensors."""
     places = {
         id(tensor): (owner._parameters, name)
@@ -109,7 +109,8 @@ def _settled(module: Any) -> Any:
         if tensor is not None
     }
     settle(module)
-    for variable in module.model.variables:
+    keras_model: Any = module.model
+    for variable in keras_model.variables:
         table, name = places.get(id(variable._value), (None, ""))
         if table is not None:
             variable._value = table[name]

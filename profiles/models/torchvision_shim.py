@@ -2,14 +2,19 @@
 
 The wheel on the package index expects its own operators `torchvision::nms` and `qnms`; next to a CPU-only torch they
 are missing, and importing torchvision - or transformers, which imports it where it finds it - fails. Declaring the two
-schemas first is enough for every network that does not call them.
+schemas first is enough for every network that does not call them. Detectors do call `nms` and `roi_align`; these get
+kernels for symbolic tensors here, and as nobody knows which boxes overlap, all are kept.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -27,6 +32,64 @@ def prepare() -> Any:
         if not hasattr(torch.ops.torchvision, name):
             library.define(name + _SCHEMA)  # type: ignore[no-untyped-call]
     return library
+
+
+@functools.cache
+def let_detect() -> Any:
+    """Let detectors of torchvision run on symbolic tensors, also where its own operators did not load.
+
+    Call after importing torchvision; keep what is returned.
+    """
+    import torch
+
+    library: Any = torch.library.Library("torchvision", "IMPL")  # type: ignore[no-untyped-call]
+    library.impl("nms", _all_kept, "Meta", allow_override=True)
+    lacking = prepare()
+    if lacking is not None:
+        for name in ("boxes", "roi_align"):
+            importlib.import_module(f"torchvision.ops.{name}")._assert_has_ops = lambda: None  # type: ignore[attr-defined]
+        lacking.define(f"roi_align(Tensor input, Tensor rois, {_POOLED}, {_SAMPLED}) -> Tensor")
+        lacking.define(f"_roi_align_backward(Tensor grad, Tensor rois, {_POOLED}, {_IMAGE}, {_SAMPLED}) -> Tensor")
+        lacking.impl("roi_align", _aligned, "Meta")
+        lacking.impl("_roi_align_backward", _unaligned, "Meta")
+        torch.library.register_autograd("torchvision::roi_align", _align_backward, setup_context=_remember, lib=lacking)
+    return library
+
+
+# Arguments of the operators as torchvision declares them (torchvision/csrc/ops/roi_align.cpp).
+_POOLED = "float spatial_scale, SymInt pooled_height, SymInt pooled_width"
+_SAMPLED = "int sampling_ratio, bool aligned"
+_IMAGE = "SymInt batch_size, SymInt channels, SymInt height, SymInt width"
+
+
+def _aligned(image: torch.Tensor, rois: torch.Tensor, scale: float, *pooled: Any) -> torch.Tensor:
+    """Features of every region, [regions, channels, pooled height, pooled width]."""
+    return image.new_empty((rois.shape[0], image.shape[1], pooled[0], pooled[1]))
+
+
+def _unaligned(grad: torch.Tensor, rois: torch.Tensor, *sizes: Any) -> torch.Tensor:
+    return grad.new_empty(sizes[3:7])
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+    image, rois, *ctx.pooled = inputs
+    ctx.shape = image.shape
+    ctx.save_for_backward(rois)
+
+
+def _align_backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
+    import torch
+
+    scale, height, width, sampling, aligned = ctx.pooled
+    (rois,) = ctx.saved_tensors
+    back = torch.ops.torchvision._roi_align_backward(grad, rois, scale, height, width, *ctx.shape, sampling, aligned)
+    return back, *(None,) * 6
+
+
+def _all_kept(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Tensor:
+    import torch
+
+    return scores.new_empty(scores.shape, dtype=torch.int64)
 
 
 def _loads(folders: Any) -> bool:

@@ -14,6 +14,7 @@ from profiles.trace.higher_order import stand_in
 from profiles.trace.values import Values, give_values, values_of
 
 _ACCELERATORS = frozenset({"cuda", "xpu", "mps", "xla", "hpu"})
+_INDEXING = frozenset({torch.Tensor.__getitem__, torch.Tensor.__setitem__})
 _FROM_DATA = frozenset({torch.tensor, torch.as_tensor, torch.asarray})
 
 
@@ -34,6 +35,10 @@ class Factories(TorchFunctionMode):
             return args[0].to(self._device)
         if func is torch.Tensor.tolist and args[0].device.type == "meta" and values_of(args[0]) is None:
             return self._values.listed(args[0])
+        if func is torch.Tensor._is_all_true and args[0].device.type == "meta" and values_of(args[0]) is None:
+            return torch.ones((), dtype=torch.bool, device="cpu")  # what a model asserts of unknown values holds
+        if func in _INDEXING and self._device.type == "meta":
+            args = (args[0], self._index(args[1]), *args[2:])
         args, kwargs = self._here(func, args, kwargs or {})
         if func in _FROM_DATA and not isinstance(args[0] if args else None, torch.Tensor):
             return self._from_data(func, args, kwargs)
@@ -54,6 +59,13 @@ class Factories(TorchFunctionMode):
         if func is torch.Tensor.to:
             args = tuple(self._device if _is_accelerator(arg) else arg for arg in args)
         return args, kwargs
+
+    def _index(self, index: Any) -> Any:
+        """Return the index with a tensor that has values for every list of numbers; torch would make one without."""
+        if isinstance(index, tuple):
+            return tuple(self._index(part) for part in index)
+        numbers = isinstance(index, list) and index and all(type(number) is int for number in index)
+        return self._from_data(torch.tensor, (index,), {}) if numbers else index
 
     def _from_data(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         device = kwargs.get("device")
