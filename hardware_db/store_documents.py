@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hardware_db.database import Database
+from hardware_db.errors import UsageError
 from hardware_db.own import Own, parse_own, read_own
 from hardware_db.store import Store
 from hardware_db.store_schema import machine_profiles, own_devices
@@ -67,6 +68,21 @@ def share_devices(store: Store, path: Path, database: Database) -> Own:
         connection.execute(own_devices.delete().where(own_devices.c.name == path.name))
         connection.execute(own_devices.insert().values(row))
     return own
+
+
+def withdraw_devices(store: Store, name: str) -> None:
+    """Take a shared file out of the store again; `name` is that of the file.
+
+    Raises
+    ------
+    UsageError
+        No file of that name is shared.
+    """
+    with store.transaction() as connection:
+        known = connection.execute(sa.select(own_devices.c.name).order_by(own_devices.c.name)).scalars().all()
+        if name not in known:
+            raise UsageError(f"No shared file {name!r}. Shared: {', '.join(known) or 'none'}")
+        connection.execute(own_devices.delete().where(own_devices.c.name == name))
 
 
 def shared_devices(store: Store, database: Database) -> Own:

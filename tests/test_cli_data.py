@@ -89,6 +89,24 @@ def test_own_devices_in_the_configuration_folder_need_no_option(home):
     assert results("hardware", "acme-x1")[0]["name"] == "Acme X1"
 
 
+def test_shared_devices_are_known_until_they_are_taken_back(home):
+    path = home / "team.toml"
+    path.write_text(DEVICE.format(memory="120 GiB"))
+    assert "shared as team.toml: acme-x1" in run("db", "share", path).stdout
+    path.unlink()
+    assert results("hardware", "acme-x1")[0]["memory_bytes"] == 120 * 2**30
+    assert "No shared file 'tema.toml'. Shared: team.toml" in run("db", "unshare", "tema.toml", code=2).stderr
+    assert "team.toml is shared no more" in run("db", "unshare", "team.toml").stdout
+    assert "No hardware 'acme-x1'" in run("hardware", "acme-x1", code=2).stderr
+
+
+def test_a_broken_file_is_not_shared(home):
+    path = home / "bad.toml"
+    path.write_text("[[device")
+    assert "bad.toml cannot be read" in run("db", "share", path, code=2).stderr
+    assert all(row["rows"] == 0 for row in results("db", "info"))
+
+
 def test_imported_prices_count_from_then_on(home):
     before = results("hardware", "h100-sxm")[0]["cheapest_usd_per_device_hour"]
     said = import_prices(home, f"acme,box,here,h100-sxm,8,on_demand,4.00,{date.today()}").stdout

@@ -402,7 +402,12 @@ def test_a_server_that_never_answers_is_given_up_soon(monkeypatch: pytest.Monkey
     """The clock runs over the name look-up and the connection together."""
     pytest.importorskip("psycopg")
     monkeypatch.setattr("hardware_db.store.CONNECT_WAIT_S", 0.3)
-    monkeypatch.setattr("socket.create_connection", lambda *_args, **_named: time.sleep(60))
+
+    def late(*_args: object, **_named: object) -> None:
+        time.sleep(10)
+        raise OSError("late")
+
+    monkeypatch.setattr("socket.create_connection", late)
     start = time.monotonic()
     with pytest.raises(StoreError, match=r"cannot be reached .no answer in 0.3 s"):
         open_store("postgresql://someone@database.example/x")

@@ -62,6 +62,39 @@ def import_file(file: Path, output: Output) -> int:
     return 0
 
 
+@command.command("share")
+@click.argument("file", type=FILE)
+@output_options
+def share(file: Path, output: Output) -> int:
+    """Share a file of own devices and machines with all who use this database.
+
+    It counts in every command from then on; a file of the same name is replaced.
+    """
+    from hardware_db import load
+    from hardware_db.store import open_store
+    from hardware_db.store_documents import share_devices
+
+    own = share_devices(open_store(), file, load())
+    ids = ", ".join(entry.id for entry in (*own.devices, *own.systems)) or "nothing"
+    counts = {"devices": len(own.devices), "systems": len(own.systems)}
+    _show("db share", counts, f"shared as {file.name}: {ids}", output)
+    return 0
+
+
+@command.command("unshare")
+@click.argument("name")
+@output_options
+def unshare(name: str, output: Output) -> int:
+    """Take a shared file of own devices back, by its name."""
+    from hardware_db.store import open_store
+    from hardware_db.store_documents import withdraw_devices
+
+    store = open_store()
+    withdraw_devices(store, name)
+    _show("db unshare", store.counts(), f"left; {name} is shared no more", output)
+    return 0
+
+
 def _show(name: str, counts: Mapping[str, int], said: str, output: Output) -> None:
     def text(page: Page) -> str:
         from estimator.text.notes import notes
