@@ -207,3 +207,8 @@ def test_a_file_without_a_model_type(tmp_path):
     (tmp_path / "c.json").write_text("{")
     with pytest.raises(ModelError, match="is not JSON"):
         resolve("c.json", base=tmp_path)
+
+
+def test_a_model_that_only_generates_is_refused_with_the_reason():
+    with pytest.raises(ModelError, match="BarkModel has no forward pass: it only generates"), torch.device("meta"):
+        resolve("hf:bark").build()

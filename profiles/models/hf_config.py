@@ -125,6 +125,8 @@ def build(spec: HuggingFaceSpec, class_name: str) -> Any:
 
     config = configuration(spec)
     kind = model_class(spec, config, class_name)
+    if kind.forward is torch.nn.Module.forward:
+        raise ModelError(f"{class_name} has no forward pass: it only generates, and its parts are trained one by one")
     extra = {key: value for key, value in spec.run.items() if key.endswith("_implementation")}
     try:
         with Uninitialised():
