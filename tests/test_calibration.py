@@ -1,6 +1,8 @@
 """The fit: what was put in comes out, left-out predictions have not seen their case, and tables say what is known."""
 
+import csv
 import dataclasses
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from estimator.calibration.leave_out import basis_of
 from estimator.calibration.results import factor_rows, left_out_rows, parameter_rows, spread_rows, utilisation_rows
 from estimator.calibration.samples import Labelled
 from estimator.timing.machine import machine_of
-from estimator.timing.parameters import parameters_of
+from estimator.timing.parameters import factor_table, parameters_of
 from estimator.timing.seconds import seconds_of
 from estimator.timing.work import work_of
 from estimator.validation import published
@@ -72,7 +74,9 @@ def test_a_device_left_out_is_predicted_without_its_own_factors(fitted):
 def test_the_tables_have_what_the_estimator_reads(fitted):
     assert {row["kind"] for row in parameter_rows([fitted])} >= {"gpu", "cpu", "tpu"}
     factors = factor_rows(fitted)
-    assert {row["scope"] for row in factors} == {"architecture", "device"} and all(row["sources"] for row in factors)
+    assert {row["scope"] for row in factors} == {"vendor", "architecture", "device"} and all(
+        row["sources"] for row in factors
+    )
     for row in spread_rows(fitted):
         assert float(row["low"]) <= 1 <= float(row["high"])
     assert len(left_out_rows(fitted)) == 3 * len(fitted.labelled)
@@ -99,6 +103,24 @@ def test_costs_kind_by_kind_are_what_is_predicted(fitted):
     terms = {name: design.term(name, p) for name in TERMS}
     whole = seconds_of(each.sample.work, each.sample.machine, each.sample.training, p)
     assert sum(terms.values())[0] == pytest.approx(((whole.device + whole.host) * design.weight).sum())
+
+
+def test_the_committed_tables_are_those_that_the_fit_wrote():
+    with (files("estimator.calibration") / "residuals.csv").open(encoding="utf-8") as file:
+        said = {row["case_id"]: float(row["predicted_s"]) for row in csv.DictReader(file)}
+    architectures = [each for each in factor_table() if (each.scope, each.quantity) == ("architecture", "bandwidth")]
+    assert sum(each.n for each in architectures) == len(said) > 2000
+    shipped = [each for each in published.predict_published() if each.case.case_id in said]
+    assert len(shipped) > 250
+    for each in shipped:
+        assert each.step_time.mid == pytest.approx(said[each.case.case_id], rel=1e-4)
+
+
+def test_what_few_measured_a_device_to_be_is_not_used(fitted):
+    slow = [calibration.observation(each) for each in fitted.labelled if each.device.id.startswith("v100")][:1]
+    (known,) = predicted_seconds(fitted.fitted, slow)
+    few = dataclasses.replace(fitted.fitted, count={**fitted.fitted.count, ("device", slow[0].device): 2})
+    assert predicted_seconds(few, slow)[0] < known
 
 
 def test_few_cases_are_no_calibration(fitted):

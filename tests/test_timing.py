@@ -130,6 +130,16 @@ def test_traffic_takes_bytes_over_bandwidth():
     assert ideal < took < 1.6 * ideal
 
 
+def test_what_the_shared_cache_holds_passes_faster():
+    chip = load().device("rtx-4090")
+    small, large = (traffic("aten.add", "elementwise", size) for size in (2**22, 2**28))
+    rates = [each.bytes_moved / seconds(each, on=chip)[0] for each in (small, large)]
+    without = dataclasses.replace(chip, l2_cache_bytes=None)
+    assert rates[0] > rates[1]
+    assert seconds(small, on=without)[0] > seconds(small, on=chip)[0]
+    assert seconds(large, on=without)[0] == pytest.approx(seconds(large, on=chip)[0], rel=0.02)
+
+
 def test_every_family_has_a_class_of_traffic():
     for training in (False, True):
         assert {traffic_class("aten.any", family, training) for family in FAMILIES} <= set(TRAFFIC_CLASSES)

@@ -13,22 +13,24 @@ from estimator.validation.published import peers, predict_published, published_c
 ROOT = Path(__file__).parent.parent
 
 GATES = {
-    "neusight-infer": 0.07,
+    "neusight-infer": 0.06,
     "neusight-train": 0.06,
-    "timm-train-3090": 0.14,
-    "timm-infer-3090": 0.08,
-    "timm-infer-4090": 0.10,
-    "timm-infer-pro6000": 0.14,
-    "timm-infer-i9": 0.12,
+    "timm-train-3090": 0.16,
+    "timm-infer-3090": 0.05,
+    "timm-infer-4090": 0.08,
+    "timm-infer-pro6000": 0.08,
+    "timm-infer-i9": 0.14,
     "lambda-bert": 0.20,
-    "lambda-resnet50": 0.10,
-    "lambda-tf": 0.17,
-    "dle-bert-train": 0.12,
-    "dle-bert-infer": 0.16,
-    "torchvision-ryujaehun": 0.12,
-    "torchvision-u39kun": 0.09,
+    "lambda-resnet50": 0.08,
+    "lambda-tf": 0.15,
+    "dle-bert-train": 0.11,
+    "dle-bert-infer": 0.13,
+    "torchvision-ryujaehun": 0.10,
+    "torchvision-u39kun": 0.07,
     "torchtune": 0.12,
-    "pycls": 0.10,
+    "pycls": 0.07,
+    "hf-docs": 0.08,
+    "dle-cnn-infer": 0.11,
 }
 """Largest median error of a source's published steps; what it was when last fitted, and a little more."""
 
@@ -44,7 +46,7 @@ def test_every_source_is_predicted_as_well_as_it_was(predicted):
         errors[each.case.stratum].append(abs(each.error))
     worse = {name: np.median(errors[name]) for name, gate in GATES.items() if np.median(errors[name]) > gate}
     assert not worse
-    assert np.median([error for found in errors.values() for error in found]) < 0.10
+    assert np.median([error for found in errors.values() for error in found]) < 0.08
 
 
 def test_ranges_hold_most_measurements(predicted):

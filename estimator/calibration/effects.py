@@ -1,8 +1,9 @@
-"""What differs between devices, architectures and sources beyond the formulas: factors, drawn towards 1.
+"""What differs between vendors, architectures, devices and sources beyond the formulas: factors, drawn towards 1.
 
 A device may reach a little more or less of its datasheet than others (cooling, power limit, clock), and so may all
-devices of an architecture. A source may have a slower host, or measure a little more than the step. The first two are
-kept for predictions; what a source adds is fitted only so that it does not bend the rest, and left out of predictions.
+devices of an architecture (its clocks, its caches) and of a vendor (its libraries). A source may have a slower host, or
+measure a little more than the step. All but what a source adds are kept for predictions; that is fitted only so that it
+does not bend the rest.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from estimator.timing.settings import Floats
 Quantity = str
 QUANTITIES: Final = ("matrix_rate", "vector_rate", "bandwidth")
 SPREAD: Final = {
+    ("vendor", "matrix_rate"): 0.20,
+    ("vendor", "vector_rate"): 0.20,
+    ("vendor", "bandwidth"): 0.10,
     ("architecture", "matrix_rate"): 0.20,
     ("architecture", "vector_rate"): 0.20,
     ("architecture", "bandwidth"): 0.10,

@@ -1,7 +1,9 @@
 """Fit the formulas of time to published measurements: `python -m estimator.calibration.fit STEPS.csv`.
 
-Writes `parameters.csv`, `factors.csv` and `spreads.csv` of `estimator.timing`, and `left_out.csv` beside this file: how
-far predictions were off for devices, sources and families of models that the fit had not seen.
+Writes `parameters.csv`, `factors.csv` and `spreads.csv` of `estimator.timing`; beside this file `residuals.csv`, what
+these tables say of every step that they were fitted to, and `left_out.csv`, how far predictions were off for devices,
+sources and families of models that the fit had not seen. The committed tables are what this wrote. Models are traced
+once, by `python -m estimator.calibration.trace_tables`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from estimator.calibration.fitting import Fit, Observation, Tangent, fit
 from estimator.calibration.leave_out import FOLDS, LeftOut, leave_out, model_family
 from estimator.calibration.operators import operator_samples
 from estimator.calibration.samples import Labelled, Left, labelled_samples
+from estimator.timing.corrections import libraries
 from estimator.timing.parameters import Parameter, parameter_table
 from estimator.validation.cases import read_cases
 from hardware_db import Database, load
@@ -37,7 +40,7 @@ class Calibration:
 def observation(each: Labelled) -> Observation:
     """Return a measured step as an observation."""
     device = each.device
-    return Observation(each.sample, device.id, device.architecture, each.source, each.group)
+    return Observation(each.sample, device.id, device.architecture, libraries(device), each.source, each.group)
 
 
 def table_of(kind: str) -> tuple[Parameter, ...]:
@@ -72,7 +75,15 @@ def _operators(path: Path | None, hardware: Database) -> list[Observation]:
     if path is None:
         return []
     return [
-        Observation(each.sample, each.device.id, each.device.architecture, each.source, each.source, operator=True)
+        Observation(
+            each.sample,
+            each.device.id,
+            each.device.architecture,
+            libraries(each.device),
+            each.source,
+            each.source,
+            operator=True,
+        )
         for each in operator_samples(path, hardware)
     ]
 

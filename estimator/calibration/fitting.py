@@ -12,6 +12,7 @@ import numpy as np
 from estimator.calibration.design import Sample, join
 from estimator.calibration.effects import SPREAD, Layout, blocks_for, jacobian, log_seconds
 from estimator.calibration.regression import Expected, Problem, solve
+from estimator.timing.corrections import FEWEST_CASES
 from estimator.timing.parameters import Parameter
 from estimator.timing.settings import Floats
 
@@ -21,7 +22,7 @@ NOISE: Final = 0.08
 FIXED_SPREAD: Final = 0.05
 """Parameters whose expectation is narrower than this are not fitted."""
 
-MOST_PER_GROUP: Final = 80
+MOST_PER_GROUP: Final = 30
 
 OPERATOR_WEIGHT: Final = 0.15
 """Weight of a single operator beside a whole step."""
@@ -34,6 +35,7 @@ class Observation:
     sample: Sample
     device: str
     architecture: str
+    vendor: str
     source: str
     group: str
     operator: bool = False
@@ -156,13 +158,14 @@ def counts_of(observations: Sequence[Observation]) -> dict[tuple[str, str], int]
     """Return how many measured steps there are of each device and architecture."""
     steps = [each for each in observations if not each.operator]
     devices = Counter(("device", each.device) for each in steps)
-    return dict(devices + Counter(("architecture", each.architecture) for each in steps))
+    architectures = Counter(("architecture", each.architecture) for each in steps)
+    return dict(devices + architectures + Counter(("vendor", each.vendor) for each in steps))
 
 
 def predicted_seconds(fitted: Fit, observations: Sequence[Observation]) -> Floats:
     """Predict as a user would be answered: factors of known devices and architectures, none of sources.
 
-    A device that was fitted takes its own factors and its architecture's; others their architecture's, if known.
+    A device with `FEWEST_CASES` steps takes its own factors beside those of its architecture and vendor.
     """
     design = join([each.sample for each in observations])
     labels = {scope: [getattr(each, scope) for each in observations] for scope, _ in SPREAD}
@@ -172,6 +175,10 @@ def predicted_seconds(fitted: Fit, observations: Sequence[Observation]) -> Float
     for block in layout.blocks:
         if block.scope != "source":
             known = fitted.factors(block.scope)
-            values = [known.get((name, block.quantity), 1.0) for name in block.names]
+            few = [block.scope == "device" and fitted.count.get(("device", n), 0) < FEWEST_CASES for n in block.names]
+            values = [
+                1.0 if little else known.get((name, block.quantity), 1.0)
+                for name, little in zip(block.names, few, strict=True)
+            ]
             unknowns[block.start : block.stop] = np.log(values)
     return np.exp(log_seconds(design, layout, unknowns))

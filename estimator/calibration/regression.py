@@ -1,8 +1,9 @@
 """Robust regression of many unknowns, each drawn towards what was expected of it.
 
-Minimises sum(w * rho(residual / noise)) + sum(((x - mean) / spread)^2) with rho(r) = 2 (sqrt(1 + r^2) - 1), which
-counts large residuals by their size and not by their square: published tables hold mistakes. Gauss-Newton steps with
-weights renewed at every step, halved while they do not improve.
+Minimises sum(w * rho(residual / noise)) + sum(((x - mean) / spread)^2) with rho(r) = f log(1 + r^2 / f), which hardly
+counts large residuals: published tables hold mistakes. That is a Student distribution of f degrees of freedom (Lange,
+Little and Taylor 1989, "Robust statistical modeling using the t distribution"). Gauss-Newton steps with weights renewed
+at every step, halved while they do not improve.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ LONGEST_STEP: Final = 0.3
 """Largest change of an unknown in one step (a factor of 1.35): the formulas are far from linear beyond that."""
 
 ENOUGH: Final = 1e-4
+FREEDOM: Final = 4.0
+"""Degrees of freedom: from twice the noise on a residual pulls less the larger it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Problem:
     def cost(self, unknowns: Floats, expected: Expected) -> float:
         """The sum that is minimised."""
         scaled = self.residuals(unknowns) / self.noise
-        data = 2 * self.weights @ (np.sqrt(1 + scaled**2) - 1)
+        data = FREEDOM * self.weights @ np.log1p(scaled**2 / FREEDOM)
         return float(data + np.sum(((unknowns - expected.mean) / expected.spread) ** 2))
 
 
@@ -68,7 +71,7 @@ def solve(problem: Problem, expected: Expected, start: Floats, steps: int) -> Fl
 def _direction(problem: Problem, expected: Expected, unknowns: Floats) -> Floats:
     residuals: Floats = problem.residuals(unknowns) / problem.noise
     jacobian: Floats = problem.jacobian(unknowns) / problem.noise
-    weights: Floats = problem.weights / np.sqrt(1 + residuals**2)
+    weights: Floats = problem.weights / (1 + residuals**2 / FREEDOM)
     precision = np.diag(expected.spread**-2)
     normal = jacobian.T @ (jacobian * weights[:, None]) + precision
     gradient = jacobian.T @ (weights * residuals) + precision @ (unknowns - expected.mean)

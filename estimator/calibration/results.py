@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 import numpy as np
 
-from estimator.timing.parameters import parameter_table
+from estimator.calibration.design import TERMS, join, step_seconds
+from estimator.timing.corrections import forget_tables, libraries, published_correction
+from estimator.timing.parameters import parameter_table, parameters_of
 from estimator.validation.execution import execution_of
 from estimator.validation.floors import GENERAL
 
@@ -40,6 +43,8 @@ def write(calibrations: Sequence[Calibration]) -> None:
     _write(TIMING / "parameters.csv", parameter_rows(calibrations))
     _write(TIMING / "factors.csv", [row for each in calibrations for row in factor_rows(each)])
     _write(VALIDATION / "utilisation.csv", utilisation_rows([each for c in calibrations for each in c.labelled]))
+    forget_tables()
+    _write(HERE / "residuals.csv", [row for each in calibrations for row in residual_rows(each.kind, each.labelled)])
     if all(each.left_out for each in calibrations):
         _write(TIMING / "spreads.csv", [row for each in calibrations for row in spread_rows(each)])
         _write(HERE / "left_out.csv", [row for each in calibrations for row in left_out_rows(each)])
@@ -71,11 +76,12 @@ def parameter_rows(calibrations: Sequence[Calibration]) -> list[Row]:
 
 
 def factor_rows(calibration: Calibration) -> list[Row]:
-    """Return the factors of architectures and devices, with the steps and sources behind each."""
+    """Return the factors of vendors, architectures and devices, with the steps and sources behind each."""
     sources: dict[tuple[str, str], set[str]] = defaultdict(set)
     for each in calibration.labelled:
         sources["device", each.device.id].add(each.case.stratum)
         sources["architecture", each.device.architecture].add(each.case.stratum)
+        sources["vendor", libraries(each.device)].add(each.case.stratum)
     return [
         {
             "scope": scope,
@@ -85,9 +91,30 @@ def factor_rows(calibration: Calibration) -> list[Row]:
             "n": calibration.fitted.count.get((scope, name), 0),
             "sources": " ".join(sorted(sources[scope, name])) or "operators",
         }
-        for scope in ("architecture", "device")
+        for scope in ("vendor", "architecture", "device")
         for (name, quantity), factor in calibration.fitted.factors(scope).items()
     ]
+
+
+def residual_rows(kind: str, labelled: Sequence[Labelled]) -> list[Row]:
+    """Return what the written tables say of every step that they were fitted to, beside what was measured."""
+    design = join([_known(each) for each in labelled])
+    p = parameters_of(kind)
+    seconds = step_seconds({name: design.term(name, p) for name in TERMS}, np.ones(design.n), p)
+    return [
+        {
+            "case_id": each.case.case_id,
+            "stratum": each.case.stratum,
+            "device": each.device.id,
+            "measured_s": f"{each.sample.measured_s:.6g}",
+            "predicted_s": f"{predicted:.6g}",
+        }
+        for each, predicted in zip(labelled, seconds.tolist(), strict=True)
+    ]
+
+
+def _known(each: Labelled) -> Sample:
+    return replace(each.sample, machine=published_correction(each.device).applied(each.sample.machine))
 
 
 def utilisation_rows(labelled: Iterable[Labelled]) -> list[Row]:

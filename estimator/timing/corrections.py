@@ -13,7 +13,7 @@ import numpy as np
 from estimator.timing.launch import LAST_SLOW_YEAR
 from estimator.timing.machine import Machine, large_product, release_year
 from estimator.timing.measured import Measured, machine_profiles, measured_for
-from estimator.timing.parameters import QUANTITIES, factors_of, parameters_of, published_steps
+from estimator.timing.parameters import QUANTITIES, factors_of, forget_parameters, parameters_of, published_steps
 from estimator.timing.rates import sustained_rate
 from estimator.timing.settings import Basis
 from hardware_db.store_place import store_url
@@ -56,12 +56,12 @@ def correction_of(device: Device) -> Correction:
 
     A benchmark of a sibling counts where nothing was published of the device itself.
     """
-    return _known(device.id, device.architecture, device.kind, store_url())
+    return _known(device.id, device.architecture, libraries(device), device.kind, store_url())
 
 
 @lru_cache(maxsize=4096)
-def _known(device: str, architecture: str, kind: str, store: str) -> Correction:
-    published = _published(device, architecture)
+def _known(device: str, architecture: str, vendor: str, kind: str, store: str) -> Correction:
+    published = _published(device, architecture, vendor)
     found = measured_for(device, architecture, kind, store)
     if found is None or (found.basis == "sibling" and published.basis == "calibrated"):
         return published
@@ -70,16 +70,35 @@ def _known(device: str, architecture: str, kind: str, store: str) -> Correction:
     return _benchmarked(found, published)
 
 
+def libraries(device: Device) -> str:
+    """Return whose libraries run on a device, as the factors of vendors are named: "AMD gpu"."""
+    return f"{device.vendor} {device.kind}"
+
+
+def published_correction(device: Device) -> Correction:
+    """Return what published measurements alone say of the device, whatever was benchmarked."""
+    return _published(device.id, device.architecture, libraries(device))
+
+
+def forget_tables() -> None:
+    """Read the tables of the calibration anew the next time: after they were written in this process."""
+    forget_parameters()
+    spreads.cache_clear()
+    spread_of.cache_clear()
+    _known.cache_clear()
+
+
 def forget_measured() -> None:
     """Read machine profiles anew the next time: after a benchmark in this process."""
     machine_profiles.cache_clear()
     _known.cache_clear()
 
 
-def _published(device: str, architecture: str) -> Correction:
+def _published(device: str, architecture: str, vendor: str) -> Correction:
     own, siblings = factors_of("device", device), factors_of("architecture", architecture)
     calibrated = any(factor.n >= FEWEST_CASES for factor in own.values())
-    used = (siblings, own) if calibrated else (siblings,)
+    of_vendor = factors_of("vendor", vendor)
+    used = (of_vendor, siblings, own) if calibrated else (of_vendor, siblings)
     matrix, vector, bandwidth = (
         float(np.prod([factors[name].factor for factors in used if name in factors])) for name in QUANTITIES
     )

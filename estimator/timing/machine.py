@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 
 REFERENCE_YEAR: Final = 2018.0
+REFERENCE_RIDGE: Final = 139.0
+"""FLOPs a byte at the ridge of a V100's tensor cores: 125 TFLOP/s over 900 GB/s."""
+
 WINOGRAD_VENDORS: Final = ("NVIDIA", "AMD")
 ARRAY_SIDE: Final = {"TPU v6e": 256, "TPU v7": 256}
 """Architecture of a TPU -> side of its matrix unit where that is not `USUAL_SIDE` (jax, pallas/mosaic/tpu_info.py,
@@ -62,6 +65,10 @@ class Machine:
         whether its library has Winograd's algorithm for 3 x 3 convolutions: cuDNN and MIOpen do, Apple's does not
     style
         index into `EXECUTIONS`
+    l2_bytes
+        of the cache that all units share; 1 where none is published: nothing is found in it again
+    ridge
+        FLOPs of a product a byte of memory traffic, beside `REFERENCE_RIDGE`
     """
 
     peak: Floats
@@ -77,6 +84,8 @@ class Machine:
     channels_last: Mask
     winograd: Mask
     style: NDArray[np.intp]
+    l2_bytes: Floats
+    ridge: Floats
 
     def at(self, rows: NDArray[np.intp]) -> Machine:
         """Return the machine of these operations."""
@@ -129,6 +138,8 @@ def large_product(device: Device, peak: Floats, matrix: Mask) -> Machine:
         channels_last=np.asarray(False),
         winograd=np.asarray(device.vendor in WINOGRAD_VENDORS),
         style=np.asarray(EAGER),
+        l2_bytes=np.asarray(float(device.l2_cache_bytes or 1.0) if device.kind == "gpu" else 1.0),
+        ridge=np.asarray(peak / device.memory_bandwidth_bytes_per_s / REFERENCE_RIDGE),
     )
 
 

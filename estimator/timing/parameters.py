@@ -99,6 +99,12 @@ def factors_of(scope: str, name: str) -> dict[str, Factor]:
     return {each.quantity: each for each in factor_table() if each.scope == scope and each.name == name}
 
 
+def forget_parameters() -> None:
+    """Read both tables anew the next time."""
+    for each in (parameter_table, parameters_of, factor_table, factors_of, published_steps):
+        each.cache_clear()
+
+
 @cache
 def published_steps() -> int:
     """Return how many measured steps the factors rest on."""

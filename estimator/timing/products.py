@@ -83,7 +83,7 @@ def _best_tiling(work: Products, depth: Floats, rate: Floats, on: Machine, p: Pa
     m, n, k, batch = work.m[column], work.n[column], depth[column], work.batch[column]
     tile_m, tile_n, split = TILES[None, :, None, 0], TILES[None, :, None, 1], SPLITS[None, None, :]
     tiles = batch * np.ceil(m / tile_m) * np.ceil(n / tile_n) * split
-    half_reach = np.where(on.matrix, p["matrix_reach"], p["vector_reach"])[column]
+    half_reach = np.broadcast_to(_half_reach(on, p), work.m.shape)[column]
     reach = tile_m * tile_n / (tile_m + tile_n)
     share = reach / (reach + half_reach) * (1 + half_reach / REFERENCE_REACH)
     units = _column(on.units, len(work.m))
@@ -99,6 +99,11 @@ def _best_tiling(work: Products, depth: Floats, rate: Floats, on: Machine, p: Pa
     shortest = (depth[:, None] / splits < SHORTEST_SPLIT) & (splits > 1)
     best: Floats = np.where(shortest, np.inf, seconds).min(axis=1)
     return best
+
+
+def _half_reach(on: Machine, p: Parameters) -> Floats:
+    """Tile reach at which half of the rate is reached: the more FLOPs a byte a matrix engine has, the more reuse."""
+    return np.where(on.matrix, p["matrix_reach"] * on.ridge ** p["reach_exponent"], p["vector_reach"])
 
 
 def _column(values: Floats, rows: int) -> Floats:

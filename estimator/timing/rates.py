@@ -19,12 +19,13 @@ Parameters = Mapping[str, float]
 def sustained_rate(on: Machine, p: Parameters) -> Floats:
     """Return the FLOP/s of large products of each operation.
 
-    rate = (reached^-s + limit^-s)^(-1/s), reached = share * peak, limit = power / (energy per FLOP), where the energy
-    halves every `energy_halving_years`. Fitted, see `estimator/calibration`.
+    rate = (reached^-s + limit^-s)^(-1/s), reached = share * peak, limit = power / (energy per FLOP), which falls faster
+    for matrix engines than for vector units. Fitted, see `estimator/calibration`.
     """
     share = np.where(on.matrix, p["matrix_share"], p["vector_share"])
     energy_j = np.where(on.matrix, p["matrix_energy_pj"], p["vector_energy_pj"]) * 1e-12
-    limit = on.power_w / (energy_j * 2.0 ** (-(on.year - REFERENCE_YEAR) / p["energy_halving_years"]))
+    halving = np.where(on.matrix, p["matrix_energy_halving_years"], p["vector_energy_halving_years"])
+    limit = on.power_w / (energy_j * 2.0 ** (-(on.year - REFERENCE_YEAR) / halving))
     return on.rate_factor * _smooth_minimum(share * on.peak, limit, p["power_sharpness"])
 
 

@@ -27,8 +27,14 @@ def traffic_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
     sensitive = work.traffic_class == TRAFFIC_CLASSES.index(LAYOUT_SENSITIVE)
     layout = np.where(sensitive & on.channels_last, p["batch_norm_channels_last"], 1.0)
     half = np.where(work.traffic_half, p["half_traffic"], 1.0)
-    seconds: Floats = work.traffic_bytes * left / (on.bandwidth * share * layout * half)
+    seconds: Floats = work.traffic_bytes * left / (on.bandwidth * share * layout * half * _reuse(work, on, p))
     return seconds
+
+
+def _reuse(work: Work, on: Machine, p: Parameters) -> Floats:
+    """How many times as fast small tensors pass: those that the operation before left in the cache of all units."""
+    found = 1.0 / (1.0 + (work.traffic_bytes / (p["l2_share"] * on.l2_bytes)) ** 2)
+    return np.asarray(1.0 + p["l2_gain"] * found)
 
 
 def fault_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
