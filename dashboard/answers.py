@@ -6,6 +6,7 @@ import time
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from threading import Lock
 from typing import Final
 
 from dashboard import counting, uploads
@@ -25,6 +26,8 @@ from profiles.request import ProfileRequest
 
 FRESH_S: Final = 300.0
 """After so many seconds this machine's own devices and prices are read anew."""
+_TURNS: Final = tuple(Lock() for _ in range(64))
+"""Of visitors who ask the same at once, the first has it worked out, the others wait and find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,9 @@ def estimates(question: Question) -> Estimates | Pending:
     if isinstance(profiles, Pending):
         return profiles
     period = int(time.monotonic() // FRESH_S)
-    return _whole_run(question.run, question.market, period)
+    step = question.run.without_amount()
+    with _TURNS[hash((step, question.market)) % len(_TURNS)]:
+        return _whole_run(question.run, question.market, period)
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ page = st.navigation(
         st.Page(VIEWS / "roofline.py", title="Roofline", url_path="roofline"),
         st.Page(VIEWS / "hardware.py", title="Hardware", url_path="hardware"),
         st.Page(VIEWS / "accuracy.py", title="Accuracy", url_path="accuracy"),
+        st.Page(VIEWS / "claims.py", title="Claims", url_path="claims"),
     ]
 )
 st.session_state["question"] = draw_sidebar()

@@ -1,0 +1,84 @@
+"""Claims: what was said about the cost of training, recomputed, and the jobs that newcomers start with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import processes
+from dashboard.asking import working
+from dashboard.exports import Export, downloads
+from dashboard.figures import rounded
+
+_LINES: Final[dict[str, Any]] = {
+    "when": st.column_config.TextColumn("", width=70),
+    "what": st.column_config.TextColumn("What", width=190),
+    "value": st.column_config.NumberColumn("Figure", format="localized", width=90),
+    "unit": st.column_config.TextColumn("Unit", width=110),
+    "how": st.column_config.TextColumn("How", width="large"),
+}
+_JOBS: Final[dict[str, Any]] = {
+    "job": st.column_config.TextColumn("Job", pinned=True, width=200),
+    "place": st.column_config.TextColumn("Place", width=150),
+    "hours": st.column_config.NumberColumn("Hours", format="localized"),
+    "usd": st.column_config.NumberColumn("USD", format="localized"),
+    "calendar_days": st.column_config.NumberColumn("Calendar days", format="localized"),
+    "note": st.column_config.TextColumn("Note", width="large"),
+}
+
+
+def page() -> None:
+    """Draw the page; it does not depend on the run in the sidebar."""
+    st.title("Was it true what they said?")
+    asked = processes.ask("dashboard.claiming", "", "Recomputing the claims")
+    if not asked.done:
+        working(asked)
+    elif asked.error:
+        st.error(asked.error)
+    else:
+        found = json.loads(asked.answer)
+        _claims(found["claims"])
+        _newcomers(found["newcomers"])
+
+
+def _claims(claims: list[dict[str, Any]]) -> None:
+    titles = {claim["title"]: claim for claim in claims}
+    picked = st.selectbox("Claim", list(titles))
+    claim = titles[picked]
+    st.subheader(picked.replace("$", r"\$"))
+    st.markdown(f"**Claimed**: {_escaped(claim['said'])}.")
+    table = pd.DataFrame(
+        [
+            {"when": when, **line, "value": rounded(line["value"])}
+            for when, lines in (("then", claim["then"]), ("flopcast", claim["now"]))
+            for line in lines
+        ],
+        columns=list(_LINES),
+    )
+    st.dataframe(table, hide_index=True, column_config=_LINES, alt=f"{picked}, recomputed")
+    st.markdown(_escaped(claim["verdict"]))
+    st.caption("Sources: " + _escaped("; ".join(claim["sources"])))
+    notes = [claim["verdict"], "Sources: " + "; ".join(claim["sources"])]
+    downloads(Export(f"flopcast-{claim['key']}", picked, table, document=lambda: claim, notes=notes))
+    st.code(f"flopcast claims {claim['key']}", language="bash")
+
+
+def _newcomers(rows: list[dict[str, Any]]) -> None:
+    title = "The jobs newcomers start with"
+    st.subheader(title)
+    st.caption("Wall-clock hours and money on demand; calendar days where a free tier cuts the run into sessions.")
+    table = pd.DataFrame(rows, columns=list(_JOBS))
+    for name in ("hours", "usd", "calendar_days"):
+        table[name] = [None if pd.isna(value) else rounded(value) for value in table[name]]
+    st.dataframe(table, hide_index=True, column_config=_JOBS, alt="Jobs of newcomers in every place")
+    downloads(Export("flopcast-newcomers", title, table))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("$", r"\$")
+
+
+page()
