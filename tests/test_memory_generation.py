@@ -1,7 +1,5 @@
 """Keys and values: by hand, and against the caches that real models fill; what writing text must hold."""
 
-from dataclasses import replace
-
 import pytest
 
 import hardware_db
@@ -187,8 +185,13 @@ def test_what_is_asked_for_must_make_sense(writer):
         generation_of(recorded("gpt2"), Generation(10))
 
 
-def device(size):
-    return replace(hardware_db.load().device("l4"), memory_bytes=size, usable_memory_bytes=size)
+def test_a_profile_of_one_length_is_scaled_and_that_is_said():
+    """Windows make other calls below and above them, so that Mistral is recorded at 4,096 tokens only."""
+    profile = find(Question("mistral-7b", "forward", "bfloat16", None, "cuda"))
+    half, whole = (generation_of(profile, Generation(size, prompt_length=size)) for size in (2048, 4096))
+    assert half.prefill.activation_bytes * 2 == pytest.approx(whole.prefill.activation_bytes, rel=1e-6)
+    assert half.decode.activation_bytes < half.prefill.activation_bytes / 20
+    assert any("4,096 tokens, the only length recorded" in note for note in half.cache.notes)
 
 
 def test_the_most_sequences_fit_and_one_more_does_not(writer):

@@ -10,7 +10,7 @@ bounds its time from below (Pope et al., 2022, arXiv:2211.05102, section 2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from estimator.memory.holding import Held, work_of
@@ -137,6 +137,8 @@ def generation_of(profile: ModelProfile, how: Generation, device: Device | None 
             f"The profile of {profile.model} is of a training step. Generation needs the forward pass: "
             'profile_model(..., mode="forward"), or flopcast profile --inference'
         )
+    if profile.sequence_length is None:
+        raise UsageError(f"{profile.model} has no sequences: it writes no text. One forward pass: --inference")
     limit = profile.sequence_limit
     if limit is not None and how.context_length > limit:
         raise UsageError(
@@ -145,6 +147,9 @@ def generation_of(profile: ModelProfile, how: Generation, device: Device | None 
     cache = kv_cache_of(profile)
     if any(part.source_tokens for part in cache.parts):
         cache = kv_cache_of(_sized(profile, how, how.prompt))
+    if not _any_length(profile):
+        said = f"activations in proportion to those of {profile.sequence_length:,} tokens, the only length recorded"
+        cache = replace(cache, notes=(*cache.notes, said))
     helds = [_held(profile, cache, how, phase) for phase in PHASES]
     overhead = GENERAL if device is None else overhead_of(device)
     capacity = None if device is None else device.usable_memory_bytes
@@ -156,7 +161,8 @@ def generation_of(profile: ModelProfile, how: Generation, device: Device | None 
 
 def _held(profile: ModelProfile, cache: KvCache, how: Generation, phase: str) -> Held:
     """Return the tensors at the peak of one phase."""
-    sized = _sized(profile, how, how.prompt if phase == "prefill" else 1)
+    tokens = how.prompt if phase == "prefill" else 1
+    sized = _sized(profile, how, tokens)
     moments = moments_of(sized)
     before = _head(sized) if phase == "prefill" else len(moments.live)
     live = moments.live[:before]
@@ -167,7 +173,8 @@ def _held(profile: ModelProfile, cache: KvCache, how: Generation, phase: str) ->
         parameter_bytes=_weights(profile, int(live[peak, PARAMETER]), how) // how.tensor_parallel,
         gradient_bytes=0,
         optimizer_state_bytes=0,
-        activation_bytes=int(live[peak, ACTIVATION]) + (_copied(cache, how) if phase == "decode" else 0),
+        activation_bytes=_scaled(profile, int(live[peak, ACTIVATION]), tokens)
+        + (_copied(cache, how) if phase == "decode" else 0),
         input_and_buffer_bytes=int(live[peak, INPUT] + live[peak, BUFFER]),
         gathered_bytes=0,
         bucket_bytes=0,
@@ -182,10 +189,21 @@ def _held(profile: ModelProfile, cache: KvCache, how: Generation, phase: str) ->
     )
 
 
+def _any_length(profile: ModelProfile) -> bool:
+    """Whether the profile holds for any number of tokens (some windows make other calls below and above them)."""
+    return profile.sequence_length is not None and bool(profile.trace.recording.sequence_multiple)
+
+
 def _sized(profile: ModelProfile, how: Generation, tokens: int) -> ModelProfile:
     """Return the profile of one pass of so many tokens, or of the recorded number where it holds for that only."""
-    symbolic = profile.sequence_length is not None and profile.trace.recording.sequence_multiple
-    return profile.at(how.batch_size, tokens if symbolic else None)
+    return profile.at(how.batch_size, tokens if _any_length(profile) else None)
+
+
+def _scaled(profile: ModelProfile, activations: int, tokens: int) -> int:
+    """Return the activations of so many tokens: in proportion where the profile holds for another number only."""
+    if _any_length(profile) or not profile.sequence_length:
+        return activations
+    return round(activations * tokens / profile.sequence_length)
 
 
 def _head(profile: ModelProfile) -> int:

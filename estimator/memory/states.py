@@ -59,8 +59,8 @@ def optimizers() -> dict[str, Optimizer]:
 
 
 def _optimizer(row: dict[str, str]) -> Optimizer:
-    numbers = (float(row[name]) for name in ("states", "fixed_bytes", "temporaries", "largest"))
-    return Optimizer(*numbers, row["where"] == "host", row["source"])
+    states, fixed, temporaries, largest = (float(row[n]) for n in ("states", "fixed_bytes", "temporaries", "largest"))
+    return Optimizer(states, fixed, temporaries, largest, row["where"] == "host", row["source"])
 
 
 def optimizer(name: str) -> Optimizer:
