@@ -25,6 +25,7 @@ from estimator.parallel.memory import AUTOCAST, computes_in_halves
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.roles import Role
 from estimator.parallel.sharding import quadratic, sharded_table
+from estimator.parallel.values import triple
 from estimator.timing import TimeSettings, predict
 from profiles.tables import Labels
 
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 FLOAT8: Final = "float8"
 
 CAST: Final = "aten._to_copy"
+
+STOLEN: Final = triple(0.02, 0.08, 0.15)
+"""Share of the computing that a collective running beside it slows down: Calculon's 0.15 on NVLink and 0.02 on
+InfiniBand (Isaev et al., 2023, processor_usage)."""
 
 INNER: Final = 2
 """Place of k among m, n, k: products that sum over rows are gradients of weights."""
@@ -159,14 +164,20 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         tensor_backward=adjusted.tensor * wires.tensor,
         expert_forward=adjusted.expert * wires.expert,
         expert_backward=adjusted.expert * wires.expert,
-        context_forward=np.maximum(0.0, wires.context - hidden["forward"]),
-        context_backward=np.maximum(0.0, 2 * wires.context - hidden["backward"]),
+        context_forward=_beside(wires.context, hidden["forward"]),
+        context_backward=_beside(2 * wires.context, hidden["backward"]),
         optimizer=(breakdown.device_s * phases["optimizer"]).sum(axis=1),
         host_optimizer=(breakdown.host_s * phases["optimizer"]).sum(axis=1) * (not setting.stack.fused_optimizer),
         buckets=_buckets(layout, table, breakdown),
         basis=breakdown.basis,
         notes=breakdown.notes,
     )
+
+
+def _beside(sent: Floats, computing: Floats) -> Floats:
+    """Seconds that messages beside computing add: what is longer than it, and what they steal of it."""
+    added: Floats = np.maximum(0.0, sent - computing) + STOLEN[:, None] * np.minimum(sent, computing)
+    return added
 
 
 def _one(seconds: Floats, rows: Mask, table: OperationTable) -> Floats:

@@ -15,7 +15,8 @@ import numpy as np
 
 from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import all_gather
-from estimator.parallel.values import Triple, triple
+from estimator.parallel.costs import STOLEN
+from estimator.parallel.values import Triple
 from estimator.timing import side_by_side
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 SIDE_BY_SIDE_ORDER: Final = 6.0
 """How well host and device overlap, see `estimator.timing.side_by_side`."""
-
-STOLEN: Final = triple(0.02, 0.08, 0.15)
-"""Share of the computing that a collective running beside it slows down: Calculon's 0.15 on NVLink and 0.02 on
-InfiniBand (Isaev et al., 2023, processor_usage)."""
 
 
 @dataclass(frozen=True, eq=False)

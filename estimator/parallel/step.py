@@ -63,6 +63,20 @@ STRAGGLER: Final = triple(0.0, 0.007, 0.014)
 """Standard deviation of the time of a step between hosts: 1.4 % in a published simulator fitted to measured runs
 (github.com/zhebrak/llm-cluster-simulator, docs/PHYSICS.md), half of it as the middle."""
 
+BESIDE: Final = triple(0.0, 0.035, 0.05)
+"""The same between processes of one host that run operation by operation: they share processors and power. From the
+scaling of ResNet-50 on 2, 4 and 8 GPUs of a host (lambdal/deeplearning-benchmark), 96, 95 and 91 % where links cost
+nothing."""
+
+
+def late_share(devices: int, setting: Setting) -> Triple:
+    """Return by which share of a step the slowest of all hosts, and of the processes of a host, comes late."""
+    hosts = STRAGGLER * math.sqrt(2 * math.log(max(1.0, devices / setting.network.nodes_of)))
+    if setting.stack.execution != "eager" or setting.device.kind == "cpu":
+        return np.asarray(hosts)
+    inside = BESIDE * math.sqrt(2 * math.log(max(1, min(devices, setting.network.nodes_of))))
+    return np.asarray(hosts + inside)
+
 
 COMMUNICATION: Final = ("tensor parallel", "expert parallel", "context parallel", "parameter gathering", "gradients")
 """Parts of a step that are exposed collectives."""
@@ -200,7 +214,7 @@ def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, m
     stages = _stages(plan, times)
     slowest = int(np.argmax([stage.end[1] for stage in stages]))
     mine = stages[slowest]
-    late = STRAGGLER * math.sqrt(2 * math.log(max(1.0, split.devices / setting.network.nodes_of)))
+    late = late_share(split.devices, setting)
     ends = np.max([stage.end for stage in stages], axis=0)
     total = ends * (1 + late)
     parts = _parts(plan, slowest, mine) | {"stragglers": ends * late}

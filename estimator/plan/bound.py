@@ -23,7 +23,7 @@ from estimator.parallel.blocks import LAST
 from estimator.parallel.memory import STAGE_OF
 from estimator.parallel.passes import SIDE_BY_SIDE_ORDER
 from estimator.parallel.pipeline import in_flight
-from estimator.parallel.step import STRAGGLER
+from estimator.parallel.step import late_share
 from estimator.parallel.sync import DDP_BUCKET_BYTES, GRADIENTS_FROM
 from estimator.parallel.weights import weights_of
 from estimator.plan.columns import MID
@@ -73,7 +73,7 @@ class Bound:
     def seconds(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
         """Return what no candidate can beat, (n,) seconds."""
         bound = self._alone_s if self.sizes == (1, 1) else self._piped_s
-        late = STRAGGLER[MID] * math.sqrt(2 * math.log(max(1.0, self.job.count / self.job.network.nodes_of)))
+        late = float(late_share(self.job.count, self.job.setting)[MID])
         floor: Floats = bound(sharding, checkpointing) * (1 + late)
         return floor
 
