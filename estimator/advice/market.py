@@ -26,6 +26,7 @@ from estimator.whole_run.run_time import refusal, whole_run_time
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
+    from estimator.parallel.network import Network
     from estimator.ranges import Range
     from estimator.result import Estimate
     from estimator.whole_run import RunTime
@@ -111,6 +112,7 @@ class Market:
     database: Database
     wishes: Wishes
     unanswered: list[Answer] = field(default_factory=list)
+    _networks: dict[tuple[Device, int, str | None], Network] = field(default_factory=dict)
 
     def candidates(self, counts: Sequence[int] = COUNTS) -> Candidates:
         """Return all ways to run it with these numbers of devices, or those that were asked for."""
@@ -167,8 +169,11 @@ class Market:
                 yield Place(work, found, alike[0], whole_run_time(work.run, found, rent(alike[0], count))), alike
 
     def _cluster(self, offer: Offer, count: int) -> Cluster:
-        device = self.database.device_of(offer)
-        return Cluster(device, count, fabric_of(device, offer, self.database.system_of(offer)))
+        device, system = self.database.device_of(offer), self.database.system_of(offer)
+        key = (device, offer.device_count, system.id if system else None)
+        if key not in self._networks:
+            self._networks[key] = fabric_of(device, offer, system)
+        return Cluster(device, count, self._networks[key])
 
     def _answer(self, work: Workload, cluster: Cluster) -> Answer:
         def compute() -> Answer:
