@@ -125,7 +125,7 @@ def refresh_prices(
             else:
                 offers.append(row)
     sound = believable(offers, before=_current(database, store), database=database, left_out=left_out)
-    snapshot = store.save_offers(sound, source=f"catalogues at {source.url}")
+    snapshot = store.save_offers(sound, source=f"catalogues at {source.url}", complete=True)
     return Refresh(snapshot, Counter(offer.provider for offer in sound), left_out)
 
 
@@ -203,7 +203,7 @@ def _renamed(offer: Offer, name: str) -> Offer:
 
 
 def _current(database: Database, store: Store) -> list[Offer]:
-    stored = store.offers()
+    stored = store.catalogues()
     providers = {offer.provider for offer in stored}
     return [*stored, *(offer for offer in database.offers() if offer.provider not in providers)]
 

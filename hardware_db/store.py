@@ -40,6 +40,8 @@ CONNECT_WAIT_S = 3
 #: Words of a driver to what they mean for the user.
 _CAUSES: Mapping[str, str] = {
     "locked": "is busy: another process is writing",
+    "malformed": "is damaged: bring a backup back, or move the file away",
+    "not a database": "is no SQLite database",
     "disk": "cannot be written: is its disk full",
     "readonly": "cannot be written: it is read-only",
 }
@@ -67,19 +69,21 @@ class Store:
 
     engine: Engine
 
-    def save_offers(self, offers: Iterable[Offer], source: str) -> Snapshot:
+    def save_offers(self, offers: Iterable[Offer], source: str, *, complete: bool = False) -> Snapshot:
         """Add a snapshot of prices, all rows or none.
 
-        Where they are the newest prices of their providers already, nothing is added and the snapshot that has them is
-        returned: to import a list twice is to import it once.
+        `complete` says that these are all prices of their providers (a catalogue): a machine that is missing has none
+        any more. Otherwise (a price list, a quote) each counts beside what is known. Where all of them count already,
+        nothing is added and the snapshot that has them is returned: to import a list twice is to import it once.
         """
         found = tuple(offers)
         taken_at = datetime.now(UTC).replace(tzinfo=None)
         with self.transaction() as connection:
-            same = _snapshot_of(connection, found)
+            same = _snapshot_of(connection, found, complete=complete)
             if same is not None:
                 return same
-            key = _inserted(connection.execute(snapshots.insert().values(taken_at=taken_at, source=source)))
+            row = {"taken_at": taken_at, "source": source, "complete": complete}
+            key = _inserted(connection.execute(snapshots.insert().values(row)))
             if found:
                 connection.execute(prices.insert(), [{"snapshot_id": key, **asdict(offer)} for offer in found])
         return Snapshot(key, taken_at, source, len(found))
@@ -97,11 +101,17 @@ class Store:
             return tuple(Snapshot(*row) for row in connection.execute(question))
 
     def offers(self) -> tuple[Offer, ...]:
-        """Return the newest prices: of each provider, those of the last snapshot that has it.
+        """Return the prices that count: own lists, and of each provider its last catalogue for all other machines.
 
         The last is the one that was taken last, whenever it came into this database.
         """
-        return self._read_offers(_newest(*_OFFER_COLUMNS))
+        own = self._read_offers(_newest(*_OFFER_COLUMNS, complete=False))
+        named = {_machine(offer) for offer in own}
+        return (*(offer for offer in self.catalogues() if _machine(offer) not in named), *own)
+
+    def catalogues(self) -> tuple[Offer, ...]:
+        """Return the last catalogue of each provider."""
+        return self._read_offers(_newest(*_OFFER_COLUMNS, complete=True))
 
     def history(self, device: str) -> tuple[Offer, ...]:
         """Return every price of a device (its id) in every snapshot, oldest first."""
@@ -191,35 +201,48 @@ def migrate(connection: Connection, steps: Mapping[int, Callable[[Connection], N
     return newest
 
 
+#: What tells one price of a machine from another.
+_MACHINE = ("provider", "instance", "region", "device", "device_count", "pricing")
 _OFFER_COLUMNS = [column for column in prices.c if column.name not in ("id", "snapshot_id")]
 
 
-def _newest(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Return the question for the newest prices: of each provider, those of the snapshot that was taken last.
+def _newest(*columns: sa.ColumnElement[Any], complete: bool) -> sa.Select[Any]:
+    """Return the question for the newest prices: of a provider's catalogues the last, of own lists that of a machine.
 
-    By the time it was taken, not by its key: a backup that is imported later holds older prices.
+    Newest by the time it was taken, not by its key: a backup that is imported later holds older prices.
     """
+    same = [prices.c.provider] if complete else [prices.c[name] for name in _MACHINE]
     latest_first = (snapshots.c.taken_at.desc(), snapshots.c.id.desc())
-    place = sa.func.rank().over(partition_by=prices.c.provider, order_by=latest_first).label("place")
-    ranked = sa.select(prices.c.id, place).join_from(prices, snapshots).subquery()
-    return sa.select(*columns).join_from(prices, ranked, prices.c.id == ranked.c.id).where(ranked.c.place == 1)
+    place = sa.func.rank().over(partition_by=same, order_by=latest_first).label("place")
+    of_kind = sa.select(prices.c.id, place).join_from(prices, snapshots).where(snapshots.c.complete == complete)
+    ranked = of_kind.subquery()
+    joined = sa.select(*columns).join_from(prices, ranked, prices.c.id == ranked.c.id)
+    return joined.where(ranked.c.place == 1).order_by(prices.c.id)
 
 
-def _snapshot_of(connection: Connection, offers: tuple[Offer, ...]) -> Snapshot | None:
-    """Return the one snapshot whose prices are exactly these, if they are the newest of their providers."""
+def _machine(offer: Offer) -> tuple[object, ...]:
+    return tuple(getattr(offer, name) for name in _MACHINE)
+
+
+def _snapshot_of(connection: Connection, offers: tuple[Offer, ...], *, complete: bool) -> Snapshot | None:
+    """Return the last snapshot with one of these prices if all of them count already; a catalogue has no others."""
     providers = {offer.provider for offer in offers}
-    question = _newest(prices.c.snapshot_id, *_OFFER_COLUMNS).where(prices.c.provider.in_(providers))
+    question = _newest(prices.c.snapshot_id, *_OFFER_COLUMNS, complete=complete).where(prices.c.provider.in_(providers))
     rows = [dict(row) for row in connection.execute(question).mappings()]
     keys = {row.pop("snapshot_id") for row in rows}
-    if len(keys) != 1 or Counter(Offer(**row) for row in rows) != Counter(offers):
+    known, wanted = Counter(Offer(**row) for row in rows), Counter(offers)
+    if not wanted or not (known == wanted if complete else wanted <= known):
         return None
-    named = sa.select(snapshots.c.id, snapshots.c.taken_at, snapshots.c.source).where(snapshots.c.id.in_(keys))
-    return Snapshot(*connection.execute(named).one(), len(rows), added=False)
+    latest = sa.select(snapshots.c.id, snapshots.c.taken_at, snapshots.c.source).where(snapshots.c.id.in_(keys))
+    newest = connection.execute(latest.order_by(snapshots.c.taken_at.desc()).limit(1)).one()
+    return Snapshot(*newest, len(offers), added=False)
 
 
 def _engine(address: str) -> Engine:
     url = make_url(address)
-    if url.get_backend_name() != "sqlite":
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ArgumentError(f"{url.get_backend_name()} is not supported")
+    if url.get_backend_name() == "postgresql":
         settings = {"connect_timeout": CONNECT_WAIT_S, "client_encoding": "utf8"}
         served = sa.create_engine(url, pool_pre_ping=True, connect_args=settings)
         check_reachable(url.host, url.port or POSTGRESQL_PORT, CONNECT_WAIT_S)

@@ -25,6 +25,7 @@ snapshots = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("taken_at", sa.DateTime, nullable=False),
     sa.Column("source", sa.String, nullable=False),
+    sa.Column("complete", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 prices = sa.Table(

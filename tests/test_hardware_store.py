@@ -87,6 +87,27 @@ def test_the_newest_snapshot_of_each_provider_counts(store: Store) -> None:
     assert store.history("l4") == ()
 
 
+def test_own_lists_count_side_by_side(store: Store) -> None:
+    west = replace(OFFER, region="west", usd_per_hour=20.0)
+    store.save_offers([OFFER], "a list of one region")
+    store.save_offers([west], "a list of another")
+    assert {(offer.region, offer.usd_per_hour) for offer in store.offers()} == {(OFFER.region, 16.0), ("west", 20.0)}
+    store.save_offers([replace(west, usd_per_hour=18.0)], "a correction")
+    assert {(offer.region, offer.usd_per_hour) for offer in store.offers()} == {(OFFER.region, 16.0), ("west", 18.0)}
+
+
+def test_a_quote_stands_beside_a_catalogue_and_outlasts_it(store: Store) -> None:
+    other = replace(OFFER, instance="rack-2", usd_per_hour=30.0)
+    quote = replace(OFFER, usd_per_hour=9.0)
+    store.save_offers([OFFER, other], "a catalogue", complete=True)
+    store.save_offers([quote], "a quote")
+    assert set(store.offers()) == {quote, other}
+    later = replace(OFFER, usd_per_hour=15.0, as_of=date(2026, 11, 21))
+    store.save_offers([later], "the next catalogue", complete=True)
+    assert set(store.offers()) == {quote}, "rack-2 is offered no more, the quote holds"
+    assert store.catalogues() == (later,)
+
+
 def test_a_snapshot_goes_in_whole_or_not_at_all(store: Store) -> None:
     store.save_offers([OFFER], "good")
     with pytest.raises(StoreError, match="does not answer as it should"):
@@ -216,7 +237,7 @@ def test_an_address_that_leads_nowhere_is_a_mistake(address: str) -> None:
 def test_a_file_that_is_no_database_is_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "flopcast.db"
     path.write_text("this is a letter, not a database. " * 99)
-    with pytest.raises(StoreError, match="does not answer as it should"):
+    with pytest.raises(StoreError, match="is no SQLite database"):
         open_store(f"sqlite:///{path}")
 
 

@@ -75,7 +75,7 @@ def share(file: Path, output: Output) -> int:
     from hardware_db.store_documents import share_devices
 
     own = share_devices(open_store(), file, load())
-    ids = ", ".join(entry.id for entry in (*own.devices, *own.systems)) or "nothing"
+    ids = ", ".join([*(device.id for device in own.devices), *(system.id for system in own.systems)]) or "nothing"
     counts = {"devices": len(own.devices), "systems": len(own.systems)}
     _show("db share", counts, f"shared as {file.name}: {ids}", output)
     return 0
