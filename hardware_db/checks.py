@@ -12,6 +12,7 @@ from datetime import date
 from functools import cache
 
 from hardware_db.devices import BASE_UNITS, PEAKS
+from hardware_db.rates import clock_of, rate_of
 from hardware_db.records import Device, Figure, Offer, System
 from hardware_db.tables import rows
 from hardware_db.units import UNITS
@@ -55,15 +56,6 @@ def exceptions() -> Mapping[tuple[str, str], str]:
     return {(row["rule"], row["device"]): row["reason"] for row in rows("exceptions.csv")}
 
 
-@cache
-def rates() -> Mapping[tuple[str, str, str], float]:
-    """Return dense FLOPs per compute unit and clock: (architecture, engine, precision) to the rate."""
-    return {
-        (row["architecture"], row["engine"], row["precision"]): float(row["flops_per_clock"])
-        for row in rows("rates.csv")
-    }
-
-
 def _well_formed(device: Device) -> Iterator[str]:
     """Every figure is above 0, in a unit of its kind, with a source, a date that has come and one row only."""
     seen: set[tuple[str, str, str]] = set()
@@ -91,12 +83,11 @@ def _figure_faults(figure: Figure) -> Iterator[str]:
 
 
 def _matrix_rate(device: Device) -> Iterator[str]:
-    """The 16-bit matrix peak is units x rate x clock, and half of that on GeForce (32-bit accumulator)."""
-    for precision in ("float16", "bfloat16"):
-        rate = rates().get((device.architecture, "matrix", precision))
-        peak = device.matrix_peaks.get(precision)
-        clock = device.peak_clock_hz or device.boost_clock_hz
-        if rate is None or peak is None or clock is None or device.compute_units is None:
+    """A dense matrix peak is units x rate x clock, and half of that on GeForce (32-bit accumulator)."""
+    clock = clock_of(device, "matrix")
+    for precision, peak in device.matrix_peaks.items():
+        rate = rate_of(device, "matrix", precision)
+        if rate is None or clock is None or device.compute_units is None:
             continue
         share = 0.5 if halves_wide_accumulation(device) else 1.0
         expected = device.compute_units * rate * clock * share
@@ -111,9 +102,8 @@ def halves_wide_accumulation(device: Device) -> bool:
 
 def _vector_rate(device: Device) -> Iterator[str]:
     """The float32 vector peak is units x lanes x 2 x clock."""
-    rate = rates().get((device.architecture, "vector", "float32"))
+    rate, clock = rate_of(device, "vector", "float32"), clock_of(device, "vector")
     peak = device.vector_peaks.get("float32")
-    clock = device.peak_clock_hz if device.kind == "cpu" else device.boost_clock_hz
     if rate is None or peak is None or clock is None or device.compute_units is None:
         return
     expected = device.compute_units * rate * clock

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from hardware_db.checks import rates
 from hardware_db.database import Database
 from hardware_db.devices import figure_fields
+from hardware_db.rates import rates
 from hardware_db.records import Device, Figure
 from hardware_db.tables import rows, words
 
@@ -201,11 +201,7 @@ def _derived_figures(card: CardFacts, architecture: str) -> list[Figure]:
                 continue  # the GTX 16 series is Turing without its matrix engine
             peak = card.units * rate * share * card.clock_hz / 1e12
             found.append(figure(f"{engine}_peak", peak, "TFLOP/s", precision, "units x rate x clock"))
-    return found + [
-        replace(one, precision="bfloat16")
-        for one in found
-        if one.quantity == "matrix_peak" and one.precision == "float16" and architecture not in ("Volta", "Turing")
-    ]
+    return found
 
 
 def _ids(devices: Sequence[Device]) -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from hardware_db.checks import rates
 from hardware_db.database import Database
 from hardware_db.devices import figure_fields
+from hardware_db.rates import rates
 from hardware_db.records import Device, Figure
 from hardware_db.tables import rows, words
 

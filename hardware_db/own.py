@@ -40,6 +40,7 @@ from hardware_db.entry_faults import listed, unknown
 from hardware_db.errors import DataError
 from hardware_db.own_device import read_device
 from hardware_db.own_system import read_system
+from hardware_db.rates import unchecked_peaks
 from hardware_db.records import Device, System
 
 if TYPE_CHECKING:
@@ -61,11 +62,15 @@ class Own:
 
 @dataclass(frozen=True)
 class OwnCheck:
-    """A user's file that can be read: what it defines, what cannot be true, and what its author should know."""
+    """A user's file that can be read: what it defines, what cannot be true, and what its author should know.
+
+    `unchecked` says which peaks no rule could hold against units x rate x clock, and why.
+    """
 
     own: Own
     faults: tuple[str, ...]
     remarks: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
 
 def read_own(path: Path, published: Database) -> Own:
@@ -122,7 +127,9 @@ def check_own_file(path: Path, published: Database) -> OwnCheck:
     replaced = [device.id for device in own.devices if device.id in published.devices_by_id]
     replaced += [system.id for system in own.systems if system.id in {known.id for known in published.systems}]
     remarks = tuple(f"{id} takes the place of the published {id}" for id in replaced)
-    return OwnCheck(own, tuple(faults) or (() if own != Own() else (EMPTY,)), remarks)
+    checked = frozenset(figure for device in published.devices() for figure in device.figures)
+    unchecked = tuple(f"{device.id}: {why}" for device in own.devices for why in unchecked_peaks(device, checked))
+    return OwnCheck(own, tuple(faults) or (() if own != Own() else (EMPTY,)), remarks, unchecked)
 
 
 def _misplaced(tables: Table) -> Iterator[str]:

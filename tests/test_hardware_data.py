@@ -9,8 +9,9 @@ from datetime import date
 import pytest
 
 from hardware_db import Database, Device, load
-from hardware_db.checks import DEVICE_RULES, check_devices, check_offers, exceptions, rates
+from hardware_db.checks import DEVICE_RULES, check_devices, check_offers, exceptions
 from hardware_db.devices import QUANTITIES
+from hardware_db.rates import rates
 from hardware_db.records import BASES, KINDS, Figure
 from hardware_db.tables import DATA, columns, rows
 from hardware_db.units import PRECISIONS, UNITS
@@ -48,6 +49,11 @@ def test_the_rate_rules_reach_most_devices(db: Database) -> None:
     [
         ("matrix_rate", "h100-sxm", {"matrix_peaks": {"float16": 1978.9e12}}),
         ("matrix_rate", "rtx-4090", {"matrix_peaks": {"float16": 330.3e12}}),
+        ("matrix_rate", "h100-sxm", {"matrix_peaks": {"bfloat16": 1978.9e12}}),
+        ("matrix_rate", "h100-sxm", {"matrix_peaks": {"float8": 3957.8e12}}),
+        ("matrix_rate", "h100-sxm", {"matrix_peaks": {"tf32": 989.4e12}}),
+        ("matrix_rate", "h100-sxm", {"architecture": "HOPPER", "matrix_peaks": {"bfloat16": 1978.9e12}}),
+        ("matrix_rate", "mi300x", {"matrix_peaks": {"bfloat16": 2614.9e12}}),
         ("matrix_rate", "tpu-v3", {"matrix_peaks": {"bfloat16": 420e12}}),
         ("vector_rate", "mi300x", {"architecture": "Ada", "vector_peaks": {"float32": 81.7e12}}),
         ("tf32", "a100-sxm-80gb", {"matrix_peaks": {"tf32": 312e12, "bfloat16": 312e12}}),

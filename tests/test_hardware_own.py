@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from estimator import TrainingRun, estimate
+from estimator.cli import main
 from estimator.cli.market_options import Market
 from estimator.parallel.network import network_of, usual_system
 from hardware_db import Database, load
@@ -180,3 +182,50 @@ def test_short_names_of_precisions_are_known_to_a_device() -> None:
     assert device.peak_flops_per_s("bf16") == device.peak_flops_per_s("amp") == 989.4e12
     assert device.supports("fp8") and not device.supports("fp4") and not device.supports("bf61")
     assert device.ridge_point("bf16") == device.ridge_point("bfloat16")
+
+
+HOPPER = """
+[[device]]
+id = "acme-h"
+name = "Acme H"
+kind = "gpu"
+vendor = "NVIDIA"
+source = "data sheet rev. 3"
+date = 2026-11-01
+"""
+
+
+def checked(tmp_path: Path, more: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    path = tmp_path / "own.toml"
+    path.write_text(HOPPER + more)
+    found = check_own_file(path, load())
+    return found.faults, found.unchecked
+
+
+def test_a_check_finds_a_sparse_peak_in_every_16_bit_format(tmp_path: Path) -> None:
+    """132 units x 4096 FLOPs x 1.83 GHz = 989.4 TFLOP/s; data sheets print twice that, with sparsity."""
+    card = 'architecture = "hopper"\ncompute_units = "132"\npeak_clock = "1.83 GHz"\n'
+    for precision in ("bfloat16", "float16"):
+        faults, unchecked = checked(tmp_path, card + f'matrix_peak = {{ {precision} = "1979 TFLOP/s" }}')
+        assert len(faults) == 1 and "gives 989.4" in faults[0] and not unchecked
+        assert checked(tmp_path, card + f'matrix_peak = {{ {precision} = "989.4 TFLOP/s" }}') == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("", "architecture not given"),
+        ('architecture = "Hoppr"\n', "no rate of architecture 'Hoppr' is known. Did you mean Hopper?"),
+        ('architecture = "Hopper"\ncompute_units = "132"\n', "boost_clock not given"),
+        ('architecture = "Hopper"\n', "compute_units and boost_clock not given"),
+        ('architecture = "Volta"\n', "no such rate of Volta is known"),
+    ],
+)
+def test_a_check_says_which_peaks_it_could_not_hold_against_anything(tmp_path: Path, more: str, why: str) -> None:
+    peaks = 'matrix_peak = { bfloat16 = "989 TFLOP/s", float8 = "1979 TFLOP/s" }'
+    faults, unchecked = checked(tmp_path, more + peaks)
+    assert faults == () and len(unchecked) == 1
+    assert unchecked[0].startswith("acme-h: ") and why in unchecked[0]
+    assert "matrix_peak bfloat16" in unchecked[0] and "matrix_peak float8" in unchecked[0]
+    result = CliRunner().invoke(main, ["hardware", "--check", str(tmp_path / "own.toml")])
+    assert result.exit_code == 0 and why in result.output and "every figure passes" not in result.output

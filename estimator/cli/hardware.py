@@ -109,7 +109,8 @@ def check_file(path: Path, output: Output) -> int:
 
     found = check_own_file(path, load())
     count = f"devices: {len(found.own.devices)}, systems: {len(found.own.systems)}"
-    said = [*(found.faults or (f"{path}: every figure passes ({count})",)), *found.remarks]
+    passes = "no figure breaks a rule, not all could be checked" if found.unchecked else "every figure passes"
+    said = [*(found.faults or (f"{path}: {passes} ({count})",)), *found.unchecked, *found.remarks]
     named = {"devices": [each.id for each in found.own.devices], "systems": [each.id for each in found.own.systems]}
     output.show(
         Answer(
@@ -117,7 +118,7 @@ def check_file(path: Path, output: Output) -> int:
             lambda page: "\n".join(said),
             lambda: [{"fault": fault} for fault in found.faults],
             {"check": path},
-            more={**named, "remarks": found.remarks},
+            more={**named, "unchecked": found.unchecked, "remarks": found.remarks},
         )
     )
     return NO if found.faults else 0
