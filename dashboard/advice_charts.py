@@ -30,7 +30,7 @@ def tornado(savings: Sequence[dict[str, Any]]) -> go.Figure:
         )
     )
     figure.update_xaxes(title="Cost beside the recommendation, USD", gridcolor=GRID, zerolinecolor=GREY)
-    figure.update_layout(height=110 + 42 * len(ordered), margin=MARGIN)
+    figure.update_layout(height=110 + 42 * len(ordered), margin=MARGIN | {"t": 36})
     return figure
 
 

@@ -105,7 +105,7 @@ def _changes(found: dict[str, Any]) -> list[go.Figure]:
     if not savings:
         return []
     best = min(savings, key=lambda each: float(each["usd"]))
-    said = f"{best['change']} would save most" if best["usd"] < 0 else "No change would make it cheaper"
+    said = f"What would save most: {best['change']}" if best["usd"] < 0 else "No change would make it cheaper"
     st.subheader(said)
     figure = tornado(savings)
     chart(figure, f"What {len(savings)} changes would do to the cost", "flopcast-changes")

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import streamlit as st
 
 from dashboard.asking import asked
 from dashboard.charts import cost_time_scatter
 from dashboard.exports import chart, downloads
-from dashboard.figures import told
+from dashboard.figures import (
+    capacity_of,
+    cost_of,
+    cost_range,
+    hardware_of,
+    memory_of,
+    provider_of,
+    time_of,
+    time_range,
+    told,
+    utilisation_of,
+)
 from dashboard.limit_boxes import limit_boxes
 from dashboard.limits import Limits
 from dashboard.palette import KINDS
 from dashboard.sidebar import current
 from dashboard.table import export_of, ranked_table
 from estimator.estimates import Estimates
+
+MOST_CARDS: Final = 4
 
 
 def page() -> None:
@@ -42,9 +56,27 @@ def _compare(shown: Estimates, limits: Limits, command: str) -> None:
     figure = cost_time_scatter(priced, limits)
     alt = f"Cost against run time of {len(priced)} options; {len(priced.pareto())} on the Pareto frontier"
     chart(figure, alt, "flopcast-compare", key="cost_time")
+    _cards(keeping if len(keeping) else priced)
     listed = replace(shown, rows=(*keeping.rows, *shown.unanswered.rows)) if limits and len(keeping) else shown
     ranked_table(listed, alt="All options, cheapest first")
     downloads(export_of(listed, "flopcast-compare", "GPU, TPU or CPU?", [figure], command))
+
+
+def _cards(found: Estimates) -> None:
+    """Put options of the visitor's choice side by side; at first the cheapest and the fastest."""
+    rows = {f"{hardware_of(row)}, {provider_of(row)}": row for row in found}
+    ends = [row for row in (found.cheapest(), found.fastest()) if row is not None]
+    first = list(dict.fromkeys(f"{hardware_of(row)}, {provider_of(row)}" for row in ends))
+    picked = st.multiselect("Side by side", list(rows), default=first, max_selections=MOST_CARDS)
+    for column, name in zip(st.columns(max(1, len(picked))), picked, strict=False):
+        row = rows[name]
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{name}**")
+            st.markdown(
+                f"{cost_of(row)}, {cost_range(row)}  \n{time_of(row)}, {time_range(row)}  \n"
+                f"{memory_of(row)} {capacity_of(row)}  \nMFU {utilisation_of(row)}, bound by {row.bound}  \n"
+                f"{row.precision}; basis: {row.basis}".replace("$", r"\$")
+            )
 
 
 def _heading(priced: Estimates, keeping: Estimates, limits: Limits) -> None:

@@ -84,6 +84,7 @@ def test_phone_width_needs_no_sideways_scroll(browser: Any, server: str, scheme:
 
 PAGES = {
     "/model?model=gpt2": "What does one step compute",
+    "/advise?model=mnist-cnn&work=samples&amount=1M&precision=float32&hardware=t4,l4": "So what should I rent",
     "/plan?model=gpt2&scale=1,8": "How should many devices share it",
     "/roofline?model=gpt2": "What holds the operations back",
     "/hardware": "What is there, and what does it cost",

@@ -336,6 +336,19 @@ def test_compare_draws_every_answered_option_once_and_names_the_ends_of_the_fron
     assert any(n.startswith("Fastest: ") for n in names) and fastest > 0
 
 
+def test_cards_put_the_cheapest_and_the_fastest_side_by_side():
+    page = compared(model="gpt2", amount="1B", precision="amp_bfloat16", hardware="t4,l4,h100-sxm")
+    assert not page.exception
+    cards = page.multiselect[-1]
+    table = table_of(page)
+    assert cards.value[0].startswith(table.iloc[0]["option"])
+    assert any(name.startswith(table.sort_values("run_time_h").iloc[0]["option"]) for name in cards.value)
+    cards.set_value(cards.options[:3]).run()
+    assert not page.exception
+    shown = [text.value for text in page.main.markdown]
+    assert all(f"**{name}**" in shown for name in cards.options[:3])
+
+
 def test_kinds_filter_the_table():
     page = compared(model="gpt2", amount="1B")
     page.pills(key="kinds").set_value(["tpu"]).run()
