@@ -124,7 +124,7 @@ def network_of(device: Device, system: System | None = None, devices_per_node: i
     if devices_per_node is not None:
         joined = min(joined, devices_per_node) if system else devices_per_node
     return Network(
-        name=system.name if system else f"{host} × {device.id}",
+        name=system.name if system else f"{joined} × {device.id}",
         joined=joined * device.logical_devices,
         inner_bytes_per_s=(system.scale_up_bytes_per_s if system else None) or device.link_bandwidth_bytes_per_s,
         outer_bytes_per_s=system.scale_out_bytes_per_s if system else device.internode_bandwidth_bytes_per_s,
