@@ -141,6 +141,7 @@ def test_plan_waits_for_its_process_and_writes_a_file(page: Any) -> None:
     settled(page, "How should many devices share it")
     page.get_by_role("heading", name=re.compile("h100-sxm pay up to")).wait_for()
     page.get_by_text("torchrun --").first.wait_for()
+    page.wait_for_timeout(1500)  # the last look at the process may still draw the page anew, which closes a list
     page.locator(READY).wait_for()
     form = page.get_by_role("combobox", name=re.compile("Write the best plan for"))
     form.click()
