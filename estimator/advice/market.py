@@ -27,7 +27,6 @@ from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
     from estimator.parallel.network import Network
-    from estimator.ranges import Range
     from estimator.result import Estimate
     from estimator.whole_run import RunTime
     from estimator.workload import Workload
@@ -112,7 +111,7 @@ class Market:
     database: Database
     wishes: Wishes
     unanswered: list[Answer] = field(default_factory=list)
-    _networks: dict[tuple[Device, int, str | None], Network] = field(default_factory=dict)
+    _networks: dict[str, dict[tuple[Device, Network], list[Offer]]] = field(default_factory=dict)
 
     def candidates(self, counts: Sequence[int] = COUNTS) -> Candidates:
         """Return all ways to run it with these numbers of devices, or those that were asked for."""
@@ -157,23 +156,26 @@ class Market:
 
     def _answers(self, device: Device, offers: list[Offer], count: int) -> Iterator[tuple[Place, list[Offer]]]:
         """Yield what each network makes of the run, with the offers that have it."""
-        work, groups = self._work(device), defaultdict(list)
-        for offer in offers:
-            if offer.provider != "own" or count <= offer.device_count:
-                groups[self._cluster(offer, count)].append(offer)
-        for cluster, alike in groups.items():
-            found = self._answer(work, cluster)
+        work = self._work(device)
+        for (real, network), grouped in self._grouped(device, offers).items():
+            alike = [offer for offer in grouped if offer.provider != "own" or count <= offer.device_count]
+            found = self._answer(work, Cluster(real, count, network)) if alike else None
+            if found is None:
+                continue
             if found.step is None:
                 self.unanswered.append(found)
             else:
                 yield Place(work, found, alike[0], whole_run_time(work.run, found, rent(alike[0], count))), alike
 
-    def _cluster(self, offer: Offer, count: int) -> Cluster:
-        device, system = self.database.device_of(offer), self.database.system_of(offer)
-        key = (device, offer.device_count, system.id if system else None)
-        if key not in self._networks:
-            self._networks[key] = fabric_of(device, offer, system)
-        return Cluster(device, count, self._networks[key])
+    def _grouped(self, device: Device, offers: list[Offer]) -> dict[tuple[Device, Network], list[Offer]]:
+        """Return offers by the device and the network that they really give, worked out once a device."""
+        if device.id not in self._networks:
+            groups: dict[tuple[Device, Network], list[Offer]] = defaultdict(list)
+            for offer in offers:
+                real = self.database.device_of(offer)
+                groups[real, fabric_of(real, offer, self.database.system_of(offer))].append(offer)
+            self._networks[device.id] = dict(groups)
+        return self._networks[device.id]
 
     def _answer(self, work: Workload, cluster: Cluster) -> Answer:
         def compute() -> Answer:
@@ -185,27 +187,39 @@ class Market:
         return work.remembered((cluster, "advice"), compute)
 
     def _price(self, first: Place, offers: list[Offer], places: list[Place], columns: list[Floats]) -> None:
-        """Add the offers of one answer as rows."""
+        """Add the offers of one answer as rows; those that are interrupted alike share a run time."""
         work, found = first.work, first.found
-        wholes: dict[object, RunTime] = {}
-        energies: dict[object, Range | None] = {}
+        groups: dict[tuple[str, str, int] | None, list[Offer]] = defaultdict(list)
         for offer in offers:
-            rental = rent(offer, found.count)
-            key = (offer.provider, offer.instance, rental.instances) if offer.pricing == "spot" else None
-            if key not in wholes:
-                wholes[key] = whole_run_time(work.run, found, rental)
-                energies[key] = energy_kwh(found.device, found.count, wholes[key].total)
-            whole, energy = wholes[key], energies[key]
-            if refusal(work.run, whole) is not None:
-                continue
-            seconds = np.array([whole.total.low, whole.total.mid, whole.total.high])
-            usd = seconds * (rental.usd_per_hour / HOUR_S)
-            places.append(Place(work, found, offer, whole))
-            columns.append(np.concatenate([seconds, usd, _co2(offer, energy)]))
+            instances = -(-found.count // offer.device_count)
+            groups[(offer.provider, offer.instance, instances) if offer.pricing == "spot" else None].append(offer)
+        for alike in groups.values():
+            whole = whole_run_time(work.run, found, rent(alike[0], found.count))
+            if refusal(work.run, whole) is None:
+                places.extend(Place(work, found, offer, whole) for offer in alike)
+                columns.append(_columns(found, alike, whole))
 
 
-def _co2(offer: Offer, energy: Range | None) -> Floats:
-    if energy is None:
-        return np.full(3, np.nan)
-    grams, effectiveness = grams_and_effectiveness(offer)[:2]
-    return np.array([energy.low, energy.mid, energy.high]) * (effectiveness * grams / 1000)
+def _columns(found: Answer, offers: list[Offer], whole: RunTime) -> Floats:
+    """Return seconds, dollars and kilograms of offers on which a run takes the same time: (n, 9)."""
+    seconds = np.array([whole.total.low, whole.total.mid, whole.total.high])
+    hourly = np.array([-(-found.count // offer.device_count) * offer.usd_per_hour for offer in offers])
+    energy = energy_kwh(found.device, found.count, whole.total)
+    kilowatt_hours = np.full(3, np.nan) if energy is None else np.array([energy.low, energy.mid, energy.high])
+    kg_per_kwh = np.array([_kg_per_kwh(offer.provider, offer.region, offer) for offer in offers])
+    table = np.empty((len(offers), 9))
+    table[:, :3] = seconds
+    table[:, 3:6] = np.outer(hourly, seconds / HOUR_S)
+    table[:, 6:] = np.outer(kg_per_kwh, kilowatt_hours)
+    return table
+
+
+_KNOWN_KG: Final[dict[tuple[str, str], float]] = {}
+
+
+def _kg_per_kwh(provider: str, region: str, offer: Offer) -> float:
+    """Kilograms of CO2 equivalent for a kWh of a device in a region, looked up once."""
+    if (provider, region) not in _KNOWN_KG:
+        grams, effectiveness = grams_and_effectiveness(offer)[:2]
+        _KNOWN_KG[provider, region] = effectiveness * grams / 1000
+    return _KNOWN_KG[provider, region]
