@@ -17,8 +17,12 @@ from typing import Any
 from hardware_db.database import Database
 from hardware_db.detect_card import CardFacts, FoundCard, match_card
 from hardware_db.detect_cpu import FoundCpu, match_cpu, read_cpu
+from hardware_db.part import Share, with_own_figures
 
 _PCI = Path("/sys/bus/pci/devices")
+_DEVICE_FILES = Path("/dev")
+#: On Linux every accelerator that torch can list has one of these: NVIDIA (Jetson, WSL too), ROCm, Intel, others.
+_DEVICE_NAMES = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "dxg", "kfd", "dri/renderD*", "accel*")
 _GOOGLE = "0x1ae0"
 #: PCI device id of a TPU chip to the name that jax gives it (cloud-accelerator-diagnostics, tpu_info/device.py);
 #: 0x0027 is v2 or v3, told apart by the subsystem.
@@ -52,15 +56,22 @@ def detect(database: Database, torch: Any = None) -> Machine:
     cpu = match_cpu(database, read_cpu())
     cards = tuple(_with_shared_memory(match_card(database, card), cpu.facts.memory_bytes) for card in facts)
     if not cards:
-        notes.append("no accelerator found" + (" (torch was not asked)" if torch is None else ""))
+        notes.append("no accelerator found" + (" (torch was not asked)" if torch is None and may_have_card() else ""))
     return Machine(cpu, cards, tuple(notes))
+
+
+def may_have_card(system: str = platform.system(), files: Path = _DEVICE_FILES) -> bool:
+    """Whether torch could list an accelerator here: importing it takes seconds, which a machine without one saves."""
+    return system != "Linux" or any(True for name in _DEVICE_NAMES for _ in files.glob(name))
 
 
 def _with_shared_memory(found: FoundCard, memory_bytes: int) -> FoundCard:
     """Give an Apple GPU the memory of its machine: the table has the largest that its chip is sold with."""
     if found.device is None or found.device.vendor != "Apple":
         return found
-    return replace(found, device=replace(found.device, memory_bytes=memory_bytes))
+    part = replace(found.device, memory_bytes=memory_bytes)
+    share = Share("as reported", reported=("memory",))
+    return replace(found, device=with_own_figures(found.device, part, share))
 
 
 def nvidia_smi_cards(notes: list[str]) -> tuple[CardFacts, ...]:

@@ -13,6 +13,7 @@ from datetime import date
 
 from hardware_db.database import Database
 from hardware_db.devices import figure_fields
+from hardware_db.part import Share, with_own_figures
 from hardware_db.rates import rates
 from hardware_db.records import Device, Figure
 from hardware_db.tables import rows, words
@@ -115,7 +116,8 @@ def _one_of(device: Device, card: CardFacts) -> Device:
     """Return the logical device where the driver lists parts of a package, the device itself where it does not."""
     if device.logical_devices == 1 or _memory_fits(device.usable_memory_bytes, card.memory_bytes):
         return device
-    return device.logical_device()
+    share = Share(f"one of {device.logical_devices} of {device.name}", basis="derived")
+    return with_own_figures(device, device.logical_device(), share)
 
 
 def _slice(database: Database, card: CardFacts, name: re.Match[str]) -> FoundCard:
@@ -131,7 +133,11 @@ def _slice(database: Database, card: CardFacts, name: re.Match[str]) -> FoundCar
     bandwidth = whole.memory_bandwidth_bytes_per_s
     if bandwidth and whole.memory_bytes:
         part = replace(part, memory_bandwidth_bytes_per_s=bandwidth * min(1.0, memory / whole.memory_bytes))
-    return FoundCard(card, part, "slice", f"{share:.0%} of the units of {whole.name}")
+    why = f"{share:.0%} of the units of {whole.name}"
+    reported = tuple(
+        name for name, known in (("memory", card.memory_bytes), ("compute_units", card.units)) if known is not None
+    )
+    return FoundCard(card, with_own_figures(whole, part, Share(why, reported=reported)), "slice", why)
 
 
 def _by_architecture(database: Database, card: CardFacts) -> FoundCard:

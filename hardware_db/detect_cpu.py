@@ -21,6 +21,7 @@ import psutil
 
 from hardware_db.database import Database
 from hardware_db.devices import figure_fields
+from hardware_db.part import Share, with_own_figures
 from hardware_db.rates import rates
 from hardware_db.records import Device, Figure
 from hardware_db.tables import rows, words
@@ -98,7 +99,7 @@ def match_cpu(database: Database, facts: CpuFacts) -> FoundCpu:
     stand_in = _stand_in(cpus or same, facts)
     why = f"{facts.signature} is {architecture}, so {stand_in.name} stands in for its cores"
     note = f"{facts.name} has no row of its own; {why}" if facts.name else f"the model is hidden; {why}"
-    return FoundCpu(facts, _part(stand_in, facts), "architecture", note)
+    return FoundCpu(facts, _part(stand_in, facts, stands_in=True), "architecture", note)
 
 
 def _stand_in(same: Iterable[Device], facts: CpuFacts) -> Device:
@@ -191,9 +192,11 @@ def _peak_figure(engine: str, precision: str, flops_per_s: float) -> Figure:
     return Figure(f"{engine}_peak", precision, "float32", flops_per_s / 1e12, "TFLOP/s", "derived", *said)
 
 
-def _part(device: Device, facts: CpuFacts) -> Device:
+def _part(device: Device, facts: CpuFacts, *, stands_in: bool = False) -> Device:
     assert device.compute_units is not None
-    return device.fraction(facts.cores / device.compute_units, memory_bytes=facts.memory_bytes)
+    part = device.fraction(facts.cores / device.compute_units, memory_bytes=facts.memory_bytes)
+    why = f"{facts.cores:g} of {device.compute_units:g} cores of {device.name}"
+    return with_own_figures(device, part, Share(why, reported=("compute_units", "memory"), stands_in=stands_in))
 
 
 def _is_client(name: str) -> bool:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import hardware_db
 from estimator.cli import main
+from hardware_db.detect_cpu import CpuFacts
 
 PRICES = "provider,instance,region,device,device_count,pricing,usd_per_hour,as_of\n"
 DEVICE = """\
@@ -320,3 +321,15 @@ def test_detect_says_how_many_cores_and_threads(monkeypatch):
     head, _, row = run("detect").stdout.splitlines()[:3]
     assert head.split().index("THREADS") == head.split().index("CORES") + 1
     assert f"{cpu['reported']['cores']:g}" in row.split()
+
+
+def test_detect_marks_what_is_not_published_of_this_machine(monkeypatch):
+    monkeypatch.setattr("estimator.cli.detect.installed_torch", lambda: None)
+    hidden = CpuFacts("Intel(R) Xeon(R) Processor @ 2.50GHz", "GenuineIntel/6/85/7", frozenset(), 2, 24 * 2**30)
+    monkeypatch.setattr("hardware_db.detect.read_cpu", lambda: hidden)
+    (cpu, *_) = results("detect")
+    assert "vector_peaks.float32" in cpu["estimated"] and cpu["device"]["compute_units"] == 2
+    text = run("detect").stdout
+    assert "~0.32" in text and "~11.7" in text and "~ marks an estimate" in text
+    table = run("detect", "--csv").stdout
+    assert "{" not in table and "vector_peaks.float32; " in table

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from estimator.text.figures import figure
+from estimator.text.figures import ESTIMATED, figure
 from estimator.text.notes import notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
+from hardware_db.part import uncertain_fields
 
 if TYPE_CHECKING:
     from hardware_db import Device
@@ -36,8 +38,10 @@ def machine_text(page: Page, machine: Machine) -> str:
     rows = [Row(_cells(name, found)) for name, found in parts]
     said = [(name, found.note) for name, found in parts if found.note] + [("Note", note) for note in machine.notes]
     named = [found.device.id for _, found in parts if found.device is not None]
+    unsure = any(ESTIMATED in cell for row in rows for cell in row.cells[3:])
+    marked = [("Figures", f"{ESTIMATED} marks an estimate or a share of what is published")] * unsure
     following = [("Next", f"flopcast hardware {named[-1]}")] if named else []
-    return page.render(*table(COLUMNS, rows, page.width), "", notes(said + following))
+    return page.render(*table(COLUMNS, rows, page.width), "", notes(said + marked + following))
 
 
 def _cells(name: str, found: FoundCpu | FoundCard) -> list[str]:
@@ -46,10 +50,15 @@ def _cells(name: str, found: FoundCpu | FoundCard) -> list[str]:
     cores = [figure(getattr(found.facts, each, None)) for each in ("cores", "threads")]
     if device is None:
         return [name, reported, MISSING, found.basis, *cores, figure(found.facts.memory_bytes, 2**30), *[MISSING] * 3]
-    bandwidth = figure(device.memory_bandwidth_bytes_per_s, 1e9)
-    peaks = [_peak(device, precision) for precision in ("float32", "bfloat16")]
-    return [name, reported, device.id, found.basis, *cores, figure(device.memory_bytes, 2**30), bandwidth, *peaks]
+    unsure = uncertain_fields(device)
+    fields = (("memory_bytes", 2**30), ("memory_bandwidth_bytes_per_s", 1e9))
+    known = [figure(getattr(device, field), unit, estimated=field in unsure) for field, unit in fields]
+    peaks = [_peak(device, precision, unsure) for precision in ("float32", "bfloat16")]
+    return [name, reported, device.id, found.basis, *cores, *known, *peaks]
 
 
-def _peak(device: Device, precision: str) -> str:
-    return figure(device.peak_flops_per_s(precision), 1e12) if device.supports(precision) else MISSING
+def _peak(device: Device, precision: str, unsure: Collection[str]) -> str:
+    if not device.supports(precision):
+        return MISSING
+    engine = "matrix_peaks" if precision in device.matrix_peaks else "vector_peaks"
+    return figure(device.peak_flops_per_s(precision), 1e12, estimated=f"{engine}.{precision}" in unsure)
