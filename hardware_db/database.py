@@ -81,13 +81,15 @@ class Database:
         AmbiguousDevice, UnknownDevice
             Several devices bear the name, or none; the message lists them or close ones, or says which device the
             machine of that name has.
+        UsageError
+            It is no text: None, a number.
         """
-        with self._machines_named(name):
+        with self._machines_named(_text(name)):
             return self.devices_by_id[self.names.resolve(name)]
 
     def match(self, pattern: str) -> tuple[Device, ...]:
         """Return the devices that a comma list of names and glob patterns on ids takes: "a100-*,tpu-v5e"."""
-        with self._machines_named(pattern):
+        with self._machines_named(_text(pattern)):
             return tuple(self.devices_by_id[id] for id in self.names.match(pattern))
 
     @contextmanager
@@ -207,16 +209,23 @@ def _pricing(text: str | None) -> str | None:
     return name
 
 
-def load(devices_file: Path | None = None) -> Database:
+def _text(name: object) -> str:
+    if not isinstance(name, str):
+        raise UsageError(f"A device is asked for by its name, not by {name!r}. Names: Database.devices() lists them")
+    return name
+
+
+def load(devices_file: Path | str | None = None) -> Database:
     """Return the hardware database; the published tables are read once.
 
     `devices_file` adds a user's own devices and systems (TOML, see `hardware_db.own`) on top of the published ones.
+    Prices and devices that the command knows beside them are in `hardware_db.load_here().database`.
     """
     if devices_file is None:
         return _published()
     from hardware_db.own import read_own
 
-    return _published().with_own(read_own(devices_file, _published()))
+    return _published().with_own(read_own(Path(devices_file), _published()))
 
 
 @cache

@@ -23,7 +23,7 @@ class Here:
     store_answers: bool = True
 
 
-def load_here(devices_file: Path | None = None, *, needs_own: bool = True) -> Here:
+def load_here(devices_file: Path | str | None = None, *, needs_own: bool = True) -> Here:
     """Return the published tables with this machine's additions laid over them.
 
     Own devices and systems come from the store (a team shares them there) and from `devices_file`, else from the user's
@@ -38,7 +38,7 @@ def load_here(devices_file: Path | None = None, *, needs_own: bool = True) -> He
         The file of own devices breaks its schema.
     """
     here = _with_store(load()) if store_exists() else Here(load())
-    file = devices_file or default_file()
+    file = Path(devices_file) if devices_file else default_file()
     if file is None:
         return here
     try:

@@ -1,11 +1,14 @@
 """What the database answers: offers, the rented part of a CPU, a user's own devices."""
 
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from hardware_db import Database, load
+import hardware_db
+from hardware_db import Database, load, load_here
 from hardware_db.database import CURRENT_KINDS, CURRENT_SINCE
 from hardware_db.errors import DataError, UnknownDevice, UnknownPrecision, UsageError
 from hardware_db.frames import figures_frame
@@ -265,3 +268,28 @@ def test_what_only_runs_trained_models_says_so(db: Database) -> None:
     inference = {device.id for device in db.devices() if device.use == "inference"}
     assert {"inferentia1", "inferentia2", "groq-lpu-v1", "coral-edge-tpu", "hailo-8"} <= inference
     assert not inference & {"trainium1", "h100-sxm", "tpu-v5e", "gaudi-2", "l4", "jetson-agx-orin-64gb"}
+
+
+def test_a_file_of_own_devices_may_be_named_by_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('[[device]]\nid = "acme-x1"\nlike = "h100-sxm"\nsource = "x"\ndate = 2026-11-01\n')
+    assert load(str(path)).device("acme-x1") == load(path).device("acme-x1")
+    assert load_here(str(path)).database.device("acme-x1").id == "acme-x1"
+
+
+def test_what_the_command_sees_is_imported_when_it_is_asked_for() -> None:
+    code = (
+        "import hardware_db, sys; assert 'hardware_db.here' not in sys.modules; print(hardware_db.load_here.__module__)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "hardware_db.here"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        hardware_db.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [None, 100, b"t4"])
+def test_a_name_that_is_no_text_is_a_mistake(db: Database, name: object) -> None:
+    with pytest.raises(UsageError, match="asked for by its name, not by"):
+        db.device(name)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="asked for by its name, not by"):
+        db.match(name)  # type: ignore[arg-type]
