@@ -365,3 +365,19 @@ def test_a_narrow_page_keeps_value_and_source_of_each_figure(monkeypatch, width)
 )
 def test_foolish_questions_are_told_what_would_work(arguments, said):
     assert said in hardware(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize("kind", ["mobile", "fpga"])
+def test_devices_of_integers_alone_show_those(monkeypatch, kind):
+    monkeypatch.setenv("COLUMNS", "100")
+    heads, units, *lines = hardware("--kind", kind).stdout.splitlines()
+    assert "INT8" in heads.split() and "TOP/s" in units.split()
+    first = next(record for record in records("--kind", kind) if record["matrix_peaks"].get("int8"))
+    shown = f"{first['matrix_peaks']['int8'] / 1e12:.4g}"
+    assert any(shown in line for line in lines if line.startswith(f"{first['id']} "))
+    assert "INT8" not in hardware("--kind", "gpu").stdout.splitlines()[0]
+
+
+def test_integers_are_operations_not_flops():
+    lines = hardware("t4", "l4").stdout.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith(("int8", "fp16"))] == ["TFLOP/s", "TOP/s"]

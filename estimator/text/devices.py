@@ -28,6 +28,7 @@ PEAKS: Mapping[str, str] = {
     "int4": "int4",
 }
 """Heading of a peak -> precision."""
+_FLOATS = tuple(precision for precision in PEAKS.values() if not precision.startswith("int"))
 CONVENTION = "Peaks are dense, 1 multiply-add = 2 FLOPs; ~ marks an estimate, - what nobody published"
 MARKED = ("announced", "own", "derived")
 """Status that is said with a device's name: it cannot be bought yet, or nobody has published it."""
@@ -79,6 +80,10 @@ def _peak(precision: str) -> Cell:
     return cell
 
 
+def _unit(precision: str) -> str:
+    return "TOP/s" if precision.startswith("int") else "TFLOP/s"
+
+
 def _released(digits: int) -> Cell:
     """Show a date by its first digits: 4 for the year, 10 for the day."""
 
@@ -103,7 +108,7 @@ FACTS: Mapping[str, Fact] = {
     "released": Fact("", _released(10)),
     "memory": Fact("GiB", _field("memory_bytes", 2**30)),
     "bandwidth": Fact("GB/s", _field("memory_bandwidth_bytes_per_s", 1e9)),
-    **{name: Fact("TFLOP/s", _peak(precision)) for name, precision in PEAKS.items()},
+    **{name: Fact(_unit(precision), _peak(precision)) for name, precision in PEAKS.items()},
     "units": Fact("", _field("compute_units")),
     "L2": Fact("MiB", _field("l2_cache_bytes", 2**20)),
     "joined by": Fact("", _text("link_name")),
@@ -142,7 +147,8 @@ def device_list(page: Page, devices: Sequence[Device], ranking: Ranking, sort: s
     """Return one line a device, and what the figures mean; a precision or price that was asked for has its column."""
     if not devices:
         return page.render("No device is like that. All of them: flopcast hardware")
-    columns = _columns(ranking.precision, sort)
+    columns = _columns(ranking.precision, sort) | _integer_column(devices)
+    columns = {name: columns[name] for name in FACTS if name in columns}
     shown = [Shown.of(device, ranking) for device in devices]
     rows = [Row([_name(each.device), *(FACTS[name].cell(each) for name in columns)]) for each in shown]
     heads = [Column("HARDWARE", align="left"), *(_column(name, turn) for name, turn in columns.items())]
@@ -166,7 +172,14 @@ def _columns(precision: str | None, sort: str | None) -> dict[str, int]:
         turns |= {"bf16": 8, asked: 0}
     if sort == "price-per-pflop":
         turns["per PFLOP/s"] = 0
-    return {name: turns[name] for name in FACTS if name in turns}
+    return turns
+
+
+def _integer_column(devices: Sequence[Device]) -> dict[str, int]:
+    """Return the column of int8 where more devices have that alone than any peak of floats: neural engines, FPGAs."""
+    floats = [any(map(each.supports, _FLOATS)) for each in devices]
+    alone = sum(each.supports("int8") and not has for each, has in zip(devices, floats, strict=True))
+    return {"int8": 0} if alone > sum(floats) else {}
 
 
 def _column(name: str, turn: int) -> Column:
