@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from estimator.answer import Answer, Cluster, WhyNot, answer, peak_of_all
 from estimator.cost import SECONDS_PER_HOUR, Rental, fabric_of, rent
 from estimator.energy import energy_kwh
+from estimator.parallel.network import Network
 from estimator.result import Estimate
 from estimator.whole_run.bill import bill_of
 from estimator.whole_run.run_time import refusal, whole_run_time
@@ -47,9 +48,26 @@ def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
 def on_offer(work: Workload, database: Database, offer: Offer, count: int) -> Estimate:
     """Estimate a run on an offer's machines."""
     device = database.device_of(offer)
-    fabric = fabric_of(device, offer, database.system_of(offer))
-    found = work.remembered((device, fabric, count), lambda: answer(work, database, Cluster(device, count, fabric)))
-    return priced(work, found, rent(offer, count))
+    cluster = Cluster(device, count, fabric_of(device, offer, database.system_of(offer)))
+    same = alike(cluster, database)
+    found = work.remembered(same, lambda: answer(work, database, same))
+    group = found.group and cluster.fabric.group(found.group.size, 1)
+    return priced(work, replace(found, device=device, group=group), rent(offer, count))
+
+
+def alike(cluster: Cluster, database: Database) -> Cluster:
+    """Return the cluster whose answer holds for this one: where the fast link joins all, the network is left out.
+
+    So machines of many providers that differ in their network alone are worked out once.
+    """
+    fabric, replicas = cluster.fabric, cluster.count * cluster.device.logical_devices
+    device = cluster.device if cluster.device.kind == "cpu" else database.devices_by_id[cluster.device.id]
+    if replicas == 1:
+        return replace(cluster, device=device, fabric=Network(device.id, 1, None, None, "switch", 1))
+    if replicas > fabric.joined or fabric.inner_bytes_per_s is None:
+        return cluster
+    inside = replace(fabric, name=f"{fabric.joined} × {device.id}", outer_bytes_per_s=None, note="")
+    return replace(cluster, device=device, fabric=inside)
 
 
 def preference(row: Estimate) -> tuple[bool, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
@@ -126,8 +126,11 @@ class Survey:
     def _rows(self, device: Device, offers: Sequence[Offer]) -> Iterator[Estimate]:
         work = next((work for work in self.works if device.supports(work.run.precision)), self.works[-1])
         for count in self.choice.get("counts") or default_counts(offers, work.run.global_batch_size):
-            found = [self._row(work, device, offer, count) for offer in offers or (None,)]
-            yield from found if self.choice.get("all_offers") else [min(found, key=preference)]
+            if self.choice.get("all_offers"):
+                yield from (self._row(work, device, offer, count) for offer in offers or (None,))
+            else:
+                rivals = cheapest_of_each_machine(offers) or (None,)
+                yield min((self._row(work, device, offer, count) for offer in rivals), key=preference)
 
     def _row(self, work: Workload, device: Device, offer: Offer | None, count: int) -> Estimate:
         try:
@@ -148,6 +151,16 @@ class Survey:
         values = sorted({str(getattr(offer, missing)) for offer in alike})
         there_is = f"Known {missing}s: {', '.join(values[:8])}" if values else "Every device: flopcast hardware"
         return f"No {self._wanted} for {named}. {there_is}"
+
+
+def cheapest_of_each_machine(offers: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Return one offer of each provider's machines: where regions differ in the price alone, the others cannot win."""
+    found: dict[tuple[object, ...], Offer] = {}
+    for offer in offers:
+        machine = (offer.provider, offer.instance, offer.device_count, offer.cores, offer.memory_bytes)
+        if machine not in found or offer.usd_per_hour < found[machine].usd_per_hour:
+            found[machine] = offer
+    return tuple(found.values())
 
 
 def unpriced(work: Workload, database: Database, device: Device, count: int) -> Estimate:
