@@ -154,6 +154,10 @@ class Database:
             return offer.usd_per_device_hour
         return offer.usd_per_device_hour * cores / offer.cores
 
+    def whole_device_offers(self, device: str) -> tuple[Offer, ...]:
+        """Return the current offers of a device, the cheapest by the price of one whole device first."""
+        return tuple(sorted(self.offers(device), key=self.usd_per_whole_device_hour))
+
     def system_of(self, offer: Offer) -> System | None:
         """Return the host that an offer's instance is known to be, by its name or a pattern of names, or None."""
         known = self._systems_by_instance

@@ -381,3 +381,40 @@ def test_devices_of_integers_alone_show_those(monkeypatch, kind):
 def test_integers_are_operations_not_flops():
     lines = hardware("t4", "l4").stdout.splitlines()
     assert [line.split()[1] for line in lines if line.startswith(("int8", "fp16"))] == ["TFLOP/s", "TOP/s"]
+
+
+def test_a_price_per_device_means_the_same_in_the_list_and_on_the_page(monkeypatch):
+    """c3d-standard-8 has 4 cores of 96: at 0.081 USD all of them cost 24 times as much."""
+    monkeypatch.setenv("COLUMNS", "120")
+    lines = hardware("epyc-9654").stdout.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("PROVIDER")]
+    assert {"CORES", "VCPUS"} <= set(lines[place].split()) and "DEVICES" not in lines[place].split()
+    row = next(line.split() for line in lines if "c3d-standard-8 " in line)
+    hour, whole = (float(text.replace("~", "").replace(",", "")) for text in row[6:8])
+    assert row[3:5] == ["4", "8"] and whole == pytest.approx(hour * 96 / 4, rel=0.01)
+    assert any("all 96 cores" in line for line in lines)
+    (record,) = records("epyc-9654")
+    on_demand = [each for each in record["offers"] if each["pricing"] == "on_demand"]
+    assert on_demand[0]["usd_per_whole_device_hour"] == record["cheapest_usd_per_device_hour"]
+
+
+def test_prices_of_guessed_machines_are_marked():
+    found = {id: each.offer for id, each in cheapest_offers(hardware_db.load()).items()}
+    guessed = next(id for id, offer in found.items() if offer.basis == "estimate")
+    named = next(id for id, offer in found.items() if offer.basis != "estimate")
+    rows = {line.split()[0]: line for line in hardware().stdout.splitlines() if line.strip()}
+    assert "~" in rows[guessed].split()[-2] and "~" not in rows[named].split()[-2]
+    page = hardware(guessed, "--limit", "0").stdout
+    assert "Guessed" in page and found[guessed].note.split(",")[0] in page.replace("\n", " ")
+    assert "Guessed" not in hardware("h100-sxm", "--limit", "1").stdout
+
+
+def test_estimates_mark_guessed_machines_and_announced_hardware(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    asked = ["estimate", "resnet50", "--steps", "10", "--hardware"]
+    text = CliRunner().invoke(main, [*asked, "rtx-3080-10gb,a100-sxm-80gb"]).stdout
+    row = next(line for line in text.splitlines() if "rtx-3080-10gb " in line)
+    assert "~" in row and "Guessed" in text and "rtx-3080-10gb of " in text
+    announced = next(each.id for each in hardware_db.load().devices("gpu") if each.status == "announced")
+    text = CliRunner().invoke(main, [*asked, announced, "--price", f"{announced}=9"]).stdout
+    assert f"{announced} (announced)" in text

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from estimator.cli.observed import Observations
     from estimator.text.page import Page
-    from hardware_db import Database, Device, Source
+    from hardware_db import Database, Device, Offer, Source
 
 KINDS = ("cpu", "gpu", "tpu", "npu", "fpga", "edge", "mobile")
 OFFERS_SHOWN = 10
@@ -128,7 +128,7 @@ def _answer(found: Found) -> Answer:
     shown = [found.ranking.offers[device.id].offer for device in found.devices if device.id in found.ranking.offers]
     if found.in_detail:
         limit = found.view.limit or None
-        shown = [offer for device in found.devices for offer in found.database.offers(device.id)[:limit]]
+        shown = [offer for device in found.devices for offer in found.database.whole_device_offers(device.id)[:limit]]
     return Answer(
         "hardware",
         lambda page: _text(page, found),
@@ -169,10 +169,15 @@ def _record(device: Device, found: Found, seen: Observations | None) -> dict[str
         return record
     record["figures"] = plain(device.figures)
     record["systems"] = plain([system for system in database.systems if system.device == device.id])
-    record["offers"] = plain(database.offers(device.id))
+    record["offers"] = [_offer(offer, database) for offer in database.whole_device_offers(device.id)]
     record["measurements"] = plain(seen.of(device.id))
     record["sources"] = plain(_sources(device, database))
     return record
+
+
+def _offer(offer: Offer, database: Database) -> dict[str, object]:
+    """Return an offer with the price of one whole device: of a CPU that of all its cores."""
+    return {**plain(offer), "usd_per_whole_device_hour": database.usd_per_whole_device_hour(offer)}
 
 
 def _figures(found: Found) -> Iterator[dict[str, object]]:

@@ -30,7 +30,7 @@ def device_page(page: Page, device: Device, database: Database, observed: Sequen
     """Return one device: its figures and their sources, what was observed, its `limit` cheapest offers (0: all)."""
     parts = [device_sources(page, device, database)]
     parts += [observations(page, device, observed)] if observed else []
-    return "\n".join([*parts, offer_list(page, database.offers(device.id), limit)])
+    return "\n".join([*parts, offer_list(page, device, database, limit)])
 
 
 def device_sources(page: Page, device: Device, database: Database) -> str:
@@ -124,25 +124,41 @@ OFFER_COLUMNS = (
     Column("$/DEVICE/H", drop=3),
     Column("SEEN", align="left", drop=1, style="dim"),
 )
+PART_COLUMNS = (*OFFER_COLUMNS[:3], Column("CORES"), Column("VCPUS", drop=4), *OFFER_COLUMNS[4:])
+"""Columns of the offers of a processor, which is rented in parts."""
 
 
-def offer_list(page: Page, offers: Sequence[Offer], limit: int) -> str:
-    """Return the cheapest offers, one line each; all of them where `limit` is 0."""
+def offer_list(page: Page, device: Device, database: Database, limit: int) -> str:
+    """Return the cheapest offers by the price of one whole device, one line each; all of them where `limit` is 0."""
+    offers = database.whole_device_offers(device.id)
     if not offers:
         return page.render("No offer is known: estimate with your own price, --price NAME=USD")
     shown = offers[:limit] if limit else offers
     rest = [f"…{len(offers) - len(shown)} more: --limit 0"] if len(offers) > len(shown) else []
-    return page.render(*table(OFFER_COLUMNS, [Row(_offer_cells(offer)) for offer in shown], page.width), *rest)
+    columns = PART_COLUMNS if device.kind == "cpu" else OFFER_COLUMNS
+    lines = table(columns, [Row(_offer_cells(offer, database)) for offer in shown], page.width)
+    said = list(_about_offers(device, shown))
+    return page.render(*lines, *rest, "", notes(said)) if said else page.render(*lines, *rest)
 
 
-def _offer_cells(offer: Offer) -> list[str]:
+def _about_offers(device: Device, shown: Sequence[Offer]) -> Iterator[tuple[str, str]]:
+    if device.kind == "cpu":
+        yield "Device", f"$/DEVICE/H is that of all {device.compute_units or 0:g} cores, by the price of those rented"
+    guesses = dict.fromkeys(offer.note for offer in shown if offer.basis == "estimate")
+    if guesses:
+        yield "Guessed", f"{ESTIMATED} {'; '.join(note for note in guesses if note) or 'the device is a guess'}"
+
+
+def _offer_cells(offer: Offer, database: Database) -> list[str]:
+    guessed = offer.basis == "estimate"
+    counts = [str(offer.device_count)] if offer.cores is None else [figure(offer.cores), figure(offer.vcpus)]
     return [
         offer.provider,
         offer.instance,
         offer.region,
-        str(offer.device_count),
+        *counts,
         offer.pricing.replace("_", "-"),
-        price(offer.usd_per_hour),
-        price(offer.usd_per_device_hour),
+        price(offer.usd_per_hour, estimated=guessed),
+        price(database.usd_per_whole_device_hour(offer), estimated=guessed),
         str(offer.as_of),
     ]

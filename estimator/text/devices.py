@@ -99,6 +99,17 @@ def _seen(shown: Shown) -> str:
     return str(cheapest.offer.as_of) if cheapest else MISSING
 
 
+def _price(of: Callable[[Ranking, Device], float | None]) -> Cell:
+    """Show a price; ~ where the price list does not name the device of the machine."""
+
+    def cell(shown: Shown) -> str:
+        cheapest = shown.ranking.offers.get(shown.device.id)
+        guessed = cheapest is not None and cheapest.offer.basis == "estimate"
+        return price(of(shown.ranking, shown.device), estimated=guessed)
+
+    return cell
+
+
 FACTS: Mapping[str, Fact] = {
     "kind": Fact("", _text("kind")),
     "vendor": Fact("", _text("vendor")),
@@ -118,8 +129,8 @@ FACTS: Mapping[str, Fact] = {
     "per host": Fact("", _field("devices_per_host")),
     "TDP": Fact("W", _field("tdp_w")),
     "launch": Fact("USD", _field("launch_price_usd")),
-    "from": Fact("$/H", lambda shown: price(shown.ranking.usd_per_hour(shown.device))),
-    "per PFLOP/s": Fact("$/H", lambda shown: price(shown.ranking.usd_per_hour_per_pflops(shown.device))),
+    "from": Fact("$/H", _price(lambda ranking, device: ranking.usd_per_hour(device))),
+    "per PFLOP/s": Fact("$/H", _price(lambda ranking, device: ranking.usd_per_hour_per_pflops(device))),
     "seen": Fact("", _seen, "dim"),
 }
 LIST: Mapping[str, int] = {
@@ -157,7 +168,8 @@ def device_list(page: Page, devices: Sequence[Device], ranking: Ranking, sort: s
         ("Devices", f"{len(devices)}. {CONVENTION}"),
         (
             "Prices",
-            f"the cheapest on-demand offer per device and hour{seen_text(cheapest)}; of a CPU, of all its cores",
+            f"the cheapest on-demand offer per device and hour{seen_text(cheapest)}; of a CPU, of all its cores"
+            + guess_text(cheapest),
         ),
         ("Next", f"flopcast hardware {devices[0].id}"),
     ]
@@ -197,6 +209,12 @@ def seen_text(offers: Iterable[Offer]) -> str:
     return f", seen {' to '.join(str(day) for day in dict.fromkeys((days[0], days[-1])))}" if days else ""
 
 
+def guess_text(offers: Iterable[Offer]) -> str:
+    """Return what ~ at a price means, "" where no price has one."""
+    guessed = any(offer.basis == "estimate" for offer in offers)
+    return f"; {ESTIMATED}: the price list does not say which device its machine has, it was guessed" * guessed
+
+
 def side_by_side(page: Page, devices: Sequence[Device], ranking: Ranking) -> str:
     """Return several devices as columns, one figure a line; those that the page is too narrow for follow below."""
     shown = [Shown.of(device, ranking) for device in devices]
@@ -219,5 +237,6 @@ def _compared(names: Sequence[str], shown: Sequence[Shown]) -> tuple[list[Column
 
 
 def _price_note(devices: Sequence[Device], ranking: Ranking) -> list[tuple[str, str]]:
-    priced = any(device.id in ranking.offers for device in devices)
-    return [("Prices", "from: the cheapest on-demand offer per device and hour; of a CPU, of all its cores")] * priced
+    priced = [ranking.offers[device.id].offer for device in devices if device.id in ranking.offers]
+    said = f"from: the cheapest on-demand offer per device and hour; of a CPU, of all its cores{guess_text(priced)}"
+    return [("Prices", said)] * bool(priced)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from estimator.text.figures import DURATION, MONEY, figure, price, share, span, two_digits
+from estimator.text.figures import DURATION, ESTIMATED, MONEY, figure, price, share, span, two_digits
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
@@ -146,7 +146,8 @@ def run_flops(run: TrainingRun) -> float:
 def hardware_text(row: Estimate) -> str:
     """Return "8× tpu-v5e"; "1× h100-sxm (of 8)" where a machine has more than are used; how states are divided."""
     paid = f" (of {row.count + row.idle_devices})" if row.idle_devices else ""
-    return ", ".join([f"{row.count}× {row.device.id}{paid}", *row.sharding])
+    status = " (announced)" if row.device.status == "announced" else ""
+    return ", ".join([f"{row.count}× {row.device.id}{status}{paid}", *row.sharding])
 
 
 def memory_text(row: Estimate) -> str:
@@ -157,7 +158,8 @@ def memory_text(row: Estimate) -> str:
 def _row(row: Estimate, *, best: bool) -> Row:
     offer = row.offer
     place = [offer.provider, offer.region] if offer else [MISSING, MISSING]
-    hourly = price(row.rental.usd_per_hour if row.rental else None)
+    guessed = offer is not None and offer.basis == "estimate"
+    hourly = price(row.rental.usd_per_hour if row.rental else None, estimated=guessed)
     head = ["✔" if best else "", hardware_text(row), *place, hourly]
     if row.why_not is not None:
         style = "red" if row.why_not_kind == "memory" else "dim"
@@ -174,6 +176,7 @@ def _row(row: Estimate, *, best: bool) -> Row:
 def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iterator[RenderableType]:
     lines = [*_best(estimates), *_parts(estimates), *_tokens(estimates.runs[0])]
     lines += [("Assumed", "; ".join(estimates.assumptions))]
+    lines += [("Guessed", said) for said in [_guessed(shown)] if said]
     lines += [("Left out", text) for text in [_left_out(estimates, shown)] if text]
     if not estimates.answered:
         lines += [("Why not", row.why_not or "") for row in estimates.rows[:WHY_SHOWN]]
@@ -181,6 +184,14 @@ def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iter
         lines += [("Too small", remedy)]
     lines += [("Next", flow(_next(estimates), width - 11, " · "))]
     yield notes(lines)
+
+
+def _guessed(shown: Sequence[Estimate]) -> str:
+    """Say what ~ at a price means, where one has it."""
+    offers = ((row.device.id, row.offer) for row in shown if row.offer and row.offer.basis == "estimate")
+    machines = dict.fromkeys(f"{device} of {offer.provider}" for device, offer in offers)
+    said = f"price lists do not say which device these machines have ({ESTIMATED} at $/H): {', '.join(machines)}"
+    return said if machines else ""
 
 
 def _best(estimates: Estimates) -> Iterator[tuple[str, str]]:

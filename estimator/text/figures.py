@@ -57,15 +57,18 @@ def published(value: float | None, unit: float = 1.0, *, estimated: bool = False
     return f"{ESTIMATED}{text}" if estimated else text
 
 
-def price(value: float | None) -> str:
+def price(value: float | None, *, estimated: bool = False) -> str:
     """Return a price per hour in cents; below a dollar in tenths of a cent where there are any.
 
-    >>> price(2.0), price(0.526), price(0.8), price(1234.5), price(None)
-    ('2.00', '0.526', '0.80', '1,234.50', '-')
+    `estimated` marks the price of a machine whose device is a guess.
+
+    >>> price(2.0), price(0.526), price(0.8), price(1234.5), price(None), price(2.0, estimated=True)
+    ('2.00', '0.526', '0.80', '1,234.50', '-', '~2.00')
     """
     if value is None:
         return MISSING
-    return f"{value:,.2f}" if value >= 1 or f"{value:.3f}".endswith("0") else f"{value:.3f}"
+    text = f"{value:,.2f}" if value >= 1 or f"{value:.3f}".endswith("0") else f"{value:.3f}"
+    return f"{ESTIMATED}{text}" if estimated else text
 
 
 def span(spread: Range | None, scale: Scale) -> tuple[str, str]:
