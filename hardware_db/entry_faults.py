@@ -37,6 +37,13 @@ _SAID: Mapping[str, str] = {
 """Kind of fault -> what is said of the field."""
 
 
+def unreadable(error: Exception) -> str:
+    """Return why a file cannot be read, without the decoder's words for a file that is no text."""
+    if isinstance(error, UnicodeDecodeError) or "NUL" in str(error):
+        return "it is no text in UTF-8, but a binary file or one in another encoding"
+    return getattr(error, "strerror", None) or str(error)
+
+
 def validated(
     model: type[Model], entry: Mapping[str, Any], examples: Mapping[str, str], also: Sequence[str] = ()
 ) -> tuple[Model | None, list[str]]:

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.checks import check_devices, check_systems
-from hardware_db.entry_faults import listed, unknown
+from hardware_db.entry_faults import listed, unknown, unreadable
 from hardware_db.errors import DataError
 from hardware_db.own_device import read_device
 from hardware_db.own_system import read_system
@@ -82,9 +82,9 @@ def read_own(path: Path, published: Database) -> Own:
         The file is missing, no TOML, or entries break the schema: every fault is named with entry and field.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise DataError(f"{path} cannot be read: {unreadable(error)}") from error
     return parse_own(text, str(path), published)
 
 

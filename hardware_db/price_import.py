@@ -7,7 +7,7 @@ memory_gib, note. `device` is any name of the hardware database. A row for a CPU
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hardware_db.checks import check_offers
 from hardware_db.database import Database
-from hardware_db.entry_faults import listed, unknown, validated
+from hardware_db.entry_faults import listed, unknown, unreadable, validated
 from hardware_db.errors import DataError, FlopcastError
 from hardware_db.records import Device, Offer, Pricing
 
@@ -80,7 +80,7 @@ def read_price_list(path: Path, database: Database) -> tuple[Offer, ...]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file, restkey=SURPLUS))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise DataError(f"{path} cannot be read: {unreadable(error)}") from error
     if not lines:
         raise DataError(f"{path} has no rows. Columns: {', '.join(_Line.model_fields)}")
     offers: list[Offer] = []
@@ -100,8 +100,28 @@ def import_prices(path: Path, store: Store, database: Database) -> Snapshot:
     return store.save_offers(read_price_list(path, database), source=f"import of {path.name}")
 
 
+def dear_reservations(offers: Iterable[Offer], database: Database) -> list[str]:
+    """Return a remark for each reserved price above the on-demand price of the same machine and region."""
+    offers = tuple(offers)
+    on_demand = {
+        (each.provider, each.instance, each.region): each.usd_per_hour
+        for each in (*database.current_offers, *offers)
+        if each.pricing == "on_demand"
+    }
+    remarks = []
+    for offer in offers:
+        known = on_demand.get((offer.provider, offer.instance, offer.region))
+        if offer.pricing.startswith("reserved") and known is not None and offer.usd_per_hour > known:
+            dear = f"{offer.pricing} {offer.usd_per_hour:g} is above on demand {known:g}"
+            remarks.append(f"{offer.provider} {offer.instance} in {offer.region}: {dear}")
+    return remarks
+
+
 def _header_faults(line: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the columns, so that it is said once and not of every line."""
+    if len(line) == 1 and ";" in next(iter(line)):
+        yield "its columns are separated by semicolons; use commas"
+        return
     needed = [name for name, field in _Line.model_fields.items() if field.is_required()]
     lacking = [name for name in needed if name not in line]
     if lacking:

@@ -111,7 +111,7 @@ def test_a_broken_file_is_not_shared(home):
 def test_imported_prices_count_from_then_on(home):
     before = results("hardware", "h100-sxm")[0]["cheapest_usd_per_device_hour"]
     said = import_prices(home, f"acme,box,here,h100-sxm,8,on_demand,4.00,{date.today()}").stdout
-    assert "Imported 1 prices of own.csv" in said
+    assert "Imported 1 price of own.csv" in said
     assert before > 0.5
     assert results("hardware", "h100-sxm")[0]["cheapest_usd_per_device_hour"] == 0.5
     assert "acme" in run("hardware", "h100-sxm", "--limit", "1").stdout
@@ -247,7 +247,7 @@ def test_prices_of_other_regions_are_brought_there_only_when_asked_for(home):
 def test_a_list_or_an_export_that_comes_twice_counts_once(home):
     line = f"acme,box,here,h100-sxm,8,on_demand,4.00,{date.today()}"
     import_prices(home, line)
-    assert "Nothing added: the 1 prices of own.csv" in import_prices(home, line).stdout
+    assert "already: 1 price of own.csv" in import_prices(home, line).stdout
     assert {row["table"]: row["rows"] for row in results("db", "info")}["price_snapshots"] == 1
     run("db", "export", home / "all.json")
     before = results("db", "info")
@@ -333,3 +333,29 @@ def test_detect_marks_what_is_not_published_of_this_machine(monkeypatch):
     assert "~0.32" in text and "~11.7" in text and "~ marks an estimate" in text
     table = run("detect", "--csv").stdout
     assert "{" not in table and "vector_peaks.float32; " in table
+
+
+def test_a_reserved_price_above_on_demand_is_remarked_on(home):
+    day = date.today()
+    lines = [f"acme,box,here,h100-sxm,8,{pricing},{usd},{day}" for pricing, usd in
+             (("on_demand", 4), ("reserved_1y", 5), ("reserved_3y", 3))]  # fmt: skip
+    said = import_prices(home, *lines)
+    assert "Imported 3 prices" in said.stdout
+    assert "reserved_1y 5 is above on demand 4" in said.stderr and "reserved_3y" not in said.stderr
+
+
+def test_files_of_other_shapes_are_told_what_would_work(home):
+    listed = home / "own.csv"
+    listed.write_text(PRICES.replace(",", ";") + "acme;box;here;h100-sxm;8;on_demand;4;2026-11-20\n")
+    assert "separated by semicolons; use commas" in run("prices", "import", listed, code=2).stderr
+    for name, command in (("own.csv", ("prices", "import")), ("own.toml", ("hardware", "--check"))):
+        (home / name).write_bytes(b"\x89PNG\r\n\x00\xff\xfe")
+        assert "no text in UTF-8" in run(*command, home / name, code=2).stderr
+    own = home / "bom.toml"
+    own.write_text("\ufeff" + DEVICE.format(memory="120 GiB"), encoding="utf-8")
+    assert "every figure passes" in run("hardware", "--check", own).stdout
+
+
+def test_history_of_free_machines_says_where_they_are():
+    assert "flopcast hardware t4 lists them" in run("prices", "history", "t4", "--pricing", "free", code=1).stdout
+    assert any(line.startswith("Free ") for line in run("hardware", "t4").stdout.splitlines())

@@ -418,3 +418,22 @@ def test_estimates_mark_guessed_machines_and_announced_hardware(monkeypatch):
     announced = next(each.id for each in hardware_db.load().devices("gpu") if each.status == "announced")
     text = CliRunner().invoke(main, [*asked, announced, "--price", f"{announced}=9"]).stdout
     assert f"{announced} (announced)" in text
+
+
+def test_a_name_of_several_words_needs_no_quotes():
+    assert [each["id"] for each in records("rtx", "4090")] == ["rtx-4090"]
+    assert [each["id"] for each in records("t4", "l4")] == ["t4", "l4"]
+    assert "'rtx 3060' is 2 devices" in hardware("rtx", "3060", code=2).stderr
+    assert "Did you mean" in hardware("rtx", "409", code=2).stderr
+    assert "'nonsense'" in hardware("t4", "nonsense", code=2).stderr
+
+
+def test_the_list_leads_on_to_a_device_that_can_be_rented():
+    offers = cheapest_offers(hardware_db.load())
+    (line,) = [line for line in hardware().stdout.splitlines() if line.startswith("Next")]
+    assert line.split()[-1] in offers
+
+
+def test_an_unknown_vendor_is_told_which_there_are():
+    said = hardware("--vendor", "Nvida", code=2).stderr
+    assert "made by --vendor 'Nvida'. Did you mean NVIDIA?" in said

@@ -66,7 +66,7 @@ class Filters:
         spelled = {vendor.casefold(): vendor for vendor in vendors}
         close = difflib.get_close_matches(self.vendor.casefold(), spelled, n=2)
         hint = f"Did you mean {', '.join(spelled[name] for name in close)}? " if close else ""
-        raise UsageError(f"--vendor {self.vendor!r} makes none of these. {hint}Vendors: {', '.join(vendors)}")
+        raise UsageError(f"No device here is made by --vendor {self.vendor!r}. {hint}Vendors: {', '.join(vendors)}")
 
     def take(self, device: Device) -> bool:
         """Whether a device passes all of them."""

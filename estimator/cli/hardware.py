@@ -23,7 +23,7 @@ from estimator.cli.model_options import ROWS
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.quantities import read_as
 from hardware_db.devices import BASE_UNITS, estimated_fields
-from hardware_db.errors import StoreError
+from hardware_db.errors import StoreError, UnknownDevice
 from hardware_db.here import Here, load_here
 from hardware_db.price_age import old_prices
 
@@ -95,11 +95,27 @@ def command(
     view = View(**{name: options.pop(name) for name in View.__dataclass_fields__})
     here, filters = load_here(devices_file), Filters(**options)
     filters.check(here.database)
-    named = here.database.match(",".join(names)) if names else here.database.devices()
+    named = _named(here.database, names) if names else here.database.devices()
     ranking = Ranking(cheapest_offers(here.database), filters.precision)
     devices = in_order([device for device in named if filters.take(device)], view.sort, ranking)
     output.show(_answer(Found(here, names, devices, ranking, view)))
     return 0 if devices else NO
+
+
+def _named(database: Database, names: tuple[str, ...]) -> tuple[Device, ...]:
+    """Return the devices of these names; words that are none each may be one name that was not quoted: rtx 3060.
+
+    Raises
+    ------
+    UnknownDevice, AmbiguousDevice
+        Of the words where one of them is a name, else of the name that they are together.
+    """
+    try:
+        return database.match(",".join(names))
+    except UnknownDevice:
+        if len(names) == 1 or any(database.names.candidates(name) for name in names):
+            raise
+    return (database.device(" ".join(names)),)
 
 
 def check_file(path: Path, output: Output) -> int:

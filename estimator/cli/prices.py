@@ -15,6 +15,7 @@ from hardware_db.here import load_here
 
 if TYPE_CHECKING:
     from estimator.text.page import Page
+    from hardware_db.store import Snapshot
 
 FILE = click.Path(path_type=Path)
 
@@ -57,16 +58,22 @@ def import_list(file: Path, output: Output) -> int:
     The columns are those of the published table: provider, instance, region, device, device_count, pricing,
     usd_per_hour, as_of, and where known vcpus, cores, memory_gib, note.
     """
-    from hardware_db.price_import import import_prices
+    from hardware_db.price_import import dear_reservations, import_prices, read_price_list
     from hardware_db.store import open_store
 
     here = load_here(needs_own=False)
     saved = import_prices(file, open_store(), here.database)
-    said = f"Imported {saved.offers} prices of {file.name}. They count from now on; see flopcast hardware NAME\n"
-    if not saved.added:
-        said = f"Nothing added: the {saved.offers} prices of {file.name} were imported on {saved.taken_at:%Y-%m-%d}\n"
-    output.show(Answer("prices import", lambda page: said, lambda: [saved], {"file": file}, warnings=here.warnings))
+    warnings = (*here.warnings, *dear_reservations(read_price_list(file, here.database), here.database))
+    said = _imported(saved, file)
+    output.show(Answer("prices import", lambda page: said, lambda: [saved], {"file": file}, warnings=warnings))
     return 0
+
+
+def _imported(saved: Snapshot, file: Path) -> str:
+    count = f"{saved.offers} {'price' if saved.offers == 1 else 'prices'} of {file.name}"
+    if saved.added:
+        return f"Imported {count}. From now on they count; see flopcast hardware NAME\n"
+    return f"Nothing added: imported on {saved.taken_at:%Y-%m-%d} already: {count}\n"
 
 
 @command.command("history")
@@ -89,7 +96,7 @@ def history(device: str, pricing: str | None, output: Output) -> int:
     def text(page: Page) -> str:
         from estimator.text.prices import history_text
 
-        return history_text(page, database.device(device).id, rows)
+        return history_text(page, database.device(device).id, rows, free=pricing == "free")
 
     asked = {"device": device, "today": date.today()}
     output.show(Answer("prices history", text, lambda: rows, asked, warnings=here.warnings))

@@ -171,7 +171,7 @@ def device_list(page: Page, devices: Sequence[Device], ranking: Ranking, sort: s
             f"the cheapest on-demand offer per device and hour{seen_text(cheapest)}; of a CPU, of all its cores"
             + guess_text(cheapest),
         ),
-        ("Next", f"flopcast hardware {devices[0].id}"),
+        ("Next", f"flopcast hardware {_example(devices, ranking, sort)}"),
     ]
     return page.render(*table(heads, rows, page.width), "", notes(footer))
 
@@ -185,6 +185,14 @@ def _columns(precision: str | None, sort: str | None) -> dict[str, int]:
     if sort == "price-per-pflop":
         turns["per PFLOP/s"] = 0
     return turns
+
+
+def _example(devices: Sequence[Device], ranking: Ranking, sort: str | None) -> str:
+    """Return the id to look at next: the best by the order asked for, else the fastest that can be rented."""
+    rented = [device for device in devices if device.id in ranking.offers]
+    if sort is not None or not rented:
+        return devices[0].id
+    return max(rented, key=lambda device: ranking.peak(device) or 0.0).id
 
 
 def _integer_column(devices: Sequence[Device]) -> dict[str, int]:

@@ -25,8 +25,15 @@ HISTORY = (
 REFRESHED = (Column("PROVIDER", align="left"), Column("OFFERS"))
 
 
-def history_text(page: Page, device: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return one line for each day, provider and pricing, oldest first; prices of one device for one hour."""
+def history_text(page: Page, device: str, rows: Sequence[Mapping[str, Any]], *, free: bool = False) -> str:
+    """Return one line for each day, provider and pricing, oldest first; prices of one device for one hour.
+
+    `free` says that free machines were asked for: those are services with limits, not prices over time.
+    """
+    if not rows and free:
+        return page.render(
+            f"Free tiers have no price by the hour: flopcast hardware {device} lists them, with their limits."
+        )
     if not rows:
         return page.render(f"No such price of {device} was ever recorded.")
     lines = [Row(_history_cells(row)) for row in rows]
