@@ -55,11 +55,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Devices and what joins them."""
+    """Devices and what joins them; `splits`: whether to search a split of the layers where nothing else fits."""
 
     device: Device
     count: int
     fabric: Network
+    splits: bool = True
 
 
 def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
@@ -108,11 +109,13 @@ def _sharded(work: Workload, database: Database, cluster: Cluster, found: Answer
         return split
     text = shortage(found.need, cluster.device.id, found.capacity_bytes)
     ways = remedies(found.need, found.capacity_bytes, work.rentable(database), work.enough(cluster.device))
+    if cluster.count > 1 and not cluster.splits:
+        ways += f" · a split of the layers (flopcast plan --hardware {cluster.device.id} --count {cluster.count})"
     return replace(found, why_not=WhyNot("memory", f"{text}\n{ways}"))
 
 
 def _split(work: Workload, cluster: Cluster, found: Answer) -> Answer | None:
-    if cluster.count == 1:
+    if cluster.count == 1 or not cluster.splits:
         return None
     try:
         best = planned(work, cluster, found)

@@ -45,10 +45,10 @@ def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
     )
 
 
-def on_offer(work: Workload, database: Database, offer: Offer, count: int) -> Estimate:
-    """Estimate a run on an offer's machines."""
+def on_offer(work: Workload, database: Database, offer: Offer, count: int, *, splits: bool = True) -> Estimate:
+    """Estimate a run on an offer's machines; `splits`: also search a split of the layers where nothing else fits."""
     device = database.device_of(offer)
-    cluster = Cluster(device, count, fabric_of(device, offer, database.system_of(offer)))
+    cluster = Cluster(device, count, fabric_of(device, offer, database.system_of(offer)), splits)
     same = alike(cluster, database)
     found = work.remembered(same, lambda: answer(work, database, same))
     group = found.group and cluster.fabric.group(found.group.size, 1)

@@ -135,11 +135,16 @@ class Survey:
     def _row(self, work: Workload, device: Device, offer: Offer | None, count: int) -> Estimate:
         try:
             if offer is not None:
-                return on_offer(work, self.database, offer, count)
+                return on_offer(work, self.database, offer, count, splits=self._named)
             return unpriced(work, self.database, device, count)
         except UsageError as error:
             rental = rent(offer, count) if offer else None
             return Estimate(work.run, Answer(device, count, why_not=WhyNot("batch", str(error))), rental)
+
+    @property
+    def _named(self) -> bool:
+        """Whether devices were asked for by name: a split is searched for those, which takes a second each."""
+        return bool(self.choice.get("devices"))
 
     def _no_price(self) -> str:
         """Say what has no price and where there is one."""

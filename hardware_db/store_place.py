@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -16,6 +17,12 @@ POSTGRESQL_PORT = 5432
 
 def sqlite_file() -> Path:
     """Return the SQLite file that holds the store when `FLOPCAST_DB` is not set."""
+    return _sqlite_file(os.environ.get("XDG_DATA_HOME"), os.environ.get("HOME"))
+
+
+@lru_cache(maxsize=8)
+def _sqlite_file(*_what_it_follows: str | None) -> Path:
+    """Estimates ask a thousand times; it changes with these variables alone."""
     return user_data_path("flopcast") / "flopcast.db"
 
 
