@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from estimator.parallel.network import Network, network_of
-from estimator.ranges import Range
 
 if TYPE_CHECKING:
     from hardware_db import Device, Offer, System
@@ -28,18 +27,6 @@ class Rental:
     def usd_per_hour(self) -> float:
         """Price of all machines for one hour."""
         return self.instances * self.offer.usd_per_hour
-
-    def cost_usd(self, run_time: Range) -> Range:
-        """Return the price of the run; machines are paid whole and by the second.
-
-        Examples
-        --------
-        >>> from types import SimpleNamespace
-        >>> box = Rental(SimpleNamespace(usd_per_hour=20.0), instances=2, idle_devices=0)
-        >>> box.cost_usd(Range(3600, 7200, 10800))
-        Range(low=40.0, mid=80.0, high=120.0)
-        """
-        return run_time * (self.usd_per_hour / SECONDS_PER_HOUR)
 
 
 def rent(offer: Offer, count: int) -> Rental:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from estimator.result import Estimate
     from hardware_db import Device
 
-
 OWN: Final = ("forward", "backward", "recomputation", "parameter gathering", "accumulation", "optimizer")
 """Parts of a step that are the device's own stream."""
 
