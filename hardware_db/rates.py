@@ -81,5 +81,9 @@ def _why_unchecked(device: Device, engine: str, precision: str) -> str | None:
     if rate_of(device, engine, precision) is None:
         return f"no such rate of {device.architecture} is known"
     lacking = ["compute_units"] if device.compute_units is None else []
-    lacking += ["peak_clock" if device.kind == "cpu" else "boost_clock"] if clock_of(device, engine) is None else []
+    lacking += (
+        ["boost_clock" if engine == "vector" and device.kind != "cpu" else "peak_clock"]
+        if clock_of(device, engine) is None
+        else []
+    )
     return f"{' and '.join(lacking)} not given" if lacking else None

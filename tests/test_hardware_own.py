@@ -216,8 +216,8 @@ def test_a_check_finds_a_sparse_peak_in_every_16_bit_format(tmp_path: Path) -> N
     [
         ("", "architecture not given"),
         ('architecture = "Hoppr"\n', "no rate of architecture 'Hoppr' is known. Did you mean Hopper?"),
-        ('architecture = "Hopper"\ncompute_units = "132"\n', "boost_clock not given"),
-        ('architecture = "Hopper"\n', "compute_units and boost_clock not given"),
+        ('architecture = "Hopper"\ncompute_units = "132"\n', "peak_clock not given"),
+        ('architecture = "Hopper"\n', "compute_units and peak_clock not given"),
         ('architecture = "Volta"\n', "no such rate of Volta is known"),
     ],
 )
