@@ -11,7 +11,9 @@ from profiles.model_profile import ModelProfile
 from profiles.models import ModelDefinition, Sizes
 from profiles.profiling import profile_of
 from profiles.request import ProfileRequest
-from profiles.trace.rungs import Climb
+from profiles.sizes import Bounds
+from profiles.thresholds import thresholds_of
+from profiles.trace.rungs import Climb, Ground
 from profiles.trace.settings import StepSettings
 from profiles.trace_record import OperationTrace, RawTrace, fold
 from profiles.tracers import Tracer, start, start_whole
@@ -63,4 +65,9 @@ def _grow(tracer: Tracer, first: Climb, sizes: Sizes, limit: int | None) -> tupl
     def trace_at(other: Sizes) -> RawTrace:
         return tracer.trace(other, first.rung).raw(other.batch_size, other.sequence_length)
 
-    return grow(raw, trace_at, sizes, limit)
+    return grow(raw, trace_at, sizes, Bounds(limit, _thresholds(tracer.definition)))
+
+
+def _thresholds(definition: ModelDefinition) -> tuple[int, ...]:
+    with Ground("meta").building():
+        return thresholds_of(definition.build())

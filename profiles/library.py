@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from hardware_db.errors import DataError, UsageError
 from profiles.model_profile import SCHEMA, Mode, ModelProfile
+from profiles.thresholds import EVERYWHERE
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 DECIDING_PACKAGES = ("flopcast", "torch", "transformers", "timm", "torchvision")
 _SUFFIX = ".json.gz"
 _NONE = "none"
+_LENGTHS = "-lengths-"
+_METHOD = 2  # raised when models come to be traced in another way, so that what was kept before is forgotten
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
@@ -50,7 +53,7 @@ class Question:
     @property
     def key(self) -> str:
         """Hash of the question and of the versions that decide the answer."""
-        content = {**asdict(self), "schema": SCHEMA, "versions": deciding_versions()}
+        content = {**asdict(self), "schema": SCHEMA, "method": _METHOD, "versions": deciding_versions()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -117,10 +120,11 @@ def find(question: Question, batch_size: int | None = None, sequence_length: int
 
 
 def _candidates(question: Question, batch_size: int | None, sequence_length: int | None) -> Iterator[ModelProfile]:
-    """Yield what may answer: kept for all sizes, kept for this size, shipped."""
+    """Yield what may answer: kept for all sizes, for this size, for some lengths, shipped."""
     sizes = (None,) if batch_size is None else (None, (batch_size, sequence_length))
-    for size in sizes:
-        if (kept := _kept(_path(question, size))) is not None:
+    some_lengths = sorted(cache_folder().glob(f"{question.key}{_LENGTHS}*{_SUFFIX}"))
+    for path in (*(_path(question, size) for size in sizes), *some_lengths):
+        if (kept := _kept(path)) is not None:
             yield kept
     if (shipped := _shipped(question)) is not None:
         yield shipped
@@ -131,8 +135,7 @@ def keep(question: Question, profile: ModelProfile) -> Path | None:
 
     A cache that cannot be written makes the next answer slower, not wrong, so it is no error.
     """
-    size = None if profile.trace.symbolic else (profile.batch_size, profile.sequence_length)
-    path = _path(question, size)
+    path = _place(question, profile)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         profile.save(path)
@@ -156,6 +159,14 @@ def shipped_questions() -> tuple[Question, ...]:
 def _path(question: Question, size: tuple[int, int | None] | None) -> Path:
     suffix = "" if size is None else f"-{size[0]}" + ("" if size[1] is None else f"-{size[1]}")
     return cache_folder() / f"{question.key}{suffix}{_SUFFIX}"
+
+
+def _place(question: Question, profile: ModelProfile) -> Path:
+    """Return where it is kept: beside others if it holds for some sizes only."""
+    first, last = profile.trace.recording.lengths
+    if profile.trace.symbolic and (first, last) != EVERYWHERE:
+        return cache_folder() / f"{question.key}{_LENGTHS}{first}-{last or 'up'}{_SUFFIX}"
+    return _path(question, None if profile.trace.symbolic else (profile.batch_size, profile.sequence_length))
 
 
 def _kept(path: Path) -> ModelProfile | None:

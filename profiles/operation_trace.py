@@ -11,6 +11,7 @@ from hardware_db.errors import UsageError
 from profiles.growth import SizePolynomials, size_text
 from profiles.records import MemoryFootprint, Operation, TensorSpec
 from profiles.tables import OperationTable, TableLayout
+from profiles.thresholds import EVERYWHERE, Range, range_text
 from profiles.timeline import LiveBytes, Timeline
 
 
@@ -23,6 +24,7 @@ class Recording:
     sizes        every number as a polynomial
     timeline     live bytes as polynomials
     runs         the (batch size, sequence length) at which the model was traced
+    lengths      shortest and longest sequence for which that is proven; None: no longest
     """
 
     operations: tuple[Operation, ...]
@@ -30,6 +32,7 @@ class Recording:
     sizes: SizePolynomials
     timeline: Timeline
     runs: tuple[tuple[int, int | None], ...]
+    lengths: Range = EVERYWHERE
 
     def __hash__(self) -> int:
         # Cheap and consistent with equality; hashing every operation would cost milliseconds at each look-up.
@@ -50,6 +53,11 @@ class Recording:
         """Sequence lengths for which the recording is exact are multiples of this; 0 if only the recorded one is."""
         return _multiple([length for _, length in self.runs if length is not None])
 
+    @property
+    def any_length(self) -> bool:
+        """Whether it holds for short and long sequences alike: no window of the model begins in between."""
+        return bool(self.sequence_multiple) and self.lengths == EVERYWHERE
+
     def check(self, batch_size: int, sequence_length: int | None) -> None:
         """Refuse sizes for which nothing was proven.
 
@@ -64,6 +72,7 @@ class Recording:
             raise UsageError("This model has no sequence length: leave it out")
         if length is not None:
             _check_size("sequence length", sequence_length, length, self.sequence_multiple)
+            _check_range(sequence_length or length, self.lengths)
 
 
 def _multiple(sizes: list[int]) -> int:
@@ -77,6 +86,16 @@ def _check_size(name: str, given: int | None, recorded: int, multiple: int) -> N
         return
     works = f"multiples of {multiple}" if multiple else f"{recorded:,} only"
     raise UsageError(f"The profile holds for a {name} of {works}; given: {given:,}. Profile the model at this size")
+
+
+def _check_range(given: int, lengths: Range) -> None:
+    first, last = lengths
+    if first <= given and (last is None or given <= last):
+        return
+    raise UsageError(
+        f"The profile holds for sequence lengths {range_text(lengths)}, where its attention window ends or begins; "
+        f"given: {given:,}. Profile the model at this length: --sequence-length {given}"
+    )
 
 
 @dataclass(frozen=True)

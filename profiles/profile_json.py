@@ -122,6 +122,7 @@ def _recording_document(recording: Recording) -> dict[str, Any]:
     timeline = recording.timeline
     return {
         "runs": recording.runs,
+        "lengths": recording.lengths,
         "sizes": _sizes_document(recording.sizes),
         "tensors": [(tensor.dtype, tensor.shape, tensor.storage_elements) for tensor in tensors],
         "operations": rows,
@@ -177,6 +178,7 @@ def _check_parameters(document: ProfileDocument) -> None:
 def _recording(document: RecordingDocument) -> Recording:
     if len({length is None for _, length in document.runs}) > 1:
         raise DataError("some runs have a sequence length, others none")
+    _check_lengths(document)
     sizes = _sizes(document.sizes)
     values = _checked(sizes, document.runs[0])
     tensors = [TensorSpec(shape, dtype, storage) for dtype, shape, storage in document.tensors]
@@ -186,7 +188,14 @@ def _recording(document: RecordingDocument) -> Recording:
     operations = tuple(
         with_numbers(template, [values[slot] for slot in each]) for template, each in zip(templates, slots, strict=True)
     )
-    return Recording(operations, slots, sizes, _timeline(document), document.runs)
+    return Recording(operations, slots, sizes, _timeline(document), document.runs, document.lengths)
+
+
+def _check_lengths(document: RecordingDocument) -> None:
+    first, last = document.lengths
+    outside = [s for _, s in document.runs if s is not None and (s < first or (last is not None and s > last))]
+    if outside or (last is not None and last < first):
+        raise DataError(f"its lengths {first} to {last} leave out some of its own runs")
 
 
 def _timeline(document: RecordingDocument) -> Timeline:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hardware_db.errors import DataError
 from profiles.model_profile import SCHEMA, Mode
 from profiles.records import Engine, Phase, Rung
+from profiles.thresholds import EVERYWHERE
 
 Name = Annotated[str, Field(max_length=1000)]
 Prose = Annotated[str, Field(max_length=10_000)]
@@ -50,6 +51,7 @@ class RecordingDocument(_Strict):
     """One recording: `Recording` with tensors stored once."""
 
     runs: Annotated[tuple[tuple[Size, Size | None], ...], Field(min_length=1, max_length=1000)]
+    lengths: tuple[Size, Size | None] = EVERYWHERE
     sizes: SizesDocument
     tensors: tuple[tuple[Name, tuple[Slot, ...], Slot], ...]
     operations: tuple[OperationRow, ...]

@@ -18,6 +18,8 @@ from profiles.models.definition import Sizes
 from profiles.models.example_inputs import Example, example
 from profiles.models.losses import MEAN_LOSS_NOTE, model_loss
 from profiles.models.user_code import as_step
+from profiles.sizes import Bounds
+from profiles.thresholds import thresholds_of
 from profiles.trace.rungs import Climb, Ground, bytes_of, climb, trace_on
 from profiles.trace.settings import Mode, OptimizerFactory, StepSettings
 from profiles.trace.step import Procedure, Step
@@ -113,7 +115,7 @@ class _Call:
             trace = trace_on("meta", lambda ground: self.step(ground, settings, sizes), settings)
             return trace.raw(sizes.batch_size, sizes.sequence_length)
 
-        trace, note = grow(raw, trace_at, self.sizes)
+        trace, note = grow(raw, trace_at, self.sizes, Bounds(None, thresholds_of(self.model)))
         return trace, (note,) if note else ()
 
     def step(self, ground: Ground, settings: StepSettings, sizes: Sizes | None = None) -> Step:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from profiles.models.definition import Sizes
 from profiles.records import Operation
+from profiles.thresholds import Range, sides
 
 BATCHES = (2, 3, 5)
 # Memory-efficient attention pads the lengths it stores to 32: its numbers are polynomials for multiples of that alone.
@@ -15,22 +16,72 @@ _LENGTHS = (2, 3, 5, 7)
 _SHORTEST = 32
 
 
-def more_sizes(first: Sizes, limit: int | None, operations: Sequence[Operation]) -> Iterator[list[Sizes]]:
+_FARTHEST = 16_384
+"""A threshold above is not looked beyond unasked: masks of such lengths take seconds, and gigabytes to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Longest sequence that a model takes (None: any), and lengths at which it may begin to compute something else."""
+
+    limit: int | None = None
+    thresholds: tuple[int, ...] = ()
+
+
+NO_BOUNDS = Bounds()
+
+
+def more_sizes(first: Sizes, bounds: Bounds, operations: Sequence[Operation]) -> Iterator[list[Sizes]]:
     """Sets of sizes to trace besides the first, the one that promises most coming first.
 
     For a model with a sequence: lengths and batches that determine polynomials up to S**2 and leave one size over as
     proof, the longest sequence of the model among them, since models that look back a limited way change there; batch
-    size 1 apart. Then, in case that is refused, the length asked for alone.
+    size 1 apart. If the model has thresholds, first with a length beyond each, then on the side of them that was asked
+    for. Then, in case all that is refused, the length asked for alone.
     """
     if first.sequence_length is None:
         yield _batches(first)
         return
+    asked, limit = first.sequence_length, bounds.limit
+    thresholds = [each for each in bounds.thresholds if limit is None or each <= limit]
     padded = any(operation.operator == _PADDED[0] for operation in operations)
-    for step in (_PADDED[1],) if padded else (1, _PADDED[1]):
-        lengths = _lengths(step, first.sequence_length, limit)
-        if len(lengths) >= 4 and first.sequence_length % step == 0:
-            yield _grid(first, lengths)
+    steps = [step for step in ((_PADDED[1],) if padded else (1, _PADDED[1])) if asked % step == 0]
+    if not thresholds:
+        yield from (_grid(first, lengths) for step in steps if len(lengths := _lengths(step, asked, limit)) >= 4)
+    else:
+        yield from _around(first, limit, thresholds, steps)
     yield _batches(first)
+
+
+def _around(first: Sizes, limit: int | None, thresholds: Sequence[int], steps: Sequence[int]) -> Iterator[list[Sizes]]:
+    """Sets of sizes on all sides of the thresholds, then on one."""
+    asked = first.sequence_length or 1
+    for step in steps:
+        lengths = _lengths(step, asked, limit)
+        probes = [step * (each // step + 1) for each in thresholds if each <= _FARTHEST]
+        probes = [each for each in probes if limit is None or each <= limit]
+        if len(lengths) >= 4 and probes:
+            yield _grid(first, lengths, probes)
+    for side in sides(asked, thresholds):
+        for step in steps:
+            lengths, edges = _within(step, asked, limit, side)
+            if len(lengths) >= 4:
+                yield _grid(first, lengths, edges)
+
+
+def _within(step: int, asked: int, limit: int | None, side: Range) -> tuple[list[int], list[int]]:
+    """Lengths of one side of the thresholds, and those at its ends, so that it is known to hold up to these."""
+    start, end = side
+    if limit is not None:
+        end = limit if end is None else min(end, limit)
+    if start == 1:
+        near = end is not None and end <= max(asked, _FARTHEST)
+        edges = [end // step * step] if end is not None and near else []
+        lengths = [each for each in _lengths(step, asked, None) if end is None or each <= end]
+        return lengths, [each for each in edges if each]
+    base = -(-start // step) * step
+    lengths = [base + length for length in _lengths(step, 8 * _SHORTEST, None)]
+    return [length for length in lengths if end is None or length <= end], [base]
 
 
 def _batches(first: Sizes) -> list[Sizes]:
@@ -49,10 +100,12 @@ def _lengths(step: int, asked: int, limit: int | None) -> list[int]:
     return lengths
 
 
-def _grid(first: Sizes, lengths: Sequence[int]) -> list[Sizes]:
+def _grid(first: Sizes, lengths: Sequence[int], edges: Sequence[int] = ()) -> list[Sizes]:
+    """Sizes that prove polynomials; those at the edges first, as they are the likeliest to refute them."""
     a, b, c, *rest = lengths
     d = rest[0]
-    pairs = [(2, a), (3, b), (5, a), (2, c), (3, d), (5, c), (2, b), (1, a), (1, b), (1, c), (1, d)]
+    pairs = [(batch, length) for length in edges for batch in dict.fromkeys((first.batch_size, 2, 1))]
+    pairs += [(2, a), (3, b), (5, a), (2, c), (3, d), (5, c), (2, b), (1, a), (1, b), (1, c), (1, d)]
     pairs += [(2, length) for length in rest[1:]]
     asked = (first.batch_size, first.sequence_length)
     return [replace(first, batch_size=batch, sequence_length=s) for batch, s in _distinct(pairs) if (batch, s) != asked]

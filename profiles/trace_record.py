@@ -7,7 +7,7 @@ in batch size and sequence length. Equal calls of equal layers become one operat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
@@ -17,6 +17,7 @@ from profiles.growth_fit import SizeDependent, fit
 from profiles.layers import Indices, fold_indices, join_path, single_layers
 from profiles.operation_trace import OperationTrace, Recording, numbers_of
 from profiles.records import Operation
+from profiles.thresholds import held
 from profiles.timeline import LiveBytes, LiveTable, Timeline, fit_timeline
 
 __all__ = ["LiveBytes", "OperationTrace", "RawTrace", "Recording", "SizeDependent", "Timeline", "fit_growth", "fold"]
@@ -52,7 +53,7 @@ def fold(raw: RawTrace) -> OperationTrace:
     return fit_growth([raw])
 
 
-def fit_growth(raws: Sequence[RawTrace]) -> OperationTrace:
+def fit_growth(raws: Sequence[RawTrace], thresholds: Collection[int] = ()) -> OperationTrace:
     """Fold runs of the same model at several sizes into one trace that is exact at any size.
 
     The first run's size becomes the size of the trace. To prove a law linear in the batch size takes 3 distinct batch
@@ -61,7 +62,8 @@ def fit_growth(raws: Sequence[RawTrace]) -> OperationTrace:
     factor f it holds for multiples of f only.
 
     Runs at batch size 1 are fitted apart from the others, in the sequence length alone (4 lengths), because operators
-    vanish there.
+    vanish there. `thresholds` are lengths at which the model may begin to compute something else; the trace holds on
+    their side of the runs, and across those that runs on both sides prove not to matter.
 
     Raises
     ------
@@ -70,14 +72,14 @@ def fit_growth(raws: Sequence[RawTrace]) -> OperationTrace:
     """
     ones = [raw for raw in raws if raw.batch_size == 1]
     others = [raw for raw in raws if raw.batch_size != 1]
-    recording = _record(others or ones)
-    single = _record(ones) if ones and others else None
+    recording = _record(others or ones, thresholds)
+    single = _record(ones, thresholds) if ones and others else None
     return OperationTrace(recording, raws[0].batch_size, raws[0].sequence_length, single)
 
 
-def _record(raws: Sequence[RawTrace]) -> Recording:
+def _record(raws: Sequence[RawTrace], thresholds: Collection[int]) -> Recording:
     points = [raw.point for raw in raws]
-    _check_same_calls(raws)
+    check_same_calls(raws)
     vectors: dict[tuple[int, ...], int] = {}
     operations: list[Operation] = []
     slots: list[tuple[int, ...]] = []
@@ -92,10 +94,12 @@ def _record(raws: Sequence[RawTrace]) -> Recording:
     sizes = fit(list(vectors), points)
     timeline = fit_timeline([raw.timeline for raw in raws], [raw.kept for raw in raws], points)
     runs = tuple((raw.batch_size, raw.sequence_length) for raw in raws)
-    return Recording(tuple(operations), tuple(slots), sizes, timeline, runs)
+    lengths = held([length for _, length in points], thresholds)
+    return Recording(tuple(operations), tuple(slots), sizes, timeline, runs, lengths)
 
 
-def _check_same_calls(raws: Sequence[RawTrace]) -> None:
+def check_same_calls(raws: Sequence[RawTrace]) -> None:
+    """Raise SizeDependent unless all runs make the same calls in the same modules."""
     first = raws[0]
     called = [(call.operator, call.module, call.count) for call in first.operations]
     for other in raws[1:]:

@@ -67,7 +67,7 @@ profiles = st.builds(
     module_parameters=st.sampled_from([(), (("h.[0-3]", 8), ("mlp", 12), ("head", 0))]),
     image_size=st.one_of(st.none(), st.integers(1, 4096)),
     sequence_limit=st.one_of(st.none(), st.integers(1, 10**6)),
-    rung=st.sampled_from(["meta", "fake", "cpu", "declared"]),
+    rung=st.sampled_from(["meta", "fake", "cpu"]),
     rung_reason=words,
     notes=st.lists(words, max_size=3).map(tuple),
     versions=st.lists(st.tuples(words, words), max_size=3).map(tuple),

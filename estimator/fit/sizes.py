@@ -61,13 +61,16 @@ class Room:
         if profile.sequence_length is None:
             return None
 
+        shortest, longest = profile.trace.current.lengths
+
         def fits(length: int) -> bool:
-            return self.holds(profile.at(sequence_length=length), settings)
+            return self.holds(profile.at(sequence_length=max(length, shortest)), settings)
 
         multiple = profile.trace.current.sequence_multiple
         if not multiple:
             return profile.sequence_length if fits(profile.sequence_length) else None
-        return largest(multiple, profile.sequence_limit or MOST, fits)
+        found = largest(multiple, min(profile.sequence_limit or MOST, longest or MOST), fits)
+        return None if found is None or found < shortest else found
 
 
 def room_of(device: Device | str, database: Database | None) -> Room:

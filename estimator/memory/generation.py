@@ -191,7 +191,7 @@ def _held(profile: ModelProfile, cache: KvCache, how: Generation, phase: str) ->
 
 def _any_length(profile: ModelProfile) -> bool:
     """Whether the profile holds for any number of tokens (some windows make other calls below and above them)."""
-    return profile.sequence_length is not None and bool(profile.trace.recording.sequence_multiple)
+    return profile.sequence_length is not None and profile.trace.recording.any_length
 
 
 def _sized(profile: ModelProfile, how: Generation, tokens: int) -> ModelProfile:
