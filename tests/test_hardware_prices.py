@@ -1,6 +1,8 @@
 """Refresh, import, history: new prices count only if they can be true; the old ones survive any failure."""
 
 import io
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -186,6 +188,45 @@ def test_a_full_disk_changes_nothing(
     with pytest.raises(PricesError, match="No space left on device"):
         refresh_prices(store, db, ("nebius",), catalogs)
     assert store.snapshots() == () and list(catalogs.cache.rglob("*zip*")) == []
+
+
+REFRESH = """
+import sys
+from pathlib import Path
+from hardware_db import Database, load
+from hardware_db.price_refresh import Catalogs, refresh_prices
+from hardware_db.store import open_store
+url, cache, store = sys.argv[1:]
+database = Database(load().devices_by_id, own_offers=())
+refresh_prices(open_store(store), database, ("nebius", "runpod"), Catalogs(url, Path(cache)))
+"""
+
+
+@pytest.mark.parametrize(("requests", "later_s"), [(1, 0.0), (2, 0.0), (4, 0.0), (4, 0.01), (4, 0.05)])
+def test_a_refresh_that_is_killed_leaves_old_prices_or_new_ones(
+    requests: int, later_s: float, store: Store, db: Database, catalogs: Catalogs, server: CatalogServer
+) -> None:
+    """SIGKILL while a version, an archive or the store is being asked; the next refresh finds nothing broken."""
+    refresh_prices(store, db, ("nebius", "runpod"), catalogs)
+    before = set(store.offers())
+    dearer = [row.replace(",0.86,", ",0.99,") for row in RUNPOD]
+    server.publish("runpod", catalog(dearer), version="20261122-1")
+    server.publish("nebius", catalog(NEBIUS), version="20261122-1")
+    server.asked.clear()
+    place = str(store.engine.url)
+    victim = subprocess.Popen([sys.executable, "-c", REFRESH, server.url, str(catalogs.cache), place])
+    deadline = time.monotonic() + 60
+    while len(server.asked) < requests and victim.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert len(server.asked) >= requests, "the refresh never got that far"
+    time.sleep(later_s)
+    victim.kill()
+    victim.wait(timeout=30)
+    left = {offer.usd_per_hour for offer in store.offers() if offer.provider == "runpod"}
+    assert set(store.offers()) == before or left == {0.99}, "half of a catalogue"
+    refresh_prices(store, db, ("nebius", "runpod"), catalogs)
+    assert {offer.usd_per_hour for offer in store.offers() if offer.provider == "runpod"} == {0.99}
+    assert len(store.offers()) == 13
 
 
 def test_a_provider_without_a_catalogue_is_named(store: Store, db: Database, catalogs: Catalogs) -> None:
