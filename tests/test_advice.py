@@ -88,6 +88,7 @@ def test_pareto_of_any_points(points):
 def test_neighbours_are_better_in_what_they_are_called():
     found = asked(deadline_s=5 * 86400.0)
     kinds = {each.kind: each.option for each in found.neighbours}
+    assert [each["better"] for each in found.to_dict()["neighbours"]] == list(kinds)
     assert set(kinds) <= {"cheaper", "faster", "greener", "safer"} and kinds
     for kind, figure in (("cheaper", lambda o: o.row.cost_usd), ("faster", lambda o: o.row.run_time_s)):
         if kind in kinds:

@@ -160,7 +160,7 @@ class Advice:
             "reasons": list(self.reasons),
             "risks": list(self.risks),
             "neighbours": [
-                {"kind": n.kind, "but": n.but, "chance": n.chance, **n.option.to_dict()} for n in self.neighbours
+                {**n.option.to_dict(), "better": n.kind, "but": n.but, "chance": n.chance} for n in self.neighbours
             ],
             "savings": list(self.savings),
             "remedies": list(self.remedies),
