@@ -32,7 +32,12 @@ _USD: dict[str, Any] = {"callback": read_as("usd"), "metavar": "USD"}
 @click.option("--pue", "effectiveness", type=float, metavar="N", help="Power usage effectiveness; default: 1.56.")
 @click.option("--electricity", "usd_per_kwh", type=float, metavar="USD", help="A kWh; default: the world's average.")
 @click.option("--hosting", "hosting_usd_per_month", help="Space, hands and traffic a month.", **_USD)
-@click.option("--pricing", type=click.Choice(["on-demand", "spot", "reserved-1y", "reserved-3y"]), default="on-demand")
+@click.option(
+    "--pricing",
+    type=click.Choice(["on-demand", "spot", "reserved-1y", "reserved-3y"]),
+    default="on-demand",
+    help="How what it is compared with is rented.",
+)
 @devices_option
 @output_options
 def command(device: str, pricing: str, devices_file: Path | None, output: Output, **options: Any) -> int:
