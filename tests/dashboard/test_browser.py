@@ -144,8 +144,11 @@ def test_plan_waits_for_its_process_and_writes_a_file(page: Any) -> None:
     page.wait_for_timeout(1500)  # the last look at the process may still draw the page anew, which closes a list
     page.locator(READY).wait_for()
     form = page.get_by_role("combobox", name=re.compile("Write the best plan for"))
+    form.scroll_into_view_if_needed()
     form.click()
-    page.get_by_role("option", name="torchtitan").click()
+    form.press_sequentially("torchtitan", delay=50)
+    page.get_by_role("option", name="torchtitan").wait_for()
+    form.press("Enter")
     page.get_by_text("data_parallel_replicate_degree").first.wait_for()
     whole = saved(page, "HTML")
     assert "Plotly.newPlot" in whole and "flopcast plan gpt2 --hardware h100-sxm --count 1,8" in whole
