@@ -48,10 +48,8 @@ def profile_model(
 
     Parameters
     ----------
-    model
-        The module.
-    args, kwargs
-        What it is called with: tensors, or anything that contains tensors. A single tensor may be given as `args`.
+    model, args, kwargs
+        The module and what it is called with: tensors, or anything that contains tensors; one tensor as `args` will do.
     mode
         "train": forward, loss, backward and optimizer step; "forward": inference without gradients.
     precision
@@ -61,29 +59,31 @@ def profile_model(
     device
         Kind of the device the step is meant for; decides which kernels are counted.
     step
-        Your own training step, instead of the loss that the model puts out: `step(model, *args, **kwargs)` returns the
-        loss, or - for several optimizers, as in a GAN - is a generator that yields (loss, parameters) once for each.
+        Your own training step: `step(model, *args, **kwargs)` returns the loss, or - for several optimizers, as in a
+        GAN - is a generator that yields (loss, parameters) once for each.
 
     Returns
     -------
     ModelProfile
-        Operations, FLOPs, bytes and memory of one step at the size of the inputs. Where the model makes the same calls
-        at other sizes of the first dimension (the batch) and of the second of two-dimensional integers (the sequence),
-        it answers these too; a note says why if it does not.
+        One step at the size of the inputs. Where the model makes the same calls at other sizes of the first dimension
+        (the batch) and of the second of two-dimensional integers (the sequence), it answers these too, else a note
+        says why not.
 
     Raises
     ------
-    ModelError
-        If the model cannot be run with these inputs on any rung.
-    UsageError
-        If mode, precision or optimizer is unknown.
+    ModelError, UsageError
+        The model cannot be run with these inputs on any rung; mode, precision or optimizer is unknown.
     """
     if not isinstance(model, torch.nn.Module):
         raise UsageError(f"profile_model takes a torch.nn.Module; given: {type(model).__name__}")
     given = example((args if isinstance(args, tuple) else (args,), dict(kwargs or {})))
-    call = _Call(original(model), given, None if step is None else as_step(step))
     settings = StepSettings(mode, parse_precision(precision), optimizer, device)
-    result = climb(lambda ground: call.step(ground, settings), settings, bytes_of(model))
+    return _profiled(_Call(original(model), given, None if step is None else as_step(step)), settings)
+
+
+def _profiled(call: _Call, settings: StepSettings) -> ModelProfile:
+    """Trace a call, make its record hold for other sizes where that can be proven, and say what it rests on."""
+    result = climb(lambda ground: call.step(ground, settings), settings, bytes_of(call.model))
     trace, note = call.grown(result, settings)
     profile = profile_of(type(call.model).__name__, settings, result, trace)
     return replace(profile, notes=(*call.loss_note, *profile.notes, *note))

@@ -79,23 +79,10 @@ def fit(
     if count < 1:
         raise UsageError(f"count must be 1 or more; given: {count}")
     room = room_of(device, database)
-    profiles = [profile] if not isinstance(profile, Sequence) else list(profile)
-    sized = [_sized(each, micro_batch_size, sequence_length) for each in profiles]
     replicas = count * (room.device.logical_devices if isinstance(device, str) else 1)
-    now = settings or MemorySettings(replicas=replicas)
-    question = _Question(room, sized, now)
-    return Fit(
-        profile=sized[0],
-        device=room.device,
-        count=count,
-        need=question.now,
-        host=host_of(sized[0], now, room.device),
-        largest_micro_batch=room.largest_batch(sized[0], now),
-        longest_sequence=room.longest_sequence(sized[0], now),
-        most_layers=room.deepest(sized[0], now),
-        ways=tuple(question.ways()),
-        notes=tuple(_notes(sized[0], room.device)),
-    )
+    given = profile if isinstance(profile, Sequence) else [profile]
+    sized = [_sized(each, micro_batch_size, sequence_length) for each in given]
+    return _Question(room, sized, settings or MemorySettings(replicas=replicas)).answer(count)
 
 
 def _notes(profile: ModelProfile, device: Device) -> Iterator[str]:
@@ -134,6 +121,22 @@ class _Question:
     def _costs(self) -> list[Costs]:
         """Times of the recordings."""
         return [Costs(profile, self.room.device) for profile in self.profiles]
+
+    def answer(self, count: int) -> Fit:
+        """Return what is needed, how large it can be, and the ways."""
+        profile = self.profiles[0]
+        return Fit(
+            profile=profile,
+            device=self.room.device,
+            count=count,
+            need=self.now,
+            host=host_of(profile, self.settings, self.room.device),
+            largest_micro_batch=self.room.largest_batch(profile, self.settings),
+            longest_sequence=self.room.longest_sequence(profile, self.settings),
+            most_layers=self.room.deepest(profile, self.settings),
+            ways=tuple(self.ways()),
+            notes=tuple(_notes(profile, self.room.device)),
+        )
 
     def ways(self) -> list[Way]:
         """Single changes that save, then combinations, the best first."""
