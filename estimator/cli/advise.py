@@ -10,7 +10,7 @@ import click
 
 from estimator.cli.estimate import runs_of
 from estimator.cli.market_options import devices_option
-from estimator.cli.model_options import SIZE, ModelQuestion, input_option
+from estimator.cli.model_options import TRAINED, ModelQuestion, model_options
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.overhead_options import overhead_options
 from estimator.cli.quantities import read_as, read_integers
@@ -49,10 +49,7 @@ def _limit_options(command: Any) -> Any:
 @click.command("advise")
 @click.argument("model")
 @work_options
-@click.option("--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: each its best.")
-@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
-@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
-@input_option
+@model_options(*TRAINED)
 @_limit_options
 @overhead_options
 @devices_option

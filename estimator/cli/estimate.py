@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.market_options import Market, derived_prices, market_options
-from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
+from estimator.cli.model_options import ROWS, TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.overhead_options import overhead_options
-from estimator.cli.quantities import read_as
 from estimator.cli.run_options import Work, work_options
 from hardware_db.errors import NoPrice, UnknownPrecision
 from hardware_db.here import load_here
@@ -33,10 +32,7 @@ NO = 1
 @click.command("estimate")
 @click.argument("model")
 @work_options
-@click.option("--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: each its best.")
-@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
-@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
-@input_option
+@model_options(*TRAINED)
 @overhead_options
 @market_options
 @click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")

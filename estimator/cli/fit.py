@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.market_options import devices_option
-from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
+from estimator.cli.model_options import ROWS, SIZE, TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
-from estimator.cli.quantities import read_as
 from hardware_db.errors import UsageError
 from hardware_db.here import load_here
 
@@ -41,18 +40,12 @@ NO = 1
 @click.option("--device", "name", required=True, metavar="NAME", help="The device: l4, h100-sxm, tpu-v5e ...")
 @click.option("--count", default=1, **SIZE, help="Devices, each with its own samples; default: 1.")
 @click.option("--micro-batch-size", **SIZE, help="Samples (sequences) a device takes at once; default: the smallest.")
-@click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
-@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
-@click.option(
-    "--precision", callback=read_as("precision"), help="bf16, fp16, amp, float32; default: the device's best."
-)
-@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
+@model_options("sequence_length", *TRAINED, precision="bf16, fp16, amp, float32; default: the device's best.")
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
 @click.option("--generation", is_flag=True, help="Write text with a KV cache; --sequence-length: prompt and answer.")
 @click.option(
     "--prompt", "prompt_length", **SIZE, help="With --generation: tokens of the prompt; default: all but one."
 )
-@input_option
 @devices_option
 @click.option("--limit", **ROWS, help=f"Ways to show, 0 for all; default: {SHOWN}, all in --json.")
 @output_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from estimator.cli.progress import progress
-from estimator.cli.quantities import read_size
+from estimator.cli.quantities import read_as, read_size
 from hardware_db.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
 
 SIZE: dict[str, Any] = {"type": str, "callback": read_size, "metavar": "N"}
 ROWS: dict[str, Any] = {"type": click.IntRange(min=0), "metavar": "N"}
-input_option = click.option(
-    "--input", "inputs", multiple=True, metavar="SHAPE", help="What to feed it: 8x3x224x224, int64:8x1024."
-)
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "sequence_length": lambda said: click.option("--sequence-length", **SIZE, help=said or "Tokens of one sample."),
+    "image_size": lambda said: click.option("--image-size", **SIZE, help=said or "Pixels of a side of one image."),
+    "precision": lambda said: click.option(
+        "--precision", callback=read_as("precision"), help=said or "bf16, fp16, amp, float32; default: each its best."
+    ),
+    "optimizer": lambda said: click.option("--optimizer", help=said or "adamw (default), adam, sgd, sgd-momentum ..."),
+    "inputs": lambda said: click.option(
+        "--input", "inputs", multiple=True, metavar="SHAPE", help=said or "What to feed it: 8x3x224x224, int64:8x1024."
+    ),
+}
+"""Field of a `ModelQuestion` -> its option, with what is to be said of it."""
+input_option = _OPTIONS["inputs"]("")
+TRAINED = ("precision", "optimizer", "image_size", "inputs")
+"""What a command asks of a training step whose length and batch the amount of work says."""
 PROFILE_SUFFIXES = (".json", ".json.gz")
 
 
@@ -58,6 +71,17 @@ class ModelQuestion:
 
         names = [name for name in ProfileRequest.__dataclass_fields__ if getattr(self, name) is not None]
         return ProfileRequest(**{name: getattr(self, name) for name in names})
+
+
+def model_options(*names: str, **said: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return a decorator that adds the options of these fields of a `ModelQuestion`; `said` replaces their help."""
+
+    def add(command: Callable[..., int]) -> Callable[..., int]:
+        for name in reversed(names):
+            command = _OPTIONS[name](said.get(name, ""))(command)
+        return command
+
+    return add
 
 
 def find_profile(question: ModelQuestion, output: Output) -> ModelProfile:

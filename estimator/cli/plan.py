@@ -9,9 +9,8 @@ import click
 
 from estimator.cli.estimate import AUTO
 from estimator.cli.market_options import devices_option
-from estimator.cli.model_options import SIZE, ModelQuestion, find_profile, input_option, profile_file
+from estimator.cli.model_options import TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
-from estimator.cli.quantities import read_as
 from hardware_db.errors import QuantityError
 from hardware_db.here import load_here
 from hardware_db.units import parse_count
@@ -44,13 +43,9 @@ SOFTWARE_OF = {
 @click.option("--hardware", required=True, metavar="NAME", help="The device: h100-sxm, tpu-v5e ...")
 @click.option("--count", required=True, metavar="N", help="Devices: 512, 64,128 or all doublings of a range: 8..1024.")
 @click.option("--global-batch-size", required=True, metavar="N", help="Samples of one step, or tokens: 512, 4M-tokens.")
-@click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
-@click.option("--precision", callback=read_as("precision"), help="bf16-mixed, fp16-mixed, fp8 ...; default: its best.")
-@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
-@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
+@model_options("sequence_length", *TRAINED, precision="bf16-mixed, fp16-mixed, fp8 ...; default: its best.")
 @click.option("--software", type=click.Choice(SOFTWARE), help="What runs the step; default: what usually does.")
 @click.option("--export", "form", type=click.Choice(FORMATS), help="Print the best plan as the file of this software.")
-@input_option
 @devices_option
 @output_options
 def command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
+from estimator.cli.model_options import ROWS, SIZE, TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Output, output_options
 from estimator.cli.profile_answers import (
     View,
@@ -17,7 +17,6 @@ from estimator.cli.profile_answers import (
     profile_answer,
     read_limits,
 )
-from estimator.cli.quantities import read_as
 from hardware_db.errors import UsageError
 from profiles.request import TARGETS
 
@@ -31,13 +30,9 @@ NO = 1
 @click.command("profile")
 @click.argument("model")
 @click.option("--batch-size", **SIZE, help="Samples of the step; default: the model's own.")
-@click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
-@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
-@click.option("--precision", callback=read_as("precision"), help="float32 (default), bf16, fp16, amp, tf32 ...")
-@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
+@model_options("sequence_length", *TRAINED, precision="float32 (default), bf16, fp16, amp, tf32 ...")
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
 @click.option("--device", type=click.Choice(TARGETS), help="Kind whose kernels are counted; default: cuda.")
-@input_option
 @click.option("--by", type=click.Choice(BREAKDOWNS), default="module", help="Rows of the table; default: module.")
 @click.option("--depth", **SIZE, help="Levels of the tree of modules.")
 @click.option("--top", default=0, **ROWS, help="Rows to show; 0: all.")

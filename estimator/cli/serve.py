@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.market_options import devices_option
-from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, input_option, profile_file
+from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as
 from hardware_db.errors import UsageError
@@ -32,9 +32,7 @@ NO = 1
 @click.option("--batch-size", default=1, **SIZE, help="Samples or sequences at once; default: 1.")
 @click.option("--prompt", **SIZE, help="Tokens of a prompt; with --answer a language model writes text.")
 @click.option("--answer", **SIZE, help="Tokens of an answer.")
-@click.option("--precision", callback=read_as("precision"), help="Of the weights; default: each device's best.")
-@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
-@input_option
+@model_options("precision", "image_size", "inputs", precision="Of the weights; default: each device's best.")
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile instead of eager PyTorch.")
 @click.option("--hardware", "devices", metavar="NAMES", help="These devices only: l4,h100-*.")
 @click.option("--per-day", type=float, metavar="N", help="Predictions or tokens asked for a day: the life's cost.")
