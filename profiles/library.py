@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +89,7 @@ def deciding_versions() -> list[tuple[str, str | None]]:
     return [(package, _version(package)) for package in DECIDING_PACKAGES]
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)

@@ -11,10 +11,12 @@ import math
 import os
 import statistics
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
+
+import msgspec
 
 from hardware_db.errors import DataError
 from profiles.records import Operation
@@ -45,8 +47,6 @@ FAMILIES: Final = (
     "training step",
 )
 """What can be timed."""
-
-_STRICT: Final = {"extra": "forbid", "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,6 @@ class Timing:
     processes: int = 1
     stable: bool = True
     note: str = ""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -141,8 +139,6 @@ class FittedFigure:
     error: float
     cases: int
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
-
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -180,8 +176,6 @@ class Machine:
     driver: str = ""
     versions: tuple[tuple[str, str], ...] = ()
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
-
 
 @dataclass(frozen=True)
 class MachineProfile:
@@ -214,8 +208,6 @@ class MachineProfile:
     complete: bool = True
     schema: Literal[1] = field(default=SCHEMA)
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
-
     def __post_init__(self) -> None:
         datetime.fromisoformat(self.recorded_at)
         names = [timing.name for timing in self.timings]
@@ -242,10 +234,8 @@ class MachineProfile:
 
     def to_json(self) -> str:
         """Return the profile as JSON text that `from_json` reads."""
-        from pydantic import TypeAdapter
-
-        document = TypeAdapter(MachineProfile).dump_python(self, mode="json", exclude_defaults=True)
-        return json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        document = {"schema": SCHEMA, **_without_defaults(self)}
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes, source: str = "The text") -> MachineProfile:
@@ -256,17 +246,15 @@ class MachineProfile:
         DataError
             If it is no machine profile of this schema, or one that contradicts itself.
         """
-        from pydantic import TypeAdapter, ValidationError
-
         if len(text) > MOST_BYTES:
             raise DataError(f"{source} is larger than {MOST_BYTES // 10**6} MB; no machine profile is")
-        _check_schema(text, source)
+        document = _document(text, source)
         try:
-            return TypeAdapter(MachineProfile).validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "profile"
-            raise DataError(f"{source} is no sound machine profile: {where}: {first['msg']}") from error
+            profile = msgspec.convert(document, MachineProfile)
+            _refuse_surprises(document)
+        except ValueError as error:
+            raise DataError(f"{source} is no sound machine profile: {error}") from error
+        return profile
 
     def save(self, path: Path) -> None:
         """Write the profile whole or not at all.
@@ -301,15 +289,37 @@ class MachineProfile:
             raise DataError(f"The machine profile {path} cannot be read: {error.strerror or error}") from error
 
 
-def _check_schema(text: str | bytes, source: str) -> None:
+def _document(text: str | bytes, source: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
-    except ValueError as error:
+        found = msgspec.json.decode(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{source} is no JSON: {error}") from error
     if not isinstance(found, dict) or "timings" not in found:
         raise DataError(f"{source} is no machine profile. Make one with: flopcast benchmark -o FILE")
     if found.get("schema") != SCHEMA:
         raise DataError(f"{source} has schema {found.get('schema')!r}; this flopcast reads {SCHEMA}. Benchmark again")
+    return found
+
+
+def _refuse_surprises(document: dict[str, Any]) -> None:
+    """Raise ValueError for fields that a record does not have: msgspec passes over those of a dataclass."""
+    records = {MachineProfile: [document], Machine: [document["machine"]]}
+    records |= {Timing: document["timings"], FittedFigure: document.get("figures", [])}
+    for kind, rows in records.items():
+        known = {each.name for each in fields(kind)}
+        for row in rows:
+            if surprising := sorted(set(row) - known):
+                raise ValueError(f"{kind.__name__} has no field {surprising[0]!r}")
+
+
+def _without_defaults(value: Any) -> Any:
+    """Return a record as plain values that JSON knows; fields that have their default are left out."""
+    if isinstance(value, (tuple, list)):
+        return [_without_defaults(each) for each in value]
+    if not is_dataclass(value):
+        return value
+    pairs = ((each, getattr(value, each.name)) for each in fields(value))
+    return {each.name: _without_defaults(found) for each, found in pairs if found != each.default}
 
 
 def bare(operations: Iterable[Operation]) -> tuple[Operation, ...]:

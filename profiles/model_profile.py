@@ -65,6 +65,10 @@ class ModelProfile:
     versions: tuple[tuple[str, str], ...] = ()
     schema: int = SCHEMA
 
+    def __hash__(self) -> int:
+        # Cheap and consistent with equality: profiles are keys of what was worked out for them, asked for often.
+        return hash((self.model, self.mode, self.precision, self.optimizer, self.device, self.trace))
+
     @property
     def batch_size(self) -> int:
         """Samples in the step."""

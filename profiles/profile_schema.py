@@ -1,25 +1,27 @@
-"""What a profile file may contain (schema 1), checked by pydantic before anything is computed from it."""
+"""What a profile file may contain (schema 1), checked by msgspec before anything is computed from it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
+from msgspec import Meta
 
 from hardware_db.errors import DataError
 from profiles.model_profile import SCHEMA, Mode
 from profiles.records import Engine, Phase, Rung
 from profiles.thresholds import EVERYWHERE
 
-Name = Annotated[str, Field(max_length=1000)]
-Prose = Annotated[str, Field(max_length=10_000)]
-Slot = Annotated[int, Field(ge=0, le=10**8)]
-Size = Annotated[int, Field(ge=1, le=10**9)]
-Count = Annotated[int, Field(ge=1, le=10**12)]
-Amount = Annotated[int, Field(ge=0, le=10**18)]
-Power = Annotated[int, Field(ge=0, le=4)]
-Coefficient = Annotated[int, Field(ge=-(10**30), le=10**30)]
+Name = Annotated[str, Meta(max_length=1000)]
+Prose = Annotated[str, Meta(max_length=10_000)]
+Slot = Annotated[int, Meta(ge=0, le=10**8)]
+Size = Annotated[int, Meta(ge=1, le=10**9)]
+Count = Annotated[int, Meta(ge=1, le=10**12)]
+Amount = Annotated[int, Meta(ge=0, le=10**18)]
+Power = Annotated[int, Meta(ge=0, le=4)]
+
+MOST: int = 10**30
+"""Bound of coefficients and denominators of polynomials; beyond 64 bits, so checked apart."""
 
 Kind = tuple[Name, Name, Phase, Name, Name, Engine, Name]
 OperationRow = tuple[
@@ -35,22 +37,25 @@ OperationRow = tuple[
 Moment = tuple[Slot, Phase, Name, tuple[Slot, Slot, Slot, Slot, Slot, Slot]]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-
-class SizesDocument(_Strict):
+class SizesDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A table of polynomials, see `SizePolynomials`."""
 
     monomials: tuple[tuple[Power, Power, Power], ...]
-    coefficients: tuple[tuple[Coefficient, ...], ...]
-    denominators: tuple[Annotated[int, Field(ge=1, le=10**30)], ...]
+    coefficients: tuple[tuple[int, ...], ...]
+    denominators: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no trace has; the bounds do not fit in 64 bits, so that a type cannot say them."""
+        if any(abs(each) > MOST for row in self.coefficients for each in row):
+            raise ValueError(f"Expected coefficients up to {MOST:.0e}")
+        if any(not 1 <= each <= MOST for each in self.denominators):
+            raise ValueError(f"Expected denominators from 1 to {MOST:.0e}")
 
 
-class RecordingDocument(_Strict):
+class RecordingDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One recording: `Recording` with tensors stored once."""
 
-    runs: Annotated[tuple[tuple[Size, Size | None], ...], Field(min_length=1, max_length=1000)]
+    runs: Annotated[tuple[tuple[Size, Size | None], ...], Meta(min_length=1, max_length=1000)]
     lengths: tuple[Size, Size | None] = EVERYWHERE
     sizes: SizesDocument
     tensors: tuple[tuple[Name, tuple[Slot, ...], Slot], ...]
@@ -61,10 +66,10 @@ class RecordingDocument(_Strict):
     kept: SizesDocument
 
 
-class ProfileDocument(_Strict):
+class ProfileDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A whole profile; the fields are those of `ModelProfile`."""
 
-    schema_: Annotated[Literal[1], Field(alias="schema")]
+    schema: int
     model: Name
     mode: Mode
     precision: Name
@@ -81,7 +86,11 @@ class ProfileDocument(_Strict):
     module_parameters: tuple[tuple[Name, Amount], ...]
     batch_size: Size
     sequence_length: Size | None
-    recordings: Annotated[tuple[RecordingDocument, ...], Field(min_length=1, max_length=2)]
+    recordings: Annotated[tuple[RecordingDocument, ...], Meta(min_length=1, max_length=2)]
+
+
+class _Head(msgspec.Struct):
+    schema: object = None
 
 
 def read_document(text: str | bytes, source: str) -> ProfileDocument:
@@ -92,27 +101,24 @@ def read_document(text: str | bytes, source: str) -> ProfileDocument:
     DataError
         Naming the first place that breaks the schema.
     """
+    _check_head(text, source)
     try:
-        found = pydantic_core.from_json(text, allow_inf_nan=False)
-    except (TypeError, ValueError) as error:
-        # TypeError: a text with half of a surrogate pair, which no UTF-8 file can hold.
+        return msgspec.json.decode(text, type=ProfileDocument)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{source} is no sound profile: {error}") from error
+
+
+def _check_head(text: str | bytes, source: str) -> None:
+    try:
+        head = msgspec.json.decode(text, type=_Head)
+    except msgspec.ValidationError:
+        head = _Head()
+    except (ValueError, RecursionError) as error:
+        # A UnicodeError, which is a ValueError: a text with half of a surrogate pair, which no UTF-8 file can hold.
         raise DataError(f"{source} is no JSON: {error}") from error
-    if not isinstance(found, dict) or "schema" not in found:
+    if head.schema is None:
         raise DataError(
             f"{source} is no flopcast profile: it has no 'schema'. Make one with: flopcast profile MODEL -o FILE"
         )
-    if found["schema"] != SCHEMA:
-        raise DataError(
-            f"{source} has schema {found['schema']!r}; this flopcast reads {SCHEMA}. Profile the model again"
-        )
-    try:
-        return ProfileDocument.model_validate_json(text)
-    except ValidationError as error:
-        raise DataError(f"{source} is no sound profile: {_first(error)}") from error
-
-
-def _first(error: ValidationError) -> str:
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    where = ".".join(str(part) for part in details[0]["loc"])
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{where}: {details[0]['msg']}{more}"
+    if head.schema != SCHEMA:
+        raise DataError(f"{source} has schema {head.schema!r}; this flopcast reads {SCHEMA}. Profile the model again")

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from estimator.cli import main
+from estimator.cli import benchmark, main
 from estimator.cli.benchmark_run import time_left_s
-from estimator.text.benchmark import benchmark_text
+from estimator.text.benchmark import benchmark_text, drift_text
 from estimator.text.page import Page
 from hardware_db import load
 from hardware_db.errors import DataError
@@ -45,7 +45,12 @@ def test_json_keeps_everything():
         ({"schema": 9}, "has schema 9; this flopcast reads 1"),
         ({"timings": [{"name": "x", "family": "cooking", "precision": "float32", "seconds": [1]}]}, "no sound machine"),
         ({"timings": [{"name": "x", "family": "matmul", "precision": "float32", "seconds": [-1]}]}, "above 0"),
-        ({"surprise": 1}, "no sound machine profile"),
+        ({"surprise": 1}, "MachineProfile has no field 'surprise'"),
+        (
+            {"machine": {"reported": "x", "kind": "cpu", "device": None, "colour": "red"}},
+            "Machine has no field 'colour'",
+        ),
+        ({"timings": None}, "Expected `array`, got `null`"),
         ({"recorded_at": "yesterday"}, "no sound machine profile"),
     ],
 )
@@ -114,7 +119,7 @@ def test_a_profile_is_found_by_what_it_holds():
 
 def test_own_profiles_come_before_recorded_ones(monkeypatch):
     recorded = profile(recorded_at="2027-01-01T00:00:00+00:00")
-    monkeypatch.setattr(library, "_recorded", lambda: iter((recorded,)))
+    monkeypatch.setattr(library, "recorded_profiles", lambda: (recorded,))
     library.keep(profile())
     assert library.profiles_of("epyc-9654") == (profile(), recorded)
 
@@ -183,6 +188,34 @@ def test_what_is_no_profile_is_not_imported(tmp_path):
     refused = run("--import", str(file))
     assert refused.exit_code == 2
     assert "is no machine profile. Make one with: flopcast benchmark -o FILE" in refused.stderr
+
+
+def test_what_cannot_be_compared_or_saved_is_refused_before_anything_is_timed(tmp_path, monkeypatch):
+    def never(*_):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("profiles.benchmark.session.measure", never)
+    broken, card = tmp_path / "broken.json", tmp_path / "card.json"
+    broken.write_text("{", encoding="utf-8")
+    replace(profile(), machine=Machine("h100-sxm", "NVIDIA H100", "gpu")).save(card)
+    for words, said in (
+        (("--check", str(broken)), "is no JSON"),
+        (("--check", str(card)), "is of a gpu, this machine"),
+    ):
+        refused = run("--device", "cpu", *words)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+    monkeypatch.setattr(benchmark, "targets_of", lambda *_: (None, None))
+    refused = run("--device", "all", "-o", str(tmp_path / "both.json"))
+    assert refused.exit_code == 2
+    assert "holds one machine profile, not 2. Name one device: --device" in refused.stderr
+
+
+def test_another_model_of_machine_is_said():
+    other = replace(profile(), machine=replace(profile().machine, reported="Intel Xeon"))
+    found = drifts(profile(), other)
+    assert "this is another model, AMD EPYC 9654" in drift_text(Page(100), found, profile(), other)
+    assert "another" not in drift_text(Page(100), found, profile(), profile())
 
 
 def test_a_device_that_is_not_there_is_named():

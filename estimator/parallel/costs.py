@@ -257,6 +257,9 @@ class _Wires:
 
 
 def _wires(layout: Layout, table: OperationTable, split: Parallelism, setting: Setting) -> _Wires:
+    if split.whole_layers:
+        silent = np.zeros((3, len(layout.blocks.shares)))
+        return _Wires(silent, silent, silent)
     ranks = Ranks(split, setting.network)
     forward = table.phase.mask("forward")
     sums = _payload(table, forward & (layout.role == Role.ROW)) + _edges(layout, table)

@@ -96,6 +96,7 @@ class Layout:
         return bool(self.experts.any())
 
 
+@lru_cache(maxsize=256)
 def layout_of(profile: ModelProfile) -> Layout:
     """Return the layout of the recording that holds for the profile's batch size."""
     return _layout(profile.trace.current, frozenset(split_path(path)[0] for path, _ in profile.module_parameters))

@@ -98,6 +98,11 @@ class Parallelism:
         return self.tensor_parallel * self.pipeline_parallel * self.context_parallel
 
     @property
+    def whole_layers(self) -> bool:
+        """Whether every device computes its layers alone: nothing is sent within one."""
+        return self.tensor_parallel == self.context_parallel == self.expert_parallel == 1
+
+    @property
     def expert_tensor_parallel(self) -> int:
         """Devices that share each expert's products: the tensor-parallel ones unless experts are spread over them."""
         return self.tensor_parallel if self.sharers % self.expert_parallel == 0 else 1

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -134,6 +135,7 @@ def _kept(device: str | None) -> Iterator[MachineProfile]:
         yield MachineProfile.from_json(json.dumps(dict(stored.document)), f"The machine profile {stored.name}")
 
 
+@cache
 def recorded_profiles() -> tuple[MachineProfile, ...]:
     """Return the profiles that ship with the package, the newest of a device first."""
     return tuple(_recorded())
