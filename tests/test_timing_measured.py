@@ -49,7 +49,7 @@ def benchmarked(monkeypatch):
 @pytest.fixture
 def a100(benchmarked):
     figures = {"sustained.matmul.bfloat16": 200e12, "sustained.matmul.float32": 15e12, "bandwidth.elementwise": 1e12}
-    benchmarked(benchmark("a100-sxm-80gb", "gpu", {**figures, "launch.operation": 1e-6}))
+    benchmarked(benchmark("a100-sxm-80gb", "gpu", {**figures, "launch.module": 5e-6}))
     return load().device("a100-sxm-80gb")
 
 
@@ -64,7 +64,7 @@ def test_a_gpu_reaches_what_was_measured(a100):
 def test_launches_of_the_host_are_those_measured(a100, benchmarked):
     table = profile().table(8, 16)
     fast = predict(table, a100, TimeSettings())
-    benchmarked(benchmark("a100-sxm-80gb", "gpu", {"launch.operation": 2e-6}))
+    benchmarked(benchmark("a100-sxm-80gb", "gpu", {"launch.module": 1e-5}))
     assert predict(table, a100, TimeSettings()).host_s[1] == pytest.approx(2 * fast.host_s[1])
 
 

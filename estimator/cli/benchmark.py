@@ -11,9 +11,9 @@ import click
 
 from estimator.cli.benchmark_loader import time_dataloader
 from estimator.cli.benchmark_memory import measured_memory
-from estimator.cli.benchmark_run import INTERRUPTED, Ask, Measured, run
+from estimator.cli.benchmark_run import INTERRUPTED, Ask, Measured, run, targets_of
 from estimator.cli.doctor import installed_torch
-from estimator.cli.model_options import SIZE, ModelQuestion, input_option
+from estimator.cli.model_options import SIZE, ModelQuestion, model_options
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.quantities import read_as
 from hardware_db.errors import MissingExtra, UsageError
@@ -21,6 +21,7 @@ from hardware_db.errors import MissingExtra, UsageError
 if TYPE_CHECKING:
     from estimator.text.page import Page
     from profiles.benchmark.drift import FamilyDrift
+    from profiles.benchmark.target import Target
     from profiles.machine_profile import MachineProfile, Timing
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -36,10 +37,7 @@ NO = 1
 @click.option("--memory", metavar="MODEL", help="Measure the memory of a training step of a model instead.")
 @click.option("--dataloader", metavar="FILE.py:FUNC", help="Time the data loader that a function returns instead.")
 @click.option("--batch-size", **SIZE, help="Samples of the model's step; default: the model's own.")
-@click.option("--sequence-length", **SIZE, help="Tokens of one sample.")
-@click.option("--image-size", **SIZE, help="Pixels of a side of one image.")
-@click.option("--optimizer", help="adamw (default), adam, sgd, sgd-momentum ...")
-@input_option
+@model_options("sequence_length", "image_size", "optimizer", "inputs")
 @click.option("--check", type=FILE, metavar="FILE", help="Compare with a profile; exit 1 if over 10 % slower.")
 @click.option("--import", "imported", type=FILE, metavar="FILE", help="Use a profile of another machine.")
 @click.option("--forget", metavar="DEVICE", help="Remove your profiles of a device (its id).")
@@ -62,7 +60,20 @@ def command(output: Output, imported: Path | None, forget: str | None, memory: s
     ask = _ask(options)
     if memory is not None:
         return _memory(replace(ask, model=_question(memory, options)), torch, output)
-    return _answer(list(run(ask, torch, output)), _load(options["check"]), output)
+    then, chosen = _load(options["check"]), targets_of(ask.device, torch)
+    _check_before(chosen, then, output)
+    return _answer(list(run(ask, chosen, output)), then, output)
+
+
+def _check_before(chosen: Sequence[Target], then: MachineProfile | None, output: Output) -> None:
+    """Refuse what cannot be compared or saved before minutes are spent on measuring."""
+    from profiles.benchmark.drift import check_alike
+
+    if output.path is not None and output.form == "text" and len(chosen) > 1:
+        raise UsageError(f"-o {output.path} holds one machine profile, not {len(chosen)}. Name one device: --device")
+    for target in chosen if then is not None else ():
+        assert then is not None
+        check_alike(target.machine, then.machine)
 
 
 def _ask(options: dict[str, Any]) -> Ask:
@@ -95,7 +106,7 @@ def _answer(measured: list[Measured], then: MachineProfile | None, output: Outpu
 
     shown = [_Shown(each, keep(each.profile), _drifts(each.profile, then)) for each in measured]
     if output.path is not None and output.form == "text":
-        _save([each.profile for each in measured], output.path)
+        measured[0].profile.save(output.path)
         output.say(f"Saved {output.path}")
         output = replace(output, path=None)
     answer = Answer(
@@ -117,14 +128,6 @@ class _Shown:
     drifts: tuple[FamilyDrift, ...]
 
 
-def _save(profiles: Sequence[MachineProfile], path: Path) -> None:
-    if len(profiles) > 1:
-        raise UsageError(
-            f"-o {path} holds one machine profile; {len(profiles)} devices were measured. Name one: --device"
-        )
-    profiles[0].save(path)
-
-
 def _drifts(now: MachineProfile, then: MachineProfile | None) -> tuple[FamilyDrift, ...]:
     from profiles.benchmark.drift import drifts
 
@@ -140,7 +143,7 @@ def _text(page: Page, shown: _Shown, then: MachineProfile | None) -> str:
     if device:
         said.append(("Undo", f"flopcast benchmark --forget {device}"))
     text = benchmark_text(page, profile, shown.measured.device, said)
-    return text if then is None else f"{text}\n{drift_text(page, shown.drifts, then)}"
+    return text if then is None else f"{text}\n{drift_text(page, shown.drifts, profile, then)}"
 
 
 def _use(profile: MachineProfile) -> str:

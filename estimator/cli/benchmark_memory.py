@@ -55,6 +55,7 @@ def measured_memory(ask: Ask, torch: Any, output: Output) -> MeasuredMemory:
     """
     assert ask.model is not None
     target = targets_of(ask.device, torch)[0]
+    target.make_current()
     definition, sizes, settings = training_of(ask.model, target)
     from profiles.benchmark.steps import real_step
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -47,17 +47,17 @@ class Measured:
     interrupted: bool = False
 
 
-def run(ask: Ask, torch: Any, output: Output) -> Iterator[Measured]:
-    """Measure the devices that were asked for, one after the other.
+def run(ask: Ask, chosen: Sequence[Target], output: Output) -> Iterator[Measured]:
+    """Measure the chosen devices, one after the other.
 
     Raises
     ------
     UsageError
-        This torch does not see the device, or the model cannot be trained on it.
+        The model cannot be trained on one of them.
     """
     from profiles.benchmark.session import Plan, measure
 
-    for target in targets_of(ask.device, torch):
+    for target in chosen:
         plan = Plan("full" if ask.full else "quick", _precisions(ask.precision, target), ask.seconds)
         with _line(output) as show:
             try:

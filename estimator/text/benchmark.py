@@ -40,7 +40,7 @@ def benchmark_text(page: Page, profile: MachineProfile, device: Device | None, s
     return page.render(_title(profile), "", *table(COLUMNS, rows, page.width), "", notes(said))
 
 
-def drift_text(page: Page, drifts: Sequence[FamilyDrift], then: MachineProfile) -> str:
+def drift_text(page: Page, drifts: Sequence[FamilyDrift], now: MachineProfile, then: MachineProfile) -> str:
     """Return how the machine compares with a recorded one."""
     slower = [f"{each.family} {each.precision}" for each in drifts if each.slower]
     verdict = f"more than 10 % slower: {', '.join(slower)}" if slower else "no family is more than 10 % slower"
@@ -49,7 +49,10 @@ def drift_text(page: Page, drifts: Sequence[FamilyDrift], then: MachineProfile) 
         for each in drifts
     ]
     title = f"Against {then.machine.reported}, recorded on {then.date}"
-    return page.render(title, "", *table(DRIFT_COLUMNS, rows, page.width), "", notes([("Result", verdict)]))
+    said = [("Result", verdict)]
+    if now.machine.reported != then.machine.reported:
+        said.append(("Note", f"this is another model, {now.machine.reported}: the ratios compare the two"))
+    return page.render(title, "", *table(DRIFT_COLUMNS, rows, page.width), "", notes(said))
 
 
 def _title(profile: MachineProfile) -> str:

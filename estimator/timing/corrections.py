@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 SUSTAINED: Final = "sustained.matmul."
 """What the figures of machine profiles are called that say what products reach, before the precision."""
 
+USUAL_MODULE_S: Final = 6.9e-6 + 3e-6
+"""Seconds in which a host of up to 2020 issues a small operation with the call of its module: 6.9 us on the Cascade
+Lake (2019) among the recorded machines, and about 3 us to launch a kernel (on a V100 kernels of 2.9 us launched one
+after the other take 3.8 us each: NVIDIA, "Getting Started with CUDA Graphs", 2019). Models take more a module, by their
+own Python; how much more is fitted, and a faster host is faster at both."""
+
 FEWEST_CASES: Final = 3
 """Measured steps of a device from which on its factors count as its own calibration."""
 
@@ -116,13 +122,13 @@ def _benchmarked(found: Measured, published: Correction) -> Correction:
             quantity = "matrix_rate" if precision in machine.matrix_peaks else "vector_rate"
             rates[quantity].append(rate / sustained_with(Correction(), machine, precision))
     factors = {name: float(np.exp(np.mean(np.log(found)))) for name, found in rates.items() if found}
-    streamed, launch = found.figures.get("bandwidth.elementwise"), found.figures.get("launch.operation")
+    streamed, launch = found.figures.get("bandwidth.elementwise"), found.figures.get("launch.module")
     if streamed and machine.memory_bandwidth_bytes_per_s:
         expected = machine.memory_bandwidth_bytes_per_s * parameters["elementwise_bandwidth"]
         factors["bandwidth"] = streamed / expected
     if launch:
         newer = 2.0 ** (-max(release_year(machine) - LAST_SLOW_YEAR, 0.0) / parameters["host_halving_years"])
-        factors["host"] = launch / (parameters["host_inference_s"] * newer)
+        factors["host"] = launch / (USUAL_MODULE_S * newer)
     return replace(published, **factors, basis=found.basis, measured=found)
 
 

@@ -167,7 +167,10 @@ def _target(torch: Any) -> Target:
 
 def _profile(torch: Any, seconds: float) -> MachineProfile:
     target = _target(torch)
-    torch.distributed.init_process_group("gloo" if target.lab.kind == "cpu" else "nccl")
+    target.make_current()
+    # Bound to its card, NCCL connects at once and a barrier need not guess which card is meant.
+    card = None if target.lab.kind == "cpu" else torch.device(target.lab.device)
+    torch.distributed.init_process_group(_backend(target), device_id=card)
     try:
         timings, notes = measure_collectives(torch, target.lab.device, seconds)
     finally:

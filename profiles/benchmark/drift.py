@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hardware_db.errors import DataError
-from profiles.machine_profile import MachineProfile, Timing
+from profiles.machine_profile import Machine, MachineProfile, Timing
 
 SLOWER: Final = 1.10
 """From this ratio of times on a family of cases counts as slower."""
@@ -35,6 +35,19 @@ class FamilyDrift:
         return self.ratio > SLOWER
 
 
+def check_alike(now: Machine, then: Machine) -> None:
+    """Refuse to compare machines of different kinds or with different numbers of threads.
+
+    Raises
+    ------
+    DataError
+        They are unlike.
+    """
+    for what, one, other in (("a", now.kind, then.kind), ("threads:", now.threads, then.threads)):
+        if one != other:
+            raise DataError(f"The profile to check against is of {what} {other}, this machine is {what} {one}")
+
+
 def drifts(now: MachineProfile, then: MachineProfile) -> tuple[FamilyDrift, ...]:
     """Compare two profiles family by family.
 
@@ -43,12 +56,7 @@ def drifts(now: MachineProfile, then: MachineProfile) -> tuple[FamilyDrift, ...]
     DataError
         They are of different kinds of machine, of different numbers of threads, or have no case in common.
     """
-    for what, one, other in (
-        ("a", now.machine.kind, then.machine.kind),
-        ("threads:", now.machine.threads, then.machine.threads),
-    ):
-        if one != other:
-            raise DataError(f"The profile to check against is of {what} {other}, this machine is {what} {one}")
+    check_alike(now.machine, then.machine)
     recorded = {timing.name: timing for timing in then.timings}
     found: dict[tuple[str, str], list[float]] = {}
     for timing in now.timings:

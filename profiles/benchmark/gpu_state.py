@@ -33,11 +33,11 @@ class GpuState:
     other_processes: int = 0
 
 
-def look(number: int, own_pid: int) -> GpuState | None:
-    """Ask nvidia-smi about a card; None where it does not answer (no NVIDIA driver)."""
+def look(card: str, own_pid: int) -> GpuState | None:
+    """Ask nvidia-smi about a card, by its UUID; None where it does not answer (no NVIDIA driver, a slice of a card)."""
     try:
-        state = _ask(number, f"--query-gpu={','.join(FIELDS)}")
-        users = _ask(number, "--query-compute-apps=pid")
+        state = _ask(card, f"--query-gpu={','.join(FIELDS)}")
+        users = _ask(card, "--query-compute-apps=pid")
     except (OSError, subprocess.SubprocessError):
         return None
     return parse(state, users, own_pid)
@@ -74,8 +74,8 @@ def remarks(state: GpuState | None) -> list[str]:
     return said
 
 
-def _ask(number: int, query: str) -> str:
-    command = ["nvidia-smi", f"--id={number}", query, "--format=csv,noheader,nounits"]
+def _ask(card: str, query: str) -> str:
+    command = ["nvidia-smi", f"--id={card}", query, "--format=csv,noheader,nounits"]
     return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
 
 

@@ -18,7 +18,7 @@ FRESH_BYTES: Final = 96 << 20
 of its heap (twice that): such tensors get new pages each time."""
 
 REUSED_BYTES: Final = 8 << 20
-_COPY_BYTES: Final = {"cpu": 64 << 20, "gpu": 4 << 30}
+_COPY_BYTES: Final = {"cpu": 64 << 20, "gpu": 1 << 30}
 _TRANSFER_BYTES: Final = 256 << 20
 _TINY: Final = 16
 

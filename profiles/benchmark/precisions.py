@@ -11,6 +11,7 @@ from profiles.benchmark.product_shapes import Product
 from profiles.benchmark.sampling import Effort, sample
 
 if TYPE_CHECKING:
+    from profiles.benchmark.cases import Lab
     from profiles.benchmark.target import Target
 
 HALVES: Final = ("float16", "bfloat16")
@@ -20,7 +21,11 @@ POINTLESS: Final = 3.0
 HOPELESS: Final = 20.0
 """The same where the precision was asked for: beyond it the large products take minutes each."""
 
-_PROBE: Final = Product(256, 256, 256)
+_PROBE: Final = {"cpu": Product(256, 256, 256), "gpu": Product(2048, 2048, 2048)}
+"""Large enough that the product takes longer than its start."""
+
+FIRST_TF32: Final = (8, 0)
+"""Compute capability of the first NVIDIA cards with TF32 (Ampere); older ones take float32 instead and say nothing."""
 
 
 def usable_precisions(target: Target, asked: Sequence[str], usual: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -38,6 +43,9 @@ def usable_precisions(target: Target, asked: Sequence[str], usual: Sequence[str]
     wanted, limit = (asked, HOPELESS) if asked else (usual, POINTLESS)
     reference, usable, reasons = _probe(target, "float32"), [], []
     for precision in wanted:
+        if precision == "tf32" and not has_tf32(target.lab):
+            reasons.append("tf32 was left out: this device has no units for it")
+            continue
         try:
             seconds = reference if precision == "float32" else _probe(target, precision)
         except (
@@ -55,8 +63,15 @@ def usable_precisions(target: Target, asked: Sequence[str], usual: Sequence[str]
     return tuple(usable), reasons
 
 
+def has_tf32(lab: Lab) -> bool:
+    """Whether float32 products can run in TF32."""
+    if lab.kind == "cpu":
+        return False
+    return bool(lab.torch.version.hip) or lab.torch.cuda.get_device_capability(lab.device) >= FIRST_TF32
+
+
 def _probe(target: Target, precision: str) -> float:
-    case = next(matmul_cases([_PROBE], precision))
+    case = next(matmul_cases([_PROBE[target.lab.kind]], precision))
     with tf32(target.lab.torch, precision == "tf32"):
         taken = sample([case.make(target.lab)], target.clock("device"), Effort(0.05, fewest=2, most=5))
     return min(taken.seconds)

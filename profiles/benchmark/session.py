@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -109,6 +110,7 @@ def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progres
         If nothing was measured yet.
     """
     journal = _Journal()
+    target.make_current()
     _settle(target)
     precisions, left_out = usable_precisions(target, plan.precisions, PRECISIONS[target.lab.kind])
     journal.notes += left_out
@@ -217,15 +219,17 @@ def _settle(target: Target) -> None:
 
 
 def _look_again(target: Target, case: Case, journal: _Journal) -> None:
-    """Time the first case once more, and look at the card while it is warm."""
+    """Time the first case once more, and look at a card while it works: an idle one clocks down within a second."""
     first = journal.timings.get(case.name)
     if first is None:
         return
-    again, _ = time_case(target, case, Effort(0.5))
+    with ThreadPoolExecutor(1) as beside:
+        looked = beside.submit(look, target.smi_id, os.getpid()) if target.lab.kind == "gpu" else None
+        again, _ = time_case(target, case, Effort(0.5))
+        while looked is not None and not looked.done():
+            time_case(target, case, Effort(0.2))
     journal.notes += Drift(min(first.seconds), min(again.seconds)).remarks()
-    if target.lab.kind == "gpu":
-        number = int(target.lab.device.partition(":")[2] or 0)
-        journal.notes += remarks(look(number, os.getpid()))
+    journal.notes += [] if looked is None else remarks(looked.result())
 
 
 def _disturbances(journal: _Journal) -> list[str]:

@@ -37,6 +37,17 @@ class Target:
         cuda = self.lab.torch.cuda
         return LaunchClock(cuda.synchronize) if timer == "launch" else CudaClock(cuda)
 
+    def make_current(self) -> None:
+        """Make a card the current one of torch: events, streams and memory statistics are those of the current one."""
+        if self.lab.kind == "gpu":
+            self.lab.torch.cuda.set_device(self.lab.device)
+
+    @property
+    def smi_id(self) -> str:
+        """What nvidia-smi calls a card: its UUID, for CUDA_VISIBLE_DEVICES numbers cards in its own way."""
+        properties = self.lab.torch.cuda.get_device_properties(self.lab.device)
+        return f"GPU-{getattr(properties, 'uuid', '')}"
+
 
 def targets(name: str, torch: Any, database: Database) -> tuple[Target, ...]:
     """Return what "cpu", "cuda", "cuda:1" or "all" means on this machine.
@@ -87,7 +98,6 @@ def _card(name: str, torch: Any, database: Database) -> Target:
     from hardware_db.detect import card_of_torch
     from hardware_db.detect_card import match_card
 
-    torch.cuda.set_device(name)
     facts = card_of_torch(torch.cuda.get_device_properties(name))
     found = match_card(database, facts)
     runtime = torch.version.hip or torch.version.cuda or ""

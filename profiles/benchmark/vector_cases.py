@@ -51,7 +51,7 @@ _SMALL: Final[Mapping[str, tuple[int, ...]]] = {
 
 _SWEEP: Final[Mapping[str, tuple[int, ...]]] = {
     "cpu": (9, 12, 14, 15, 16, 17, 18, 19, 20, 21, 23),
-    "gpu": (10, 18, 21, 24),
+    "gpu": (10, 18, 21, 24, 26),
 }
 """Elements of an addition as powers of 2, from what a kernel's start takes to what only memory holds."""
 
