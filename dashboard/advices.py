@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dashboard import processes
+from dashboard.commands import Word, command_line
 from dashboard.figures import rounded
 from dashboard.limits import Limits
 from dashboard.processes import Asked
@@ -35,7 +35,7 @@ class AdviceQuestion:
     def command(self) -> str:
         """Return the same question as a command line."""
         run, market = self.asked.run, self.asked.market
-        words: list[tuple[str, object]] = [
+        words: list[Word] = [
             *run.words(),
             ("--budget", _plain(self.limits.budget_usd)),
             ("--deadline", None if self.limits.deadline_s is None else f"{_plain(self.limits.deadline_s)}s"),
@@ -43,11 +43,7 @@ class AdviceQuestion:
             ("--framework", self.framework),
             ("--spot", self.spot or None),
         ]
-        given = ["flopcast", "advise", run.upload or run.model]
-        for option, value in words:
-            if value is not None:
-                given += [option] if value is True else [option, str(value)]
-        return shlex.join(given)
+        return command_line("advise", [run.named], words)
 
     def ask(self, profiles: Sequence[ModelProfile]) -> Asked:
         """Have a process of its own advise."""

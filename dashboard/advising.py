@@ -12,10 +12,10 @@ import sys
 from typing import Any
 
 from dashboard.figures import told
+from dashboard.replying import reply
 from dashboard.run_state import RunChoice
 from estimator.advice import Wishes, advise
 from estimator.cli.output import plain
-from hardware_db.errors import FlopcastError
 from hardware_db.here import load_here
 from profiles.model_profile import ModelProfile
 
@@ -41,15 +41,5 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     return {**plain(found.to_dict()), "beside": beside, "unfit": dict(found.left_out)}
 
 
-def main() -> int:
-    """Answer the question on standard input; errors go to stderr, exit code 2."""
-    try:
-        print(json.dumps(answer(json.load(sys.stdin)), allow_nan=False))
-    except FlopcastError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reply(lambda: answer(json.load(sys.stdin))))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from threading import Lock
 from typing import Final
 
 from dashboard import counting, uploads
+from dashboard.commands import Word, command_line
+from dashboard.processes import Asked
 from dashboard.run_state import Market, Question, RunChoice
 from estimator.estimates import Estimates
 from estimator.pricing import priced
@@ -28,13 +30,6 @@ FRESH_S: Final = 300.0
 """After so many seconds this machine's own devices and prices are read anew."""
 _TURNS: Final = tuple(Lock() for _ in range(64))
 """Of visitors who ask the same at once, the first has it worked out, the others wait and find it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """No answer yet: a profile is being counted."""
-
-    counting: counting.Counting
 
 
 @lru_cache(maxsize=1)
@@ -69,8 +64,10 @@ def _recorded(model: str, request: ProfileRequest) -> ModelProfile:
     return found
 
 
-def profiles_of(choice: RunChoice) -> tuple[ModelProfile, ...] | Pending:
+def profiles_of(choice: RunChoice) -> tuple[ModelProfile, ...] | Asked:
     """Return the profiles that answer the choice, in order of preference of precision, as the command line takes them.
+
+    Where one is being counted, that is returned.
 
     Raises
     ------
@@ -90,7 +87,7 @@ def profiles_of(choice: RunChoice) -> tuple[ModelProfile, ...] | Pending:
     return _counted(choice, tuple(missing)) if missing else tuple(found)
 
 
-def profile_on(choice: RunChoice, device: Device) -> ModelProfile | Pending:
+def profile_on(choice: RunChoice, device: Device) -> ModelProfile | Asked:
     """Return the profile that a device takes: in the first precision of the choice that it has.
 
     Raises
@@ -99,7 +96,7 @@ def profile_on(choice: RunChoice, device: Device) -> ModelProfile | Pending:
         as `profiles_of`, and where the device has no precision of the choice
     """
     found = profiles_of(choice)
-    if isinstance(found, Pending):
+    if isinstance(found, Asked):
         return found
     profile = next((each for each in found if device.supports(each.precision)), found[-1])
     device.peak_flops_per_s(profile.precision)
@@ -115,7 +112,7 @@ def _uploaded(choice: RunChoice) -> ModelProfile:
     return upload.profile.at(None, choice.sequence_length)
 
 
-def _counted(choice: RunChoice, missing: tuple[ProfileRequest, ...]) -> Pending:
+def _counted(choice: RunChoice, missing: tuple[ProfileRequest, ...]) -> Asked:
     if not counting.possible():
         request = missing[0]
         raise UnknownModel(
@@ -126,7 +123,7 @@ def _counted(choice: RunChoice, missing: tuple[ProfileRequest, ...]) -> Pending:
     running = counting.count(choice.model, missing)
     if running.error is not None:
         raise UnknownModel(f"{choice.model} could not be counted: {running.error}")
-    return Pending(running)
+    return running
 
 
 def profile_command(model: str, request: ProfileRequest) -> str:
@@ -137,18 +134,21 @@ def profile_command(model: str, request: ProfileRequest) -> str:
     >>> profile_command("gpt2", ProfileRequest(precision="bfloat16"))
     'flopcast profile gpt2 --precision bfloat16 -o gpt2.json'
     """
-    words = ["flopcast profile", model, "--precision", request.precision]
-    words += ["--optimizer", request.optimizer] * (request.optimizer != "adamw")
-    words += ["--sequence-length", str(request.sequence_length)] * (request.sequence_length is not None)
-    words += ["--image-size", str(request.image_size)] * (request.image_size is not None)
-    return " ".join([*words, "-o", f"{model}.json"])
+    words: list[Word] = [
+        ("--precision", request.precision),
+        ("--optimizer", None if request.optimizer == "adamw" else request.optimizer),
+        ("--sequence-length", request.sequence_length),
+        ("--image-size", request.image_size),
+        ("-o", f"{model}.json"),
+    ]
+    return command_line("profile", [model], words)
 
 
 @lru_cache(maxsize=32)
 def _works(choice: RunChoice, _period: int) -> tuple[Workload, ...]:
     """Return the workloads of a run of one step; they remember what devices need for it, whatever is asked next."""
     profiles = profiles_of(choice)
-    if isinstance(profiles, Pending):
+    if isinstance(profiles, Asked):
         raise LookupError(choice.model)
     return tuple(Workload(choice.run(profile)) for profile in profiles)
 
@@ -162,7 +162,7 @@ def _of_one_step(choice: RunChoice, market: Market, period: int) -> Estimates:
     return replace(survey, works=works).estimates()
 
 
-def estimates(question: Question) -> Estimates | Pending:
+def estimates(question: Question) -> Estimates | Asked:
     """Return every priced device's answer to the question, cheapest first.
 
     Raises
@@ -171,7 +171,7 @@ def estimates(question: Question) -> Estimates | Pending:
         the question has no answer: sizes that do not divide, unknown hardware, no prices
     """
     profiles = profiles_of(question.run)
-    if isinstance(profiles, Pending):
+    if isinstance(profiles, Asked):
         return profiles
     period = int(time.monotonic() // FRESH_S)
     step = question.run.without_amount()

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import streamlit as st
 
-from dashboard.answers import Pending, estimates
-from dashboard.counting import Counting
+from dashboard.figures import escaped
 from dashboard.processes import Asked
-from dashboard.run_state import Question
-from estimator.estimates import Estimates
 from hardware_db.errors import FlopcastError
 
 LOOK_EVERY_S = 0.5
+Answer = TypeVar("Answer")
 
 
-def asked(question: Question) -> Estimates | None:
-    """Return the answers to the question; None where the page has said why there are none (yet)."""
+def answered(ask: Callable[[], Answer | Asked]) -> Answer | None:
+    """Return what `ask` returns; None where the page has said why there is no answer (yet)."""
     try:
-        found = estimates(question)
+        found = ask()
     except FlopcastError as error:
-        st.error(str(error).replace("\n", "  \n"))
+        refused(str(error))
         return None
-    if isinstance(found, Pending):
-        waiting(found.counting)
+    if isinstance(found, Asked):
+        working(found)
         return None
     return found
 
 
-@st.fragment(run_every=LOOK_EVERY_S)
-def waiting(counting: Counting) -> None:
-    """Say what is being counted, and draw the page anew once it is there."""
-    if counting.done:
-        st.rerun()
-    precisions = ", ".join(request.precision for request in counting.requests)
-    st.info(
-        f"Counting {counting.model} in {precisions} once, in a process of its own; it is kept for the next time. "
-        f"{counting.seconds:.0f} s so far."
-    )
+def worked_out(asked: Asked) -> Any | None:
+    """Return what a process of the dashboard answered; None where the page has said why there is no answer (yet)."""
+    if not asked.done:
+        working(asked)
+        return None
+    if asked.error is not None:
+        refused(asked.error)
+        return None
+    return json.loads(asked.answer)
+
+
+def refused(message: str) -> None:
+    """Say why there is no answer, each of its lines on a line."""
+    st.error(escaped(message).replace("\n", "  \n"))
 
 
 @st.fragment(run_every=LOOK_EVERY_S)

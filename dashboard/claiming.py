@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
+from dashboard.replying import reply
 from estimator.claims import claims, newcomer_rows
 from estimator.cli.output import plain
-from hardware_db.errors import FlopcastError
 
 
 def answer() -> dict[str, Any]:
@@ -16,15 +15,5 @@ def answer() -> dict[str, Any]:
     return {"claims": plain(claims()), "newcomers": plain(newcomer_rows())}
 
 
-def main() -> int:
-    """Print the answer; errors go to stderr, exit code 2."""
-    try:
-        print(json.dumps(answer(), allow_nan=False))
-    except FlopcastError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reply(answer))

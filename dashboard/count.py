@@ -1,40 +1,38 @@
-"""The process that counts: `python -m dashboard.count '["llama-2-13b", [{"precision": "bfloat16", ...}]]'`.
+"""The process that counts: `python -m dashboard.count` reads a model of the zoo and in which ways to count it.
 
-Each profile is kept where the command line keeps its own; errors go to stderr, exit code 2.
+question  ["llama-2-13b", [{"precision": "bfloat16", ...}]]
+answer    the model's name: each profile is kept where the command line keeps its own
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
-from hardware_db.errors import FlopcastError
+from dashboard.replying import reply
+from hardware_db.errors import DataError, UnknownModel
 from profiles.recall import known, names_of_zoo, profile
 from profiles.request import ProfileRequest
 
 
-def main(text: str) -> int:
+def answer(question: list[Any]) -> str:
     """Count one model in each of the ways asked for.
 
     Raises
     ------
-    SystemExit
-        the question is not about a name of the zoo
+    FlopcastError
+        the question is not about a name of the zoo, the model cannot be counted, or the profile cannot be kept
     """
-    model, requests = json.loads(text)
+    model, requests = question
     if model not in names_of_zoo():
-        raise SystemExit(f"{model} is no name of the zoo")
-    try:
-        for request in (ProfileRequest(**each) for each in requests):
-            profile(model, request)
-            if known(model, request) is None:
-                print("The folder of kept profiles cannot be written; see flopcast doctor", file=sys.stderr)
-                return 2
-    except FlopcastError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+        raise UnknownModel(f"{model} is no name of the zoo")
+    for request in (ProfileRequest(**each) for each in requests):
+        profile(model, request)
+        if known(model, request) is None:
+            raise DataError("The folder of kept profiles cannot be written; see flopcast doctor")
+    return str(model)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(reply(lambda: answer(json.load(sys.stdin))))

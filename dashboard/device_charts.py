@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.against import Against
 from dashboard.palette import BLUE, GREEN, GREY, GRID, KINDS, MARGIN, ORANGE, PURPLE, SKY, legend_below
 
-
-@dataclass(frozen=True, slots=True)
-class Against:
-    """What prices are drawn against: its column, the column of the price of one unit of it, and how both are called."""
-
-    column: str
-    unit_price: str
-    label: str
-    cheapest: str
-    per: str
-
-
-AGAINST: Final = {
-    "peak": Against(
-        "peak_tflop_per_s", "usd_per_pflop_s_hour", "Dense peak for training, TFLOP/s", "arithmetic", "PFLOP/s"
-    ),
-    "memory": Against("memory_gib", "usd_per_gib_hour", "Memory, GiB", "memory", "GiB"),
-    "bandwidth": Against(
-        "bandwidth_tb_per_s", "usd_per_tb_s_hour", "Memory bandwidth, TB/s", "memory bandwidth", "TB/s"
-    ),
-}
 PRICINGS: Final = {
     "on_demand": (BLUE, "circle"),
     "spot": (ORANGE, "diamond"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import pandas as pd
 
+from dashboard.commands import command_line
 from dashboard.figures import rounded
 from estimator.cli.device_filters import cheapest_offers, training_peak
 from hardware_db import Database, Device
@@ -45,6 +47,11 @@ class Shown:
     def take(self, device: Device) -> bool:
         """Whether a device passes."""
         return device.kind in (self.kinds or (device.kind,)) and device.vendor in (self.vendors or (device.vendor,))
+
+    def commands(self) -> tuple[str, ...]:
+        """Return the command lines that list the same devices: a command takes one kind and one vendor."""
+        pairs = product(self.kinds or (None,), self.vendors or (None,))
+        return tuple(command_line("hardware", [], [("--kind", kind), ("--vendor", vendor)]) for kind, vendor in pairs)
 
 
 def devices_table(database: Database, shown: Shown, first: str = "usd_per_pflop_s_hour") -> pd.DataFrame:

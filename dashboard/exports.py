@@ -83,6 +83,12 @@ def downloads(shown: Export) -> None:
         st.caption("A chart as PNG: the camera above it.")
 
 
+def command_block(command: str, without: str = "") -> None:
+    """Show the command that answers the same, to be copied; `without` says what it leaves out."""
+    st.caption(f"The same question on the command line{', ' + without if without else ''}:")
+    st.code(command, language="bash", wrap_lines=True)
+
+
 def chart(figure: go.Figure, alt: str, name: str, key: str | None = None) -> None:
     """Draw a chart under an accessible name; its camera saves `name`.png in twice the resolution of the screen."""
     picture = {"format": "png", "filename": name, "scale": 2}

@@ -72,6 +72,11 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.3g}")
 
 
+def escaped(text: str) -> str:
+    """Keep dollar signs from being read as mathematics where a page takes Markdown."""
+    return text.replace("$", r"\$")
+
+
 def told(row: Estimate) -> str:
     """Return one option in words: "8× tpu-v5e of gcp us-west1, $9.32 in 4.85 d"."""
     return f"{hardware_of(row)} of {provider_of(row)}, {cost_of(row)} in {time_of(row)}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from dashboard.against import AGAINST
 from dashboard.palette import KINDS
 from dashboard.run_state import AMOUNTS, PRECISIONS
 from estimator.validation.accuracy import SCHEMES
@@ -33,7 +34,7 @@ def one_of(values: Sequence[str]) -> Check:
         if text in values:
             return ""
         near = get_close_matches(text, values, n=2) or list(values[:6])
-        return f"not known here; known: {', '.join(near)}" + (" ..." if len(values) > len(near) else "")
+        return f"not known here; known: {', '.join(near)}" + (" and others" if len(values) > len(near) else "")
 
     return check
 
@@ -50,7 +51,8 @@ def anything(_text: str) -> str:
 
 
 def checks(models: Sequence[str], devices: Sequence[str]) -> Mapping[str, Check]:
-    """Return every parameter of a link with its check."""
+    """Return every parameter of a link with its check; where a page shows a name for a value, the link has the name."""
+    kinds = [style.label for style in KINDS.values()]
     sizes = dict.fromkeys(("batch", "sequence", "image", "micro"), whole)
     return {
         "model": one_of(models),
@@ -66,17 +68,18 @@ def checks(models: Sequence[str], devices: Sequence[str]) -> Mapping[str, Check]
         "provider": anything,
         "region": anything,
         "all_offers": one_of(("true", "false")),
-        "kinds": one_of(tuple(KINDS)),
-        "device_kinds": one_of(tuple(KINDS)),
+        "kinds": one_of(kinds),
+        "device_kinds": one_of(kinds),
         "budget": anything,
         "deadline": anything,
         "device": one_of(devices),
         "vendor": anything,
         "framework": one_of(FRAMEWORKS),
         "spot": one_of(("true", "false")),
-        "against": one_of(("peak", "memory", "bandwidth")),
+        "against": one_of([each.cheapest for each in AGAINST.values()]),
+        "of": one_of(tuple(QUANTITIES.values())),
         "scale": anything,
-        "unseen": one_of(tuple(SCHEMES)),
+        "unseen": one_of(tuple(SCHEMES.values())),
         "strata": anything,
         "embed": anything,
         "embed_options": anything,

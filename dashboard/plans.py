@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
 
 from dashboard import processes
+from dashboard.commands import Word, command_line
 from dashboard.figures import rounded
 from dashboard.processes import Asked
 from dashboard.run_state import RunChoice
@@ -55,11 +55,13 @@ class PlanQuestion:
 
     def command(self) -> str:
         """Return the same question as a command line."""
-        words = ["flopcast", "plan", self.run.upload or self.run.model, "--hardware", self.device]
-        words += ["--count", self.counts, "--global-batch-size", str(self.batch)]
-        for option, value in self.run.model_words():
-            words += [] if value is None else [option, str(value)]
-        return shlex.join(words)
+        asked: list[Word] = [
+            ("--hardware", self.device),
+            ("--count", self.counts),
+            ("--global-batch-size", self.batch),
+            *self.run.model_words(),
+        ]
+        return command_line("plan", [self.run.named], asked)
 
     def ask(self, profile: ModelProfile) -> Asked:
         """Have it planned by a process of its own."""

@@ -56,10 +56,10 @@ def ask(module: str, question: str, told: str) -> Asked:
         return found
 
 
-def forget() -> None:
-    """Let every question be asked anew."""
+def forget(module: str, question: str) -> None:
+    """Let a question be asked anew."""
     with _lock:
-        _kept.clear()
+        _kept.pop((module, question), None)
 
 
 def _run(asked: Asked, module: str, question: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from dashboard.commands import Word, command_line
 from estimator import TrainingRun
 from estimator.survey import Choice
 from hardware_db.errors import QuantityError, UsageError
@@ -21,7 +21,6 @@ PRECISIONS: Final = (AUTO, "amp_bfloat16", "amp_float16", "bfloat16", "float16",
 AMOUNTS: Final = ("tokens", "samples", "steps")
 FEWEST_TOKENS: Final = 1000
 """A smaller number of tokens is a forgotten suffix, as on the command line."""
-Word = tuple[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,11 @@ class RunChoice:
     micro_batch_size: int | None = None
     mfu: float | None = None
     upload: str | None = None
+
+    @property
+    def named(self) -> str:
+        """The model as the command line takes it."""
+        return self.upload or self.model
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -77,6 +81,11 @@ class RunChoice:
     def without_amount(self) -> RunChoice:
         """Return the same run of one step: what a step takes does not depend on how many there are."""
         return replace(self, amount_kind="steps", amount="1")
+
+    def profile_command(self, profile: ModelProfile) -> str:
+        """Return the command line that shows a profile of it."""
+        asked = replace(self, precision=profile.precision)
+        return command_line("profile", [self.named], [("--batch-size", profile.batch_size), *asked.model_words()])
 
     def _quantity(self) -> int:
         if self.amount_kind not in AMOUNTS:
@@ -149,12 +158,12 @@ class Question:
 
     def command(self) -> str:
         """Return the same question as a command line, quoted for a shell."""
-        model = self.run.upload or self.run.model
-        words = ["flopcast", "estimate", f"./{model}" if model.startswith("-") else model]
-        for option, value in [*self.run.words(), *self.market.words()]:
-            if value is not None:
-                words += [option] if value is True else [option, str(value)]
-        return shlex.join(words)
+        return command_line("estimate", [self.run.named], [*self.run.words(), *self.market.words()])
+
+    def step_command(self, device: str) -> str:
+        """Return the command line that explains the run on one device, wherever it is rented."""
+        words = [("--hardware", device), ("--explain", True)]
+        return command_line("estimate", [self.run.named], [*self.run.words(), *words])
 
 
 def parse_counts(text: str) -> tuple[int, ...]:

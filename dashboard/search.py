@@ -11,6 +11,7 @@ import json
 import sys
 from typing import Any
 
+from dashboard.replying import reply
 from estimator.parallel.network import network_of, usual_system
 from estimator.plan import Job, Point, Scaling, scaling_of
 from estimator.plan.exports import FORMATS, exported
@@ -66,15 +67,5 @@ def _file(form: str, job: Job, point: Point) -> dict[str, str]:
         return {"why_not": str(error)}
 
 
-def main() -> int:
-    """Answer the question on standard input; errors go to stderr, exit code 2."""
-    try:
-        print(json.dumps(answer(json.load(sys.stdin)), allow_nan=False))
-    except FlopcastError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reply(lambda: answer(json.load(sys.stdin))))

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.accuracies import FLOPCAST, cases_table, left_out, peers_table, strata_table
 from dashboard.accuracy_charts import parity
-from dashboard.exports import Export, chart, downloads
+from dashboard.exports import Export, chart, command_block, downloads
 from estimator.validation.accuracy import SCHEMES
 from estimator.validation.report import ALL
 
@@ -58,6 +58,7 @@ def page() -> None:
     _unseen(scheme or "source")
     _beside_others()
     _shipped()
+    command_block("python -m estimator.validation.accuracy", "whose strata are its sources")
 
 
 def _unseen(scheme: str) -> None:

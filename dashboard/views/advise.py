@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -10,13 +9,15 @@ import streamlit as st
 
 from dashboard.advice_charts import buy_or_rent_curve, tornado
 from dashboard.advices import AdviceQuestion, frontier_table, hourly_costs
-from dashboard.answers import Pending, hardware, profiles_of
-from dashboard.asking import waiting, working
-from dashboard.exports import Export, chart, downloads
+from dashboard.answers import hardware, profiles_of
+from dashboard.asking import answered, worked_out
+from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.figures import escaped
 from dashboard.limit_boxes import limit_boxes
 from dashboard.links import FRAMEWORKS
+from dashboard.processes import Asked
 from dashboard.sidebar import current
-from hardware_db.errors import FlopcastError
+from profiles.model_profile import ModelProfile
 
 _FRONTIER: Final[dict[str, Any]] = {
     "option": st.column_config.TextColumn("Hardware", pinned=True, width=170),
@@ -34,22 +35,18 @@ def page() -> None:
     """Draw the page for the question in the sidebar."""
     st.title("So what should I rent?")
     question = _question()
-    try:
-        profiles = profiles_of(question.asked.run)
-        if isinstance(profiles, Pending):
-            waiting(profiles.counting)
-            return
-        question.asked.run.run(profiles[0])
-    except FlopcastError as error:
-        st.error(str(error).replace("\n", "  \n"))
-        return
-    asked = question.ask(profiles)
-    if not asked.done:
-        working(asked)
-    elif asked.error:
-        st.error(asked.error.replace("\n", "  \n"))
-    else:
-        _advice(question, json.loads(asked.answer))
+    profiles = answered(lambda: _profiles(question))
+    found = worked_out(question.ask(profiles)) if profiles else None
+    if found is not None:
+        _advice(question, found)
+
+
+def _profiles(question: AdviceQuestion) -> tuple[ModelProfile, ...] | Asked:
+    """Return the profiles, once amounts and sizes have been found to be possible."""
+    found = profiles_of(question.asked.run)
+    if not isinstance(found, Asked):
+        question.asked.run.run(found[0])
+    return found
 
 
 def _question() -> AdviceQuestion:
@@ -63,7 +60,7 @@ def _question() -> AdviceQuestion:
 
 
 def _advice(question: AdviceQuestion, found: dict[str, Any]) -> None:
-    (st.success if found["answered"] else st.warning)(_escaped(found["sentence"]))
+    (st.success if found["answered"] else st.warning)(escaped(found["sentence"]))
     _lines("Why", found["reasons"])
     _lines("What would make it fit", found["remedies"])
     _neighbours(found["beside"])
@@ -80,24 +77,19 @@ def _advice(question: AdviceQuestion, found: dict[str, Any]) -> None:
                 [{"device": name, "why": why} for name, why in found["unfit"].items()],
                 alt="Devices that cannot, and why",
             )
-    st.caption("The same question on the command line:")
-    st.code(question.command(), language="bash", wrap_lines=True)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("$", r"\$")
+    command_block(question.command())
 
 
 def _lines(title: str, lines: list[str]) -> None:
     if lines:
-        st.markdown(f"**{title}**: " + _escaped("; ".join(lines)))
+        st.markdown(f"**{title}**: " + escaped("; ".join(lines)))
 
 
 def _neighbours(beside: list[dict[str, Any]]) -> None:
     for column, each in zip(st.columns(max(1, len(beside))), beside, strict=False):
         with column.container(border=True, height="stretch"):
-            st.markdown(f"**{each['better'].capitalize()}**  \n{_escaped(each['told'])}")
-            st.caption(_escaped(f"{each['better']} in {each['chance']:.0%} of cases; but {each['but']}"))
+            st.markdown(f"**{each['better'].capitalize()}**  \n{escaped(each['told'])}")
+            st.caption(escaped(f"{each['better']} in {each['chance']:.0%} of cases; but {each['but']}"))
 
 
 def _changes(found: dict[str, Any]) -> list[go.Figure]:
@@ -120,7 +112,7 @@ def _buying(found: dict[str, Any]) -> list[go.Figure]:
     table, meet, source = costs
     worth = f"pays from {meet:.0%} of all hours on" if meet is not None else "never pays beside renting"
     st.subheader(f"Buying a {shown['device']} {worth}")
-    st.caption(_escaped(f"{source}. `flopcast buy` takes your own price, life and electricity."))
+    st.caption(escaped(f"{source}. `flopcast buy` takes your own price, life and electricity."))
     figure = buy_or_rent_curve(table, meet)
     chart(figure, f"An hour of {shown['device']} bought and rented over its utilisation", "flopcast-buy")
     return [figure]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import processes
-from dashboard.asking import working
-from dashboard.exports import Export, downloads
-from dashboard.figures import rounded
+from dashboard.asking import worked_out
+from dashboard.exports import Export, command_block, downloads
+from dashboard.figures import escaped, rounded
 
 _LINES: Final[dict[str, Any]] = {
     "when": st.column_config.TextColumn("", width=70),
@@ -34,12 +33,8 @@ def page() -> None:
     """Draw the page; it does not depend on the run in the sidebar."""
     st.title("Was it true what they said?")
     asked = processes.ask("dashboard.claiming", "", "Recomputing the claims")
-    if not asked.done:
-        working(asked)
-    elif asked.error:
-        st.error(asked.error)
-    else:
-        found = json.loads(asked.answer)
+    found = worked_out(asked)
+    if found is not None:
         _claims(found["claims"])
         _newcomers(found["newcomers"])
 
@@ -48,8 +43,8 @@ def _claims(claims: list[dict[str, Any]]) -> None:
     titles = {claim["title"]: claim for claim in claims}
     picked = st.selectbox("Claim", list(titles))
     claim = titles[picked]
-    st.subheader(picked.replace("$", r"\$"))
-    st.markdown(f"**Claimed**: {_escaped(claim['said'])}.")
+    st.subheader(escaped(picked))
+    st.markdown(f"**Claimed**: {escaped(claim['said'])}.")
     table = pd.DataFrame(
         [
             {"when": when, **line, "value": rounded(line["value"])}
@@ -59,11 +54,11 @@ def _claims(claims: list[dict[str, Any]]) -> None:
         columns=list(_LINES),
     )
     st.dataframe(table, hide_index=True, column_config=_LINES, alt=f"{picked}, recomputed")
-    st.markdown(_escaped(claim["verdict"]))
-    st.caption("Sources: " + _escaped("; ".join(claim["sources"])))
+    st.markdown(escaped(claim["verdict"]))
+    st.caption("Sources: " + escaped("; ".join(claim["sources"])))
     notes = [claim["verdict"], "Sources: " + "; ".join(claim["sources"])]
     downloads(Export(f"flopcast-{claim['key']}", picked, table, document=lambda: claim, notes=notes))
-    st.code(f"flopcast claims {claim['key']}", language="bash")
+    command_block(f"flopcast claims {claim['key']}")
 
 
 def _newcomers(rows: list[dict[str, Any]]) -> None:
@@ -75,10 +70,6 @@ def _newcomers(rows: list[dict[str, Any]]) -> None:
         table[name] = [None if pd.isna(value) else rounded(value) for value in table[name]]
     st.dataframe(table, hide_index=True, column_config=_JOBS, alt="Jobs of newcomers in every place")
     downloads(Export("flopcast-newcomers", title, table))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("$", r"\$")
 
 
 page()

@@ -7,13 +7,15 @@ from typing import Final
 
 import streamlit as st
 
-from dashboard.asking import asked
+from dashboard.answers import estimates
+from dashboard.asking import answered
 from dashboard.charts import cost_time_scatter
-from dashboard.exports import chart, downloads
+from dashboard.exports import chart, command_block, downloads
 from dashboard.figures import (
     capacity_of,
     cost_of,
     cost_range,
+    escaped,
     hardware_of,
     memory_of,
     provider_of,
@@ -37,12 +39,11 @@ def page() -> None:
     question = current()
     st.title("GPU, TPU or CPU?")
     limits = limit_boxes()
-    found = asked(question)
+    found = answered(lambda: estimates(question))
     if found is None:
         return
     _compare(_of_kinds(found), limits, question.command())
-    st.caption("The same question on the command line, without the kinds, budget and deadline of this page:")
-    st.code(question.command(), language="bash", wrap_lines=True)
+    command_block(question.command(), "without the kinds, budget and deadline of this page")
 
 
 def _compare(shown: Estimates, limits: Limits, command: str) -> None:
@@ -73,9 +74,11 @@ def _cards(found: Estimates) -> None:
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{name}**")
             st.markdown(
-                f"{cost_of(row)}, {cost_range(row)}  \n{time_of(row)}, {time_range(row)}  \n"
-                f"{memory_of(row)} {capacity_of(row)}  \nMFU {utilisation_of(row)}, bound by {row.bound}  \n"
-                f"{row.precision}; basis: {row.basis}".replace("$", r"\$")
+                escaped(
+                    f"{cost_of(row)}, {cost_range(row)}  \n{time_of(row)}, {time_range(row)}  \n"
+                    f"{memory_of(row)} {capacity_of(row)}  \nMFU {utilisation_of(row)}, bound by {row.bound}  \n"
+                    f"{row.precision}; basis: {row.basis}"
+                )
             )
 
 
@@ -87,17 +90,15 @@ def _heading(priced: Estimates, keeping: Estimates, limits: Limits) -> None:
     kept = f"{len(keeping)} of {len(priced)} options keep to {limits}; " if limits else ""
     of_all = "" if limits else f" of {len(priced)} options"
     verb = "is" if len(frontier) == 1 else "are"
-    st.subheader(f"{kept}{len(frontier)}{of_all} {verb} worth considering".replace("$", r"\$"))
+    st.subheader(escaped(f"{kept}{len(frontier)}{of_all} {verb} worth considering"))
     st.caption("The others are both slower and dearer than one of them. Point at a mark for its range and price.")
 
 
 def _nothing_keeps(priced: Estimates, limits: Limits) -> None:
-    st.subheader(f"Nothing keeps to {limits}".replace("$", r"\$"))
+    st.subheader(escaped(f"Nothing keeps to {limits}"))
     nearest = limits.nearest(priced)
     if nearest is not None:
-        st.warning(
-            f"Nearest: {told(nearest)} ({limits.over(nearest)}). The table lists all options.".replace("$", r"\$")
-        )
+        st.warning(escaped(f"Nearest: {told(nearest)} ({limits.over(nearest)}). The table lists all options."))
 
 
 def _of_kinds(found: Estimates) -> Estimates:

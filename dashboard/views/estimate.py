@@ -5,13 +5,15 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.asking import asked
+from dashboard.answers import estimates
+from dashboard.asking import answered
 from dashboard.charts import step_parts
-from dashboard.exports import chart, downloads
+from dashboard.exports import chart, command_block, downloads
 from dashboard.figures import (
     capacity_of,
     cost_of,
     cost_range,
+    escaped,
     hardware_of,
     memory_of,
     provider_of,
@@ -31,7 +33,7 @@ def page() -> None:
     """Draw the page for the question in the sidebar."""
     question = current()
     st.title("What will it take, and what will it cost?")
-    found = asked(question)
+    found = answered(lambda: estimates(question))
     if found is not None:
         _answer(question, found)
 
@@ -48,16 +50,15 @@ def _answer(question: Question, found: Estimates) -> None:
     st.subheader(title)
     ranked_table(found, alt="Ranked table of all options, cheapest first")
     downloads(export_of(found, "flopcast-estimate", title, figures, question.command()))
-    st.caption("The same question on the command line:")
-    st.code(question.command(), language="bash", wrap_lines=True)
+    command_block(question.command())
     with st.expander("What was assumed"):
         st.markdown("\n".join(f"- {line}" for line in [*found.assumptions, *found.warnings]))
 
 
 def _headline(found: Estimates, best: Estimate) -> None:
     fastest = found.fastest() or best
-    also = ", and the fastest" if fastest is best else f".  \nFastest: **{_escaped(told(fastest))}**"
-    st.markdown(f"Cheapest: **{_escaped(told(best))}**{also}.")
+    also = ", and the fastest" if fastest is best else f".  \nFastest: **{escaped(told(fastest))}**"
+    st.markdown(f"Cheapest: **{escaped(told(best))}**{also}.")
     figures = (
         ("Cost", cost_of(best), cost_range(best)),
         ("Run time", time_of(best), time_range(best)),
@@ -67,18 +68,13 @@ def _headline(found: Estimates, best: Estimate) -> None:
     for column, (label, value, beside) in zip(st.columns(4), figures, strict=True):
         column.metric(
             label,
-            _escaped(value),
-            _escaped(beside),
+            escaped(value),
+            escaped(beside),
             delta_color="off",
             delta_arrow="off",
             border=True,
             height="stretch",
         )
-
-
-def _escaped(text: str) -> str:
-    """Keep dollar signs from being read as mathematics."""
-    return text.replace("$", r"\$")
 
 
 def _where_time_goes(found: Estimates) -> go.Figure:

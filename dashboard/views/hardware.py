@@ -7,10 +7,13 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from dashboard.against import AGAINST, Against
 from dashboard.answers import hardware
-from dashboard.device_charts import AGAINST, Against, price_against, price_over_time
+from dashboard.commands import command_line
+from dashboard.device_charts import price_against, price_over_time
 from dashboard.devices import Shown, devices_table, figures_table, history_table, offers_table
-from dashboard.exports import Export, chart, downloads
+from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.figures import escaped
 from dashboard.palette import KINDS
 from hardware_db import Database, Device
 from hardware_db.here import Here
@@ -66,7 +69,7 @@ def page() -> None:
         bind="query-params",
     )
     against = AGAINST[picked or "peak"]
-    _overview(devices_table(here.database, shown, against.unit_price), against)
+    _overview(here.database, shown, against)
     _one_device(here)
 
 
@@ -89,7 +92,8 @@ def _shown(database: Database) -> Shown:
     return Shown(tuple(kinds), tuple(vendors))
 
 
-def _overview(table: pd.DataFrame, against: Against) -> None:
+def _overview(database: Database, shown: Shown, against: Against) -> None:
+    table = devices_table(database, shown, against.unit_price)
     priced = table[table[against.unit_price].notna()]
     title, figures = f"{len(table)} devices, none of them with both a price and a figure", []
     if not priced.empty:
@@ -97,7 +101,7 @@ def _overview(table: pd.DataFrame, against: Against) -> None:
         cost = f"${best[against.unit_price]:,.3g}"
         title = f"{best['device']} is the cheapest {against.cheapest}: {cost} an hour per {against.per}"
         figures = [price_against(priced, against)]
-    st.subheader(title.replace("$", r"\$"))
+    st.subheader(escaped(title))
     if figures:
         st.caption(f"{len(priced)} of {len(table)} devices have a price and the figure; lower right is better.")
         chart(figures[0], f"Hourly price against {against.cheapest} of {len(priced)} devices", "flopcast-hardware")
@@ -105,6 +109,7 @@ def _overview(table: pd.DataFrame, against: Against) -> None:
         table, hide_index=True, column_config=_COLUMNS, alt=f"All devices, the cheapest {against.cheapest} first"
     )
     downloads(Export("flopcast-hardware", title, table, figures))
+    command_block("\n".join(shown.commands()))
 
 
 def _one_device(here: Here) -> None:
@@ -121,6 +126,7 @@ def _one_device(here: Here) -> None:
     downloads(Export(f"flopcast-{device.id}", title, figures))
     _offers(database, device)
     _history(here, device)
+    command_block(command_line("hardware", [device.id], [("--sources", True)]))
 
 
 def _offers(database: Database, device: Device) -> None:
@@ -139,7 +145,7 @@ def _history(here: Here, device: Device) -> None:
     if history.empty:
         return
     title = _moved(history, device.id)
-    st.subheader(title.replace("$", r"\$"))
+    st.subheader(escaped(title))
     st.caption("Each mark is the lowest price of a provider on a day, of one device; lines join one provider's days.")
     figure = price_over_time(history)
     chart(figure, f"Prices of {device.id} over time", "flopcast-prices")

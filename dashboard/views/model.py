@@ -8,13 +8,14 @@ from typing import Final
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.answers import Pending, hardware, profiles_of
-from dashboard.asking import waiting
-from dashboard.exports import Export, chart, downloads
+from dashboard.answers import hardware, profiles_of
+from dashboard.asking import answered
+from dashboard.exports import Export, chart, command_block, downloads
 from dashboard.links import QUANTITIES
 from dashboard.model_charts import icicle, largest_groups, memory_timeline
+from dashboard.processes import Asked
+from dashboard.run_state import RunChoice
 from dashboard.sidebar import current
-from hardware_db.errors import FlopcastError
 from hardware_db.units import format_bytes, format_count, format_flops
 from profiles.breakdown import by_label
 from profiles.model_profile import ModelProfile
@@ -26,23 +27,24 @@ def page() -> None:
     """Draw the page for the model in the sidebar, in the first precision that answers."""
     st.title("What does one step compute, move and hold?")
     run = current().run
-    try:
-        found = profiles_of(run)
-        if isinstance(found, Pending):
-            waiting(found.counting)
-            return
-        profile = found[0].at(run.micro_batch_size, run.sequence_length)
-    except FlopcastError as error:
-        st.error(str(error))
+    profile = answered(lambda: _profile(run))
+    if profile is None:
         return
     _totals(profile)
     figures = [*_breakdown(profile), *_memory(profile)]
-    downloads(_export(profile, figures))
+    command = run.profile_command(profile)
+    downloads(_export(profile, figures, command))
+    command_block(command)
 
 
-def _export(profile: ModelProfile, figures: list[go.Figure]) -> Export:
+def _profile(run: RunChoice) -> ModelProfile | Asked:
+    found = profiles_of(run)
+    return found if isinstance(found, Asked) else found[0].at(run.micro_batch_size, run.sequence_length)
+
+
+def _export(profile: ModelProfile, figures: list[go.Figure], command: str) -> Export:
     title = f"{profile.model}, batch {profile.batch_size}, {profile.precision}"
-    notes = ["One multiply-add is 2 FLOPs.", *profile.notes]
+    notes = ["One multiply-add is 2 FLOPs.", *profile.notes, command]
     return Export("flopcast-model", title, profile.to_frame(), figures, lambda: json.loads(profile.to_json()), notes)
 
 
@@ -64,7 +66,12 @@ def _totals(profile: ModelProfile) -> None:
 
 def _breakdown(profile: ModelProfile) -> list[go.Figure]:
     quantity = st.segmented_control(
-        "Break down", list(QUANTITIES), default="flops", format_func=QUANTITIES.__getitem__, key="of"
+        "Break down",
+        list(QUANTITIES),
+        default="flops",
+        format_func=QUANTITIES.__getitem__,
+        key="of",
+        bind="query-params",
     )
     quantity = quantity or "flops"
     st.subheader(f"Modules by their {QUANTITIES[quantity]}")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.answers import Pending, hardware, profile_on
-from dashboard.asking import waiting, working
-from dashboard.exports import Export, chart, downloads
+from dashboard.answers import hardware, profile_on
+from dashboard.asking import answered, worked_out
+from dashboard.exports import Export, chart, command_block, downloads
 from dashboard.plan_charts import scaling_curve
 from dashboard.plans import PlanQuestion, scaling_table, strategy_table
+from dashboard.processes import Asked
 from dashboard.sidebar import current
-from hardware_db.errors import FlopcastError
+from profiles.model_profile import ModelProfile
 
 DEFAULT_DEVICE: Final = "h100-sxm"
 DEFAULT_COUNTS: Final = "8..64"
@@ -45,21 +45,16 @@ def page() -> None:
     """Draw the page for the run in the sidebar."""
     st.title("How should many devices share it, and how many pay?")
     question = _question()
-    try:
-        profile = profile_on(question.run, hardware().database.device(question.device))
-        if isinstance(profile, Pending):
-            waiting(profile.counting)
-            return
-        asked = question.ask(profile)
-    except FlopcastError as error:
-        st.error(str(error))
-        return
-    if not asked.done:
-        working(asked)
-    elif asked.error:
-        st.error(asked.error)
-    else:
-        _plans(question, json.loads(asked.answer))
+    profile = answered(lambda: _profile(question))
+    found = worked_out(question.ask(profile)) if profile else None
+    if found is not None:
+        _plans(question, found)
+
+
+def _profile(question: PlanQuestion) -> ModelProfile | Asked:
+    """Return the profile, once the numbers of devices have been found to be possible."""
+    question.numbers()
+    return profile_on(question.run, hardware().database.device(question.device))
 
 
 def _question() -> PlanQuestion:
@@ -80,7 +75,7 @@ def _plans(question: PlanQuestion, answer: dict[str, Any]) -> None:
     feasible = [point for point in answer["points"] if point["plans"]]
     table = scaling_table(answer["points"])
     if not feasible:
-        st.subheader(f"{question.run.upload or question.run.model} fits none of these numbers of {question.device}")
+        st.subheader(f"{question.run.named} fits none of these numbers of {question.device}")
         _table(table, "Why nothing fits")
     else:
         title = _finding(question, answer, feasible)
@@ -92,8 +87,7 @@ def _plans(question: PlanQuestion, answer: dict[str, Any]) -> None:
         notes = [*answer["assumptions"], question.command()]
         downloads(Export("flopcast-plan", title, table, [figure], lambda: answer, notes))
         _strategies(feasible, question.device)
-    st.caption("The same question on the command line:")
-    st.code(question.command(), language="bash", wrap_lines=True)
+    command_block(question.command())
     with st.expander("What was assumed"):
         st.markdown("\n".join(f"- {line}" for line in answer["assumptions"]))
 

@@ -8,17 +8,18 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.answers import Pending, hardware, profile_on
-from dashboard.asking import waiting
-from dashboard.exports import Export, chart, downloads
+from dashboard.answers import hardware, profile_on
+from dashboard.asking import answered
+from dashboard.exports import Export, chart, command_block, downloads
 from dashboard.figures import rounded
+from dashboard.processes import Asked
 from dashboard.roofline_charts import roofline_chart
 from dashboard.rooflines import Drawn, drawn
+from dashboard.run_state import RunChoice
 from dashboard.sidebar import current
 from estimator.roofline import Bubble, Roofline
 from estimator.timing import ground_of
 from hardware_db import Device
-from hardware_db.errors import FlopcastError
 from hardware_db.units import format_count, format_rate
 
 DEFAULT_DEVICE: Final = "h100-sxm"
@@ -40,14 +41,15 @@ def page() -> None:
     names = [device.id for device in hardware().database.devices() if device.memory_bandwidth_bytes_per_s]
     name = st.selectbox("Device", names, index=names.index(DEFAULT_DEVICE), key="device", bind="query-params")
     device = hardware().database.device(name)
-    try:
-        profile = profile_on(current().run, device)
-        if isinstance(profile, Pending):
-            waiting(profile.counting)
-            return
-        _roofline(drawn(current().run, profile, device), device)
-    except FlopcastError as error:
-        st.error(str(error).replace("\n", "  \n"))
+    shown = answered(lambda: _drawn(current().run, device))
+    if shown is not None:
+        _roofline(shown, device)
+    command_block(current().step_command(device.id), "which explains the same step's time")
+
+
+def _drawn(run: RunChoice, device: Device) -> Drawn | Asked:
+    profile = profile_on(run, device)
+    return profile if isinstance(profile, Asked) else drawn(run, profile, device)
 
 
 def _roofline(shown: Drawn, device: Device) -> None:

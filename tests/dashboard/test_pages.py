@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from streamlit.testing.v1 import AppTest
 
 from dashboard import answers, counting, uploads
-from dashboard.counting import Counting
+from dashboard.processes import Asked
 from dashboard.run_state import Market, Question, RunChoice
 from estimator import TrainingRun, estimate_all
 from estimator.cli import main
@@ -24,6 +24,8 @@ from profiles.request import ProfileRequest
 
 APP = str(Path(__file__).parents[2] / "dashboard" / "app.py")
 MNIST = ProfileRequest(precision="float32")
+KEYS = {"TPU": "tpu", "memory bandwidth": "bandwidth", "bytes moved": "bytes", "model family": "family"}
+"""What a page shows, and what it means."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +33,6 @@ def own_cache(tmp_path, monkeypatch):
     """Profiles kept by earlier questions on this machine answer none of these, and nothing is counted unasked."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(counting, "possible", lambda: False)
-    for cached in (answers._recorded, answers._works, answers._of_one_step, answers._whole_run):
-        cached.cache_clear()
 
 
 def opened(**query: str) -> AppTest:
@@ -208,7 +208,7 @@ def test_without_torch_the_remedy_of_a_missing_profile_is_a_command_that_works()
 
 def test_a_profile_that_is_missing_is_counted_and_then_answers(monkeypatch):
     monkeypatch.setattr(counting, "possible", lambda: True)
-    running = Counting("gpt2", (ProfileRequest(precision="bfloat16"),))
+    running = Asked("Counting gpt2 in bfloat16")
     monkeypatch.setattr(counting, "count", lambda model, requests: running)
     page = opened(model="gpt2", precision="bfloat16")
     assert any("Counting gpt2 in bfloat16" in info.value for info in page.info)
@@ -317,6 +317,22 @@ def test_what_is_wrong_with_a_link_is_named(query, named):
     assert not page.exception and not page.error
     assert any(named in warning.value for warning in page.warning)
     assert len(table_of(page)) > 20, "the default is used"
+
+
+@pytest.mark.parametrize(
+    ("view", "query"),
+    [
+        ("compare", {"kinds": "TPU"}),
+        ("hardware", {"device_kinds": "TPU", "against": "memory bandwidth"}),
+        ("model", {"of": "bytes moved"}),
+        ("accuracy", {"unseen": "model family"}),
+    ],
+)
+def test_what_a_page_writes_into_its_link_is_understood(view, query):
+    page = opened(**query).switch_page(f"views/{view}.py").run()
+    assert not page.exception and not page.error and not page.warning
+    for name, shown in query.items():
+        assert page.session_state[name] in (KEYS[shown], [KEYS[shown]])
 
 
 # ----------------------------------------------------------------------------------------------------------- Compare
