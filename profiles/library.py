@@ -123,11 +123,12 @@ def find(question: Question, batch_size: int | None = None, sequence_length: int
 
 def _candidates(question: Question, batch_size: int | None, sequence_length: int | None) -> Iterator[ModelProfile]:
     """Yield what may answer: kept for all sizes, for this size, for some lengths, shipped."""
-    sizes = (None,) if batch_size is None else (None, (batch_size, sequence_length))
-    some_lengths = sorted(cache_folder().glob(f"{question.key}{_LENGTHS}*{_SUFFIX}"))
-    for path in (*(_path(question, size) for size in sizes), *some_lengths):
-        if (kept := _kept(path)) is not None:
-            yield kept
+    if cache_folder().is_dir():
+        sizes = (None,) if batch_size is None else (None, (batch_size, sequence_length))
+        some_lengths = sorted(cache_folder().glob(f"{question.key}{_LENGTHS}*{_SUFFIX}"))
+        for path in (*(_path(question, size) for size in sizes), *some_lengths):
+            if (kept := _kept(path)) is not None:
+                yield kept
     if (shipped := _shipped(question)) is not None:
         yield shipped
 

@@ -101,3 +101,21 @@ def test_functions_are_not_hidden_by_modules_of_the_same_name():
     modules = "estimator.forecast, estimator.result, estimator.estimates, estimator.cli.app"
     code = f"import estimator, {modules}\nassert callable(estimator.estimate)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_command_loads_itself_alone():
+    code = (
+        "import sys\nfrom estimator.cli import main\nmain(['detect', '--help'], standalone_mode=False)\n"
+        "assert 'estimator.cli.detect' in sys.modules\n"
+        "assert not {'estimator.cli.estimate', 'estimator.cli.plan', 'numpy', 'pydantic'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+def test_an_estimate_of_a_recorded_profile_needs_no_pydantic():
+    code = (
+        "import sys\nfrom estimator.cli import main\n"
+        "main(['estimate', 'gpt2', '--tokens', '1B', '--hardware', 'h100-sxm'], standalone_mode=False)\n"
+        "assert not {'torch', 'pandas', 'scipy', 'pydantic', 'numpy.ma'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)

@@ -49,8 +49,8 @@ class Blocks:
     @cached_property
     def kinds(self) -> NDArray[np.intp]:
         """Number of the kind of each part; parts that run the same operations equally often are of one kind."""
-        _, kinds = np.unique(self.shares > 0, axis=0, return_inverse=True)
-        return kinds.reshape(-1)
+        number: dict[bytes, int] = {}
+        return np.array([number.setdefault(row.tobytes(), len(number)) for row in self.shares > 0], dtype=np.intp)
 
     @cached_property
     def uniform(self) -> bool:
