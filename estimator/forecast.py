@@ -25,7 +25,7 @@ def estimate(
     *,
     database: Database | None = None,
 ) -> Estimate:
-    """Estimate a run on `count` devices, plain data parallel.
+    """Estimate a run on `count` devices, split as little as they need: data parallel, ZeRO, then layers divided.
 
     Parameters
     ----------
