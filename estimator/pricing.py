@@ -49,10 +49,21 @@ def on_offer(work: Workload, database: Database, offer: Offer, count: int, *, sp
     """Estimate a run on an offer's machines; `splits`: also search a split of the layers where nothing else fits."""
     device = database.device_of(offer)
     cluster = Cluster(device, count, fabric_of(device, offer, database.system_of(offer)), splits)
+    return priced(work, answered(work, database, cluster), rent(offer, count))
+
+
+def answered(work: Workload, database: Database, cluster: Cluster) -> Answer:
+    """Return what a cluster makes of a run, worked out once for all that are alike.
+
+    Raises
+    ------
+    UsageError
+        the batch does not divide over the devices
+    """
     same = alike(cluster, database)
     found = work.remembered(same, lambda: answer(work, database, same))
     group = found.group and cluster.fabric.group(found.group.size, 1)
-    return priced(work, replace(found, device=device, group=group), rent(offer, count))
+    return replace(found, device=cluster.device, group=group)
 
 
 def alike(cluster: Cluster, database: Database) -> Cluster:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from estimator import TrainingRun, estimate
 from estimator.advice import Wishes, advise
+from estimator.advice.candidates import pareto
 from estimator.advice.carbon import WORLD_GRAMS_PER_KWH, emissions
 from estimator.advice.chance import below, in_time, less
 from estimator.advice.free_tier import in_sessions
-from estimator.advice.market import Market, pareto
+from estimator.advice.market import Market
 from estimator.cli import main
 from estimator.ranges import Range
 from estimator.whole_run import NEVER, Overheads
@@ -222,7 +223,7 @@ def test_candidates_are_priced_as_estimates_are():
     for place, row in enumerate(found.places):
         exact = row.estimate()
         assert found.time_s[place, 1] == pytest.approx(exact.run_time_s)
-        assert found.cost_usd[place, 1] == pytest.approx(exact.cost_usd)
+        assert found.cost_usd[place].tolist() == pytest.approx([exact.cost.low, exact.cost.mid, exact.cost.high])
 
 
 def run_cli(*words):
@@ -249,3 +250,15 @@ def test_a_small_network_needs_no_gpu():
 def test_csv_is_the_frontier():
     lines = run_cli("gpt2", "--tokens", "1B", "--hardware", "l4", "--csv").stdout.splitlines()
     assert "cost_usd" in lines[0] and len(lines) > 1
+
+
+def test_reserved_machines_are_taken_where_they_are_allowed_and_the_commitment_is_told():
+    reserved = offer("big", 1, 0.5, pricing="reserved_1y", instance="big-year")
+    market = database(DEVICES, [*OFFERS, reserved])
+    assert all(o.row.offer.pricing == "on_demand" for o in advise(RUN, database=market).frontier)
+    found = advise(RUN, database=market, reserved=True, devices="big", counts=(1,), budget_usd=1e6)
+    assert found.best.row.offer == reserved and "reserved for 1 year" in found.sentence
+    # 0.5 USD an hour for 8,760 hours.
+    assert any("$4,380" in risk for risk in found.risks)
+    change = next(s for s in advise(RUN, database=market, devices="big", counts=(1,)).savings if "reserved" in s.change)
+    assert change.usd < 0 and "$4,380" in change.note

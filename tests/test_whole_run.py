@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 from hand_made import database, device, offer, profile
@@ -10,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator import TrainingRun, estimate, estimate_all
+from estimator.ranges import Range
 from estimator.whole_run import NEVER, Overheads, best_interval_s, expected_s
 from estimator.whole_run.assumptions import assumption
 from estimator.whole_run.bill import billed_s
 from estimator.whole_run.compute_optimal import compute_optimal_tokens
 from estimator.whole_run.interruptions import failures_of, preemptions_of
+from estimator.whole_run.price_spread import SAME, price_spread
 from hardware_db.errors import UsageError
 
 DB = database(
@@ -195,3 +198,21 @@ def test_impossible_figures_are_refused(wrong):
 def test_chinchilla():
     # Chinchilla itself: 70 B parameters, 1.4 T tokens.
     assert compute_optimal_tokens(70_000_000_000) == pytest.approx(1.4e12)
+
+
+def test_a_price_of_today_is_what_it_says_and_old_ones_drift():
+    today = date(2026, 11, 1)
+    assert price_spread(offer(as_of=today), today) == SAME
+    year = price_spread(offer(as_of=today - timedelta(days=365)), today)
+    assert (year.low, year.high) == pytest.approx((0.77, 1.3))
+    quarter = price_spread(offer(as_of=today - timedelta(days=91)), today)
+    assert quarter.high == pytest.approx(1.3 ** (91 / 365) ** 0.5)
+    spot = price_spread(offer(as_of=today, pricing="spot"), today)
+    assert (spot.low, spot.high) == pytest.approx((0.8, 1.25))
+
+
+def test_independent_spreads_add_as_squares():
+    # 3 and 4 units of logarithm make 5.
+    found = Range(math.exp(-3), 1, math.exp(3)).times_independent(Range(math.exp(-4), 1, math.exp(4)))
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx((-5, 5))
+    assert Range(1, math.inf, math.inf).times_independent(Range(0.5, 1, 2)).mid == math.inf

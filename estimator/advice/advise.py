@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 import hardware_db
+from estimator.advice.candidates import Candidates
 from estimator.advice.chance import less
 from estimator.advice.changes import savings_of
 from estimator.advice.free_tier import free_plans
-from estimator.advice.market import COUNTS, MORE_COUNTS, Candidates, Market
+from estimator.advice.market import COUNTS, MORE_COUNTS, Market
 from estimator.advice.result import Advice, Neighbour, Option
 from estimator.advice.wishes import Wishes
 from estimator.forecast import estimate

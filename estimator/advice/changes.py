@@ -14,12 +14,14 @@ from estimator.memory import MemorySettings
 from estimator.pricing import on_offer
 from estimator.workload import Workload
 from hardware_db.errors import FlopcastError
+from hardware_db.units import format_usd
 
 if TYPE_CHECKING:
-    from estimator.advice.market import Place
+    from estimator.advice.candidates import Place
     from estimator.result import Estimate
     from hardware_db import Database, Offer
 
+YEAR_H: Final = 365 * 24
 WORTH: Final = 0.005
 """Changes below this share of time and cost are not told."""
 
@@ -109,6 +111,18 @@ def _spot(subject: Subject) -> Iterator[Saving | None]:
         yield subject.saving("spot", best, f"{best.offer.provider} {best.offer.region}, {stops:.2g} stops expected")
 
 
+def _reserved(subject: Subject) -> Iterator[Saving | None]:
+    """The same devices from a reservation that is used otherwise when the run is over."""
+    offers = subject.database.offers(device=subject.row.device.id, pricing="reserved_1y")
+    rows = [row for row in map(subject.elsewhere, offers) if row.cost]
+    if rows and subject.place.offer.pricing in ("on_demand", "spot") and subject.place.offer.provider != "own":
+        best = min(rows, key=lambda row: row.cost_usd or 0.0)
+        assert best.offer is not None and best.rental is not None
+        year = format_usd(best.rental.usd_per_hour * YEAR_H)
+        note = f"{best.offer.provider} {best.offer.region}, if the machines are used all year: {year}"
+        yield subject.saving("reserved for 1 year", best, note)
+
+
 def _region(subject: Subject) -> Iterator[Saving | None]:
     """The same devices where electricity is greenest."""
     offers = [offer for offer in _alike(subject) if offer.device_count <= subject.row.count] or _alike(subject)
@@ -148,6 +162,7 @@ CHANGES: Final[tuple[Callable[[Subject], Iterator[Saving | None]], ...]] = (
     _batch,
     _counts,
     _spot,
+    _reserved,
     _region,
     _memory_settings,
 )

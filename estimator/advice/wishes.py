@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from hardware_db.errors import UsageError
+from hardware_db.records import Pricing
 
 Framework = Literal["torch", "jax"]
 FRAMEWORKS: Final[Mapping[Framework, frozenset[str]]] = {
@@ -37,6 +38,8 @@ class Wishes:
         torch or jax: only devices that it trains on
     spot
         machines that may be taken away, too
+    reserved
+        prices of machines reserved for one or three years, too, for hours that the reservation has left
     own
         device id -> how many of them are there already: they cost electricity
     electricity_usd_per_kwh
@@ -52,6 +55,7 @@ class Wishes:
     counts: tuple[int, ...] | None = None
     framework: Framework | None = None
     spot: bool = False
+    reserved: bool = False
     own: Mapping[str, int] = field(default_factory=dict, hash=False)
     electricity_usd_per_kwh: float | None = None
 
@@ -62,6 +66,13 @@ class Wishes:
                 raise UsageError(f"{name} must be above 0; given: {value}")
         if self.framework is not None and self.framework not in FRAMEWORKS:
             raise UsageError(f"framework {self.framework!r} is unknown. Use one of: {', '.join(FRAMEWORKS)}")
+
+    @property
+    def pricings(self) -> tuple[Pricing, ...]:
+        """How offers may be paid."""
+        spot: tuple[Pricing, ...] = ("spot",) if self.spot else ()
+        reserved: tuple[Pricing, ...] = ("reserved_1y", "reserved_3y") if self.reserved else ()
+        return ("on_demand", *spot, *reserved)
 
     @property
     def limits(self) -> dict[str, float]:

@@ -35,6 +35,7 @@ _LIMITS = (
     click.option("--count", "counts", callback=read_integers, metavar="N", help="Devices: 8 or 1,8; default: 1 to 8."),
     click.option("--framework", type=click.Choice(["torch", "jax"]), help="Devices that it trains on; default: all."),
     click.option("--spot", is_flag=True, help="Also machines that may be taken away."),
+    click.option("--reserved", is_flag=True, help="Also prices of machines reserved for 1 or 3 years, by the hour."),
     click.option("--own", multiple=True, metavar="NAME[=N]", help="A device that is there already: rtx-4090 or l4=2."),
     click.option("--electricity", "electricity_usd_per_kwh", type=float, metavar="USD", help="A kWh for --own."),
 )  # fmt: skip

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 FRONTIER_SHOWN: Final = 8
 SAVINGS_SHOWN: Final = 8
 OLD_PRICE_DAYS: Final = 30
+COMMITTED_H: Final = {"reserved_1y": 365 * 24, "reserved_3y": 3 * 365 * 24}
+"""How an offer is paid -> hours that are paid whatever is used."""
 NO_GPU_S: Final = 3600.0
 """A run that a laptop's processor ends within the hour needs no GPU."""
 
 SOFTWARE: Final = {"tpu": "needs JAX or torch/XLA", "npu": "needs the maker's own software (Neuron, Gaudi's bridge)"}
 """Kind of device -> what training on it needs besides PyTorch."""
+
+PAID: Final = {"spot": "spot", "reserved_1y": "reserved for 1 year", "reserved_3y": "reserved for 3 years"}
+"""How an offer is paid -> what is said of it, where it is not on demand."""
 
 GUARANTEES: Final = {
     "measured": "measured on this hardware",
@@ -131,6 +136,9 @@ def _risks(advice: Advice, option: Option) -> Iterator[str]:
         yield f"the price is {row.offer.age_days()} days old ({row.offer.as_of})"
     if row.offer is not None and row.offer.kind == "marketplace":
         yield "a marketplace: prices and machines change from hour to hour"
+    if row.offer is not None and row.rental is not None and (committed := COMMITTED_H.get(row.offer.pricing)):
+        whole = format_usd(row.rental.usd_per_hour * committed)
+        yield f"the whole reservation is {whole}, whatever of it is used; counted are the hours of this run"
     if row.basis in ("datasheet", "sibling"):
         yield f"nobody has measured steps on {row.device.id}"
     if row.device.kind in SOFTWARE:
@@ -178,9 +186,9 @@ def _verb(row: Estimate) -> str:
 def _where(row: Estimate) -> str:
     if row.offer is None or row.offer.provider == "own":
         return hardware_text(row)
-    spot = ", spot" if row.offer.pricing == "spot" else ""
-    region = "" if row.offer.region in ("global", "-") else f" ({row.offer.region}{spot})"
-    return f"{hardware_text(row)} from {row.offer.provider}{region or f' ({spot[2:]})' if spot else region}"
+    told = [row.offer.region] if row.offer.region not in ("global", "-") else []
+    told += [PAID[row.offer.pricing]] if row.offer.pricing in PAID else []
+    return f"{hardware_text(row)} from {row.offer.provider}" + (f" ({', '.join(told)})" if told else "")
 
 
 def _money(row: Estimate) -> str:
@@ -260,5 +268,6 @@ def _cells(option: Option) -> list[str]:
     time, cost = span(row.run_time, DURATION), span(row.cost, MONEY)
     co2 = "-" if option.co2_kg is None else three_digits(option.co2_kg)
     offer = row.offer
-    place = [f"{offer.provider}{' spot' if offer.pricing == 'spot' else ''}", offer.region] if offer else ["-", "-"]
+    paid = f" {offer.pricing.replace('_', ' ')}" if offer and offer.pricing in PAID else ""
+    place = [f"{offer.provider}{paid}", offer.region] if offer else ["-", "-"]
     return [hardware_text(row), *place, *time, f"${cost[0]}", cost[1], co2]

@@ -10,7 +10,9 @@ from typing import Literal
 
 from estimator.ranges import Range
 
-Name = Literal["startup", "compile", "restart", "storage", "spot_between", "provisioning"]
+Name = Literal[
+    "startup", "compile", "restart", "storage", "spot_between", "provisioning", "price_drift", "price_moving"
+]
 
 
 @dataclass(frozen=True, slots=True)

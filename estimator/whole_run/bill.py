@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from estimator.ranges import ZERO, Range
+from estimator.whole_run.price_spread import price_spread
 from hardware_db.operation import provider_term
 from hardware_db.units import format_bytes, format_duration, format_usd
 
@@ -49,7 +51,8 @@ def bill_of(rental: Rental, run_time: Range, overheads: Overheads | None) -> Bil
     billed = Range(*(billed_s(offer, seconds) for seconds in (run_time.low, run_time.mid, run_time.high)))
     idle = f", {rental.idle_devices} devices idle" if rental.idle_devices else ""
     numbers = f"{rental.instances} × {format_usd(offer.usd_per_hour)}/h × {format_duration(billed.mid)}{idle}"
-    charges = [Charge("machines", billed * (rental.usd_per_hour / HOUR_S), numbers, f"{offer.source}, {offer.as_of}")]
+    usd = (billed * (rental.usd_per_hour / HOUR_S)).times_independent(price_spread(offer))
+    charges = [Charge("machines", usd, numbers, f"{offer.source}, {offer.as_of}")]
     missing = []
     for name, found in _given(offer, run_time, overheads).items():
         if found is None:
@@ -66,10 +69,16 @@ def billed_s(offer: Offer, seconds: float) -> float:
     """
     if math.isinf(seconds):
         return seconds
-    step = provider_term(offer.provider, "billing_step", offer.instance)
-    least = provider_term(offer.provider, "billing_minimum", offer.instance)
-    paid = max(seconds, least.high) if least else seconds
-    return math.ceil(paid / step.high) * step.high if step and step.high > 1 else paid
+    step, least = billing_clock(offer.provider, offer.instance)
+    paid = max(seconds, least)
+    return math.ceil(paid / step) * step if step else paid
+
+
+@cache
+def billing_clock(provider: str, instance: str) -> tuple[float, float]:
+    """Return the step of a provider's clock, 0 where it bills by the second or publishes none, and its minimum [s]."""
+    step, least = (provider_term(provider, name, instance) for name in ("billing_step", "billing_minimum"))
+    return (step.high if step and step.high > 1 else 0.0), (least.high if least else 0.0)
 
 
 def _given(offer: Offer, run_time: Range, overheads: Overheads | None) -> dict[str, Charge | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,26 @@ ENDS = ("low", "mid", "high")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the run time: seconds, how they come about, who says so, and the option that changes it."""
+    """One part of the run time: seconds, how they come about, who says so, and the option that changes it.
+
+    `tell` and `name_source` write `numbers` and `source` when somebody asks: of ten thousand runs one is shown.
+    """
 
     name: str
     seconds: Range
-    numbers: str
-    source: str
+    tell: Callable[[], str]
+    name_source: Callable[[], str]
     option: str
+
+    @property
+    def numbers(self) -> str:
+        """How the seconds come about."""
+        return self.tell()
+
+    @property
+    def source(self) -> str:
+        """Who says so."""
+        return self.name_source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +95,13 @@ def whole_run_time(run: TrainingRun, found: Answer, rental: Rental | None) -> Ru
     """
     assert found.step is not None
     step, overheads = found.step.total, run.overheads
-    steps = f"{run.total_steps:,} steps of {format_duration(step.mid)}; the last one counted in full"
-    training = Part("training", step * run.total_steps, steps, "the predicted step", "--tokens, --mfu")
+    training = Part(
+        "training",
+        step * run.total_steps,
+        lambda: f"{run.total_steps:,} steps of {format_duration(step.mid)}; the last one counted in full",
+        lambda: "the predicted step",
+        "--tokens, --mfu",
+    )
     if overheads is None:
         return RunTime((training,))
     before = [*_before(run, overheads, found, rental)]
@@ -137,9 +156,13 @@ def _before(run: TrainingRun, overheads: Overheads, found: Answer, rental: Renta
 def _assumed(name: Name, given: float | None, option: str) -> Part:
     title = {"startup": "start-up", "compile": "compilation"}.get(name, name)
     if given is not None:
-        return Part(title, Range.exactly(given), format_duration(given), GIVEN, option)
+        return Part(title, Range.exactly(given), lambda: format_duration(given), _given, option)
     found = assumption(name)
-    return Part(title, found.range, f"{format_duration(found.range.mid)} assumed", found.told, option)
+    return Part(title, found.range, lambda: f"{format_duration(found.range.mid)} assumed", lambda: found.told, option)
+
+
+def _given() -> str:
+    return GIVEN
 
 
 def _stall(run: TrainingRun, overheads: Overheads, training: Range) -> list[Part]:
@@ -150,7 +173,7 @@ def _stall(run: TrainingRun, overheads: Overheads, training: Range) -> list[Part
     loading = run.total_steps * run.global_batch_size / rate
     # Slow steps wait least: each end goes with that end of the steps, so that both add up to the longer of the two.
     waiting = Range(*(max(0.0, loading - getattr(training, end)) for end in ENDS))
-    return [Part("data stalls", waiting, f"{rate:,.0f} samples/s beside the steps", GIVEN, "--data-rate")]
+    return [Part("data stalls", waiting, lambda: f"{rate:,.0f} samples/s beside the steps", _given, "--data-rate")]
 
 
 def _evaluation(run: TrainingRun, overheads: Overheads, found: Answer) -> list[Part]:
@@ -162,8 +185,15 @@ def _evaluation(run: TrainingRun, overheads: Overheads, found: Answer) -> list[P
     batches = math.ceil(overheads.eval_samples / run.global_batch_size)
     share = found.step.forward.mid / found.step.device.mid
     seconds = found.step.total * (times * batches * share)
-    numbers = f"{times:,} times {batches:,} batches, {share:.0%} of a step each"
-    return [Part("evaluation", seconds, numbers, "the predicted forward pass", "--eval-every, --eval-samples")]
+    return [
+        Part(
+            "evaluation",
+            seconds,
+            lambda: f"{times:,} times {batches:,} batches, {share:.0%} of a step each",
+            lambda: "the predicted forward pass",
+            "--eval-every, --eval-samples",
+        )
+    ]
 
 
 def _interrupted(state: _State, before: list[Part], work: list[Part]) -> RunTime:
@@ -199,20 +229,28 @@ def _lost(expected: Range, undisturbed: Range, end: str) -> float:
 
 def _checkpoints(state: _State, interval: float, saving: Range) -> Part:
     given = state.overheads
-    every = "given" if given.checkpoint_every_s else "Young and Daly's best"
-    storage = GIVEN if given.storage_bytes_per_s else assumption("storage").told
-    numbers = (
-        f"{format_bytes(state.checkpoint_bytes)} in {format_duration(state.write_s.mid)} "
-        f"every {format_duration(interval)} ({every})"
-    )
-    return Part("checkpoints", saving, numbers, storage, "--checkpoint-every, --storage-bandwidth")
+
+    def tell() -> str:
+        every = "given" if given.checkpoint_every_s else "Young and Daly's best"
+        size, seconds = format_bytes(state.checkpoint_bytes), format_duration(state.write_s.mid)
+        return f"{size} in {seconds} every {format_duration(interval)} ({every})"
+
+    def storage() -> str:
+        return GIVEN if given.storage_bytes_per_s else assumption("storage").told
+
+    return Part("checkpoints", saving, tell, storage, "--checkpoint-every, --storage-bandwidth")
 
 
 def _stops(hazards: list[Hazard], stops: Range, lost: Range, restart: Range) -> Part:
-    causes = " and ".join(each.cause for each in hazards)
-    numbers = f"{stops.mid:.2g} {causes} expected, {format_duration(restart.mid)} and the work since the last save each"
-    source = "; ".join(f"{each.cause}: {each.source}" for each in hazards)
-    return Part("interruptions", lost, numbers, source, "--mtbf, --restart-time")
+    def tell() -> str:
+        causes = " and ".join(each.cause for each in hazards)
+        each = f"{format_duration(restart.mid)} and the work since the last save each"
+        return f"{stops.mid:.2g} {causes} expected, {each}"
+
+    def source() -> str:
+        return "; ".join(f"{each.cause}: {each.source}" for each in hazards)
+
+    return Part("interruptions", lost, tell, source, "--mtbf, --restart-time")
 
 
 def refusal(run: TrainingRun, whole: RunTime) -> str | None:
