@@ -11,7 +11,7 @@ from estimator.ranges import Range
 
 if TYPE_CHECKING:
     from estimator.answer import Answer, Cluster
-    from estimator.parallel.memory import StageMemory
+    from estimator.parallel.stage_memory import StageMemory
     from estimator.plan.search import Plan
     from estimator.workload import Workload
     from hardware_db import Device

@@ -23,6 +23,10 @@ SPLITS = {
         data_parallel=2, tensor_parallel=2, pipeline_parallel=4, virtual_pipeline=2, schedule="interleaved",
         zero_stage=1, sequence_parallel=True, activation_checkpointing="selective",
     ),
+    "uneven": Parallelism(
+        data_parallel=2, tensor_parallel=2, pipeline_parallel=4, schedule="1f1b", sequence_parallel=True,
+        even_stages=False,
+    ),
     "zero bubble": Parallelism(data_parallel=4, pipeline_parallel=4, schedule="zero_bubble", zero_stage=1),
 }  # fmt: skip
 
@@ -96,6 +100,21 @@ def test_torchtitan_gets_degrees_that_multiply_to_the_devices():
     assert read["activation_checkpoint"]["mode"] == "selective"
 
 
+def test_torchtitan_is_told_which_modules_each_chunk_has():
+    """Its own way to deal layers takes one from the first and from the last stage."""
+    for name, layers in (("pipeline", [4] * 8), ("uneven", [8, 9, 9, 6])):
+        chunks = tomllib.loads(file_of("torchtitan", name))["parallelism"]["module_fqns_per_model_part"]
+        assert [len([each for each in chunk if each.startswith("layers.")]) for chunk in chunks] == layers
+        flat = [each for chunk in chunks for each in chunk]
+        assert flat == ["tok_embeddings", *(f"layers.{at}" for at in range(32)), "norm", "lm_head"]
+
+
+def test_megatron_reads_uneven_stages_as_a_layout():
+    """E: embedding, t: a layer, L: head and loss, | between stages (Megatron-LM, --pipeline-model-parallel-layout)."""
+    lines = file_of("megatron", "uneven").splitlines()
+    assert "--pipeline-model-parallel-layout 'E{0}|{1}|{1}|{2}L'".format("t" * 8, "t" * 9, "t" * 6) in lines
+
+
 def test_megatron_gets_its_flags():
     flags = dict(line.split(maxsplit=1) if " " in line else (line, None)
                  for line in file_of("megatron", "pipeline").splitlines()[1:])  # fmt: skip
@@ -122,6 +141,7 @@ def test_maxtext_gets_a_mesh_of_all_devices():
         ("accelerate-fsdp", "pipeline", "no pipeline"),
         ("accelerate-deepspeed", "tensor", "no tensor or context parallelism"),
         ("maxtext", "pipeline", "no ZeRO 1 or 2"),
+        ("maxtext", "uneven", "no uneven stages"),
     ],
 )
 def test_what_a_software_cannot_run_is_refused_by_name(form, name, missing):

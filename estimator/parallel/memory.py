@@ -1,7 +1,4 @@
-"""What each device must hold at the peak of a split step, stage by stage.
-
-    parameters + gradients + optimizer state (divided by ZeRO stage: Rajbhandari et al., 2020, table 1)
-    + activations of the micro-batches in flight + working memory + gathered layers + allocator and context
+"""What one micro-batch leaves on a device, and the bytes of a parameter in each role.
 
 What a layer keeps for the backward pass comes from the profile's own record of live bytes, divided as its modules are.
 Fused layers keep less: inputs of products, results of column-parallel ones, inputs of norms, a mask of one byte for
@@ -10,24 +7,21 @@ each dropout (34 bytes a token and feature for GPT: Korthikanti et al., 2022, eq
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.memory import overhead_of
 from estimator.parallel.blocks import FIRST, LAST, places_of
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.roles import Role
 from estimator.parallel.sharding import sharded_table
-from estimator.parallel.weights import weights_of
 from profiles.layers import split_path
 
 if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
-    from estimator.parallel.costs import Setting
     from estimator.parallel.parallelism import Parallelism
     from estimator.parallel.stack import Stack
     from profiles.model_profile import ModelProfile
@@ -37,24 +31,6 @@ MASTER_BYTES: Final = 4
 HALF: Final = 2
 AUTOCAST: Final = "amp_"
 FEATURE_BYTES: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class StageMemory:
-    """Bytes that one device of a pipeline stage holds at the peak, by what holds them."""
-
-    parameter_bytes: int
-    gradient_bytes: int
-    optimizer_state_bytes: int
-    activation_bytes: int
-    working_bytes: int
-    gathered_bytes: int
-    overhead_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """Everything together."""
-        return sum(getattr(self, each.name) for each in fields(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,61 +176,3 @@ def _working(profile: ModelProfile, split: Parallelism) -> float:
     kept = sum(profile.trace.activation_bytes.values())
     peak = max((m.activation_bytes for m in profile.trace.timeline if m.phase != "optimizer"), default=0)
     return max(0.0, peak - kept) / (split.tensor_parallel * split.context_parallel)
-
-
-def stage_memory(profile: ModelProfile, split: Parallelism, setting: Setting, use: StageUse) -> StageMemory:
-    """Return what one device of a stage holds; `use` says which parts it has and how many micro-batches are alive."""
-    each = BytesPerParameter.of(profile, split, setting.stack)
-    weights = weights_of(profile)
-    dense, experts = float(use.parts @ weights.dense_of(split)), float(use.parts @ weights.experts_of(split))
-    over = {name: _divided((dense, experts), split, name) for name in ("weight", "gradient", "optimizer")}
-    activations = use.alive * float(use.parts @ use.kept)
-    gathered = use.gathered * each.weight if split.zero_stage == 3 else 0.0
-    held = (
-        over["weight"] * each.weight,
-        over["gradient"] * each.gradient * weights.trained,
-        over["optimizer"] * each.optimizer * weights.trained,
-        activations,
-        use.working,
-        gathered,
-    )
-    overhead = overhead_of(setting.device)
-    besides = overhead.context_bytes.mid + overhead.communicator_bytes.mid + overhead.reserve_share.mid * sum(held)
-    return StageMemory(*(round(size) for size in (*held, besides)))
-
-
-@dataclass(frozen=True, eq=False)
-class StageUse:
-    """What a stage holds of a model.
-
-    Attributes
-    ----------
-    parts
-        (parts,) 1 for the parts of the stage
-    kept
-        (parts,) activation bytes of each part and micro-batch
-    alive
-        micro-batches whose activations are alive at once
-    working
-        bytes alive besides
-    gathered
-        parameters gathered at once with ZeRO 3
-    """
-
-    parts: Floats
-    kept: Floats
-    alive: float
-    working: float
-    gathered: float
-
-
-STAGE_OF: Final = {"optimizer": 1, "gradient": 2, "weight": 3}
-"""What is divided -> ZeRO stage from which on it is."""
-
-
-def _divided(parameters: tuple[float, float], split: Parallelism, what: str) -> float:
-    """Parameters whose state of this kind one device keeps."""
-    dense, experts = parameters
-    if split.zero_stage < STAGE_OF[what]:
-        return dense + experts
-    return dense / split.shards + experts / min(split.expert_replicas, split.shards)

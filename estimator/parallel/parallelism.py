@@ -48,6 +48,8 @@ class Parallelism:
         devices over which ZeRO divides its state; the groups keep copies of each other (hybrid sharding, HSDP). 0: all
     schedule
         order of forward and backward passes of the pipeline
+    even_stages
+        whether equal layers that divide evenly are dealt to stages evenly, not by what embedding and head take besides
     sequence_parallel
         norms, dropout and residuals between tensor-parallel products also divide the tokens (Korthikanti et al., 2022)
     activation_checkpointing
@@ -73,6 +75,7 @@ class Parallelism:
     zero_stage: int = 0
     sharding_group: int = 0
     schedule: Schedule = "1f1b"
+    even_stages: bool = True
     sequence_parallel: bool = False
     activation_checkpointing: Checkpointing = "none"
 
@@ -171,7 +174,8 @@ class Parallelism:
         short = {"data": "DP", "tensor": "TP", "pipeline": "PP", "virtual": "VP", "context": "CP", "expert": "EP"}
         named = [f"{short[name.split('_')[0]]} {getattr(self, name)}" for name in DEGREES if getattr(self, name) > 1]
         named += [f"ZeRO {self.zero_stage}"] if self.zero_stage else []
-        named += [self.schedule] if self.pipeline_parallel > 1 else []
+        if self.pipeline_parallel > 1:
+            named += [self.schedule] + ["uneven stages"] * (not self.even_stages)
         named += ["sequence parallel"] if self.sequence_parallel else []
         kept = self.activation_checkpointing
         return named + ([f"{kept} checkpointing"] if kept != "none" else [])

@@ -20,10 +20,10 @@ import numpy as np
 
 from estimator.memory import overhead_of
 from estimator.parallel.blocks import LAST
-from estimator.parallel.memory import STAGE_OF
+from estimator.parallel.lateness import late_share
 from estimator.parallel.passes import SIDE_BY_SIDE_ORDER
 from estimator.parallel.pipeline import in_flight
-from estimator.parallel.step import late_share
+from estimator.parallel.stage_memory import STAGE_OF
 from estimator.parallel.sync import DDP_BUCKET_BYTES, GRADIENTS_FROM
 from estimator.parallel.weights import weights_of
 from estimator.plan.columns import MID

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from estimator.parallel.collectives import all_gather, all_reduce
 from estimator.parallel.layout import layout_of
 from estimator.parallel.memory import BytesPerParameter, layers_of
-from estimator.parallel.step import pass_of_one
+from estimator.parallel.prepared import pass_of_one
 from estimator.parallel.sync import Load, adding_s, optimizer_s
 from estimator.parallel.weights import weights_of
 from estimator.plan.space import Order, Shape, split_of

@@ -6,8 +6,10 @@ Names of fields: torchtitan `config/job_config.py`; Accelerate `commands/config/
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from estimator.parallel.layout import layout_of
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from estimator.plan.job import Job
     from estimator.plan.search import Found, Plan
 
-Value = str | int | bool
+Value = str | int | bool | list[list[str]]
 Section = Mapping[str, Value]
 
 SCHEDULES: Final = {"1f1b": "1F1B", "interleaved": "Interleaved1F1B", "gpipe": "GPipe"}
@@ -86,7 +88,7 @@ def _toml(sections: Mapping[str, Section]) -> str:
 
 
 def _toml_value(value: Value) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+    return json.dumps(value)
 
 
 def _yaml(fields: Mapping[str, Value | Section], indent: str = "") -> str:
@@ -121,6 +123,7 @@ def _torchtitan(at: Exported) -> str:
     }
     piped = split.pipeline_parallel > 1
     if piped:
+        parallel["module_fqns_per_model_part"] = _modules_of_chunks(at)
         parallel["pipeline_parallel_schedule"] = SCHEDULES[split.schedule]
         parallel["pipeline_parallel_microbatch_size"] = at.plan.step.micro_batch_size
     training: dict[str, Value] = {
@@ -130,6 +133,16 @@ def _torchtitan(at: Exported) -> str:
     }
     mode = split.activation_checkpointing
     return _toml({"training": training, "parallelism": parallel, "activation_checkpoint": {"mode": mode}})
+
+
+def _modules_of_chunks(at: Exported) -> list[list[str]]:
+    """Names of the modules of each chunk; torchtitan's own way to deal layers takes one from the first and the last."""
+    ends = list(accumulate(at.plan.step.chunk_layers))
+    names = [f"layers.{layer}" for layer in range(ends[-1])]
+    found = [names[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    found[0] = ["tok_embeddings", *found[0]]
+    found[-1] = [*found[-1], "norm", "lm_head"]
+    return found
 
 
 def _accelerate(at: Exported, kind: str, config: Mapping[str, Value | Section]) -> str:
@@ -191,7 +204,9 @@ def _megatron(at: Exported) -> str:
         "bf16": at.precision in ("bf16", "fp8"),
         "fp16": at.precision == "fp16",
     }
-    if split.virtual_pipeline > 1:
+    if not split.even_stages:
+        flags["pipeline-model-parallel-layout"] = f"'{_layout(at)}'"
+    elif split.virtual_pipeline > 1:
         flags["num-layers-per-virtual-pipeline-stage"] = layout_of(at.job.profile).blocks.count // split.chunks
     if split.zero_stage in SHARDING:
         flags |= {"data-parallel-sharding-strategy": SHARDING[split.zero_stage], "ckpt-format": "fsdp_dtensor"}
@@ -206,6 +221,12 @@ def _megatron(at: Exported) -> str:
         f"--{name}" if value is True else f"--{name} {value}" for name, value in flags.items() if value is not False
     ]
     return "".join(f"{flag}\n" for flag in given)
+
+
+def _layout(at: Exported) -> str:
+    """Layers of each chunk as Megatron-LM reads them: E embedding, t a layer, L head and loss, | between chunks."""
+    words = ["t" * size for size in at.plan.step.chunk_layers]
+    return "|".join(["E" + words[0], *words[1:-1], words[-1] + "L"])
 
 
 def _maxtext(at: Exported) -> str:
@@ -233,6 +254,7 @@ def _maxtext(at: Exported) -> str:
 
 Unable = Mapping[str, Callable[["Parallelism"], bool]]
 ZERO_BUBBLE: Final[Unable] = {"zero-bubble schedule": lambda split: split.schedule == "zero_bubble"}
+UNEVEN: Final[Unable] = {"uneven stages": lambda split: not split.even_stages}
 DATA_ONLY: Final[Unable] = {
     "pipeline": lambda split: split.pipeline_parallel > 1,
     "expert parallelism": lambda split: split.expert_parallel > 1,
@@ -246,6 +268,6 @@ FORMATS: Final[Mapping[str, tuple[Callable[[Exported], str], Unable]]] = {
         {**DATA_ONLY, "tensor or context parallelism": lambda split: split.model_devices > 1},
     ),
     "megatron": (_megatron, ZERO_BUBBLE),
-    "maxtext": (_maxtext, {**ZERO_BUBBLE, "ZeRO 1 or 2": lambda split: split.zero_stage in (1, 2)}),
+    "maxtext": (_maxtext, {**ZERO_BUBBLE, **UNEVEN, "ZeRO 1 or 2": lambda split: split.zero_stage in (1, 2)}),
 }
 """Format -> how it is written, and what its software does not do."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DEGREES: Final = (
     "data_parallel", "tensor_parallel", "pipeline_parallel", "virtual_pipeline", "context_parallel", "expert_parallel",
-    "zero_stage", "sharding_group", "schedule", "sequence_parallel", "activation_checkpointing",
+    "zero_stage", "sharding_group", "schedule", "even_stages", "sequence_parallel", "activation_checkpointing",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def plan_row(point: Point, plan: Plan) -> dict[str, Any]:
         "communication_s": step.communication_s,
         "bound": step.bound,
         "parts_s": {name: seconds.mid for name, seconds in step.parts.items()},
+        "stage_layers": list(step.stage_layers),
         "stage_memory_bytes": [stage.total_bytes for stage in step.memory],
         "basis": step.basis,
         "why_not": None,

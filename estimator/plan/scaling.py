@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from estimator.parallel.step import COMMUNICATION
+from estimator.parallel.breakdown import COMMUNICATION
 from estimator.plan.search import Found, search
 
 if TYPE_CHECKING:

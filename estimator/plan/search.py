@@ -17,8 +17,9 @@ from estimator.parallel.layout import layout_of
 from estimator.parallel.memory import layers_of
 from estimator.parallel.parallelism import CHECKPOINTING, Checkpointing, Parallelism
 from estimator.parallel.passes import passes_of
+from estimator.parallel.prepared import pass_of_one
 from estimator.parallel.stages import chunks_of
-from estimator.parallel.step import ParallelStep, parallel_step, pass_of_one
+from estimator.parallel.step import ParallelStep, parallel_step
 from estimator.plan.bound import Bound
 from estimator.plan.columns import Cell, Source
 from estimator.plan.space import orders, shapes, shardings, split_of
@@ -178,8 +179,8 @@ def _groups(job: Job) -> Iterator[tuple[Owners, list[Cell], tuple[Checkpointing,
             alike[shape.pipeline, order].append((shape, order))
     for (stages, _), cells in alike.items():
         split = split_of(*cells[0], (0, 0), "none")
-        if stages == 1 or (blocks.uniform and blocks.count % split.chunks == 0):
-            yield chunks_of(blocks, np.ones(blocks.count + 2), split), cells, CHECKPOINTING
+        if stages == 1 or blocks.uniform:
+            yield chunks_of(job.profile, np.ones(blocks.count + 2), split), cells, CHECKPOINTING
             continue
         for cell in cells:
             for each in CHECKPOINTING:
@@ -191,4 +192,4 @@ def _balanced(job: Job, cell: Cell, checkpointing: Checkpointing) -> Owners:
     costs, _ = pass_of_one(job.at(cell[0].micro_batch_size), split, job.setting)
     layout = layout_of(job.profile)
     passes = passes_of(costs, split, layers_of(layout))
-    return chunks_of(layout.blocks, (passes.forward + passes.backward)[1], split)
+    return chunks_of(job.profile, (passes.forward + passes.backward)[1], split)

@@ -3,8 +3,7 @@
 Every degree takes every value that divides what it must: devices, heads and features, layers, experts, half of the
 sequence. What is left out, because it never wins or no framework runs it: tensor parallelism across slow links; more
 than `MOST_CONTEXT` parts of a sequence; micro-batches other than powers of two; ZeRO 2 and 3 together with a pipeline
-(gradients or parameters would travel for every micro-batch); equal layers dealt out unequally; GPipe (never faster
-than 1F1B, and it holds more).
+(gradients or parameters would travel for every micro-batch); GPipe (never faster than 1F1B, and it holds more).
 """
 
 from __future__ import annotations
@@ -17,14 +16,18 @@ from typing import TYPE_CHECKING, Final
 from estimator.parallel.layout import layout_of
 from estimator.parallel.parallelism import Checkpointing, Parallelism, Schedule
 from estimator.parallel.sharding import check_split, experts_of
+from estimator.parallel.stages import edges_of, largest_load, layers_dealt
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
+    from estimator.parallel.stages import Edges
     from estimator.plan.job import Job
 
 MOST_CONTEXT: Final = 16
 MOST_STAGES: Final = 64
 LARGEST_MICRO_BATCH: Final = 64
+WORTHWHILE: Final = 0.99
+"""Uneven stages are tried where layers divide evenly if the fullest stage has less than this share to do."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,11 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Schedule of a pipeline and the chunks of each stage."""
+    """Schedule of a pipeline, the chunks of each stage, and whether they are dealt out evenly."""
 
     schedule: Schedule
     chunks: int
+    even: bool = True
 
 
 def shapes(job: Job) -> Iterator[Shape]:
@@ -71,8 +75,6 @@ def shapes(job: Job) -> Iterator[Shape]:
             if not _divides(job, tensor, context):
                 continue
             for pipeline in _divisors(job.count // (tensor * context), stages):
-                if blocks.uniform and blocks.count % pipeline and pipeline > 1:
-                    continue
                 replicas = job.count // (tensor * context * pipeline)
                 if job.global_batch_size % replicas == 0:
                     for expert in _experts(job, replicas * context * tensor):
@@ -92,6 +94,7 @@ def split_of(shape: Shape, order: Order, sharding: tuple[int, int], checkpointin
         zero_stage=sharding[0],
         sharding_group=sharding[1],
         schedule=order.schedule,
+        even_stages=order.even,
         sequence_parallel=shape.tensor > 1,
         activation_checkpointing=checkpointing,
     )
@@ -101,13 +104,33 @@ def orders(job: Job, shape: Shape) -> list[Order]:
     """Return the schedules that a shape can run."""
     if shape.pipeline == 1:
         return [Order("1f1b", 1)]
-    blocks = layout_of(job.profile).blocks
-    per_stage, rest = divmod(blocks.count, shape.pipeline)
     micro_batches = job.global_batch_size // (shape.replicas * shape.micro_batch_size)
-    found = [Order("1f1b", 1), Order("zero_bubble", 1)]
-    if rest == 0 and blocks.uniform and micro_batches % shape.pipeline == 0:
-        found += [Order("interleaved", chunks) for chunks in _divisors(per_stage, per_stage) if chunks > 1]
+    blocks = layout_of(job.profile).blocks
+    if not blocks.uniform:
+        return [Order("1f1b", 1), Order("zero_bubble", 1)]
+    found = []
+    for even, most in _deals(blocks.count, edges_of(job.profile), shape.pipeline).items():
+        found += [Order("1f1b", 1, even), Order("zero_bubble", 1, even)]
+        if micro_batches % shape.pipeline == 0:
+            chunks = _divisors(most, most)[1:]
+            found += [Order("interleaved", each, even) for each in chunks if even or _enough(job, shape.pipeline, each)]
     return found
+
+
+@lru_cache(maxsize=1024)
+def _deals(layers: int, edges: Edges, stages: int) -> dict[bool, int]:
+    """Return the ways to deal equal layers to stages: evenly or not -> the most layers that a stage gets."""
+    found = {True: layers // stages} if layers % stages == 0 else {}
+    dealt = layers_dealt(layers, edges, stages, 1)
+    evenly = largest_load((layers // stages,) * stages, edges, stages)
+    if dealt and (not found or largest_load(dealt, edges, stages) < WORTHWHILE * evenly):
+        found[False] = max(dealt)
+    return found
+
+
+def _enough(job: Job, stages: int, chunks: int) -> bool:
+    """Whether layers dealt by what there is to do leave no chunk without any."""
+    return layers_dealt(layout_of(job.profile).blocks.count, edges_of(job.profile), stages, chunks) is not None
 
 
 def shardings(job: Job, shape: Shape) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from estimator.plan.rows import why_not
@@ -93,6 +94,8 @@ def _notes(found: Scaling, assumed: Sequence[str], width: int) -> list[tuple[str
     best = last.found.best
     if best is not None:
         said.append(("Step", flow(_parts(best.step), max(40, width - 16))))
+        if len(best.step.memory) > 1:
+            said.append(("Stages", f"{_runs(best.step.stage_layers)} layers"))
         said.append(("Binds", f"{best.step.bound}; fullest stage {figure(best.step.peak_memory_bytes, GIB)} GiB"))
     if len(found.points) > 1 and found.feasible:
         said += [("Knee, hours", _knee(found, "hours")), ("Knee, dollars", _knee(found, "dollars"))]
@@ -105,6 +108,12 @@ def _notes(found: Scaling, assumed: Sequence[str], width: int) -> list[tuple[str
 def _parts(step: ParallelStep) -> list[str]:
     parts = sorted(step.parts.items(), key=lambda part: -part[1].mid)[:PARTS]
     return [f"{name} {share(seconds.mid / step.total.mid)}" for name, seconds in parts if seconds.mid > 0]
+
+
+def _runs(layers: Sequence[int]) -> str:
+    """Say how many layers the stages have: 14 × 8, 7."""
+    runs = [(size, len(list(same))) for size, same in groupby(layers)]
+    return ", ".join(f"{times} × {size}" if times > 1 else str(size) for size, times in runs)
 
 
 def _knee(found: Scaling, pays: Literal["hours", "dollars"]) -> str:
