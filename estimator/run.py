@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -149,9 +150,9 @@ def batch_multiple(profile: ModelProfile) -> int:
     return profile.trace.recording.batch_multiple or profile.batch_size
 
 
-def default_global_batch_size(profile: ModelProfile) -> int:
-    """Return 256, or the next number that 8 devices can share in batches for which the profile holds."""
-    shared = NODE * batch_multiple(profile)
+def default_global_batch_size(profile: ModelProfile, counts: Sequence[int] = ()) -> int:
+    """Return 256, or the next number that 8 devices, and each of `counts`, share in batches the profile holds for."""
+    shared = math.lcm(NODE, *counts) * batch_multiple(profile)
     return math.ceil(DEFAULT_GLOBAL_BATCH_SIZE / shared) * shared
 
 

@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from profiles.models import torchvision_shim
 
 # Before any test imports transformers, which imports torchvision where it finds it.
 torchvision_shim.prepare()
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 FOLDERS = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
 SETTINGS = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "FLOPCAST_DB", "FLOPCAST_PRICES_URL")

@@ -67,6 +67,14 @@ def test_json_has_the_run_the_assumptions_and_what_was_left_out(profile_path):
     assert answer["left_out"] == dict(expected.left_out)
 
 
+@pytest.mark.parametrize(("counts", "expected"), [("8", 256), ("512", 512), ("6", 264), ("8,96", 288)])
+def test_the_usual_batch_is_one_that_all_devices_asked_for_share(profile_path, counts, expected):
+    answer = document(profile_path, "--tokens", "1B", "--hardware", "h100-sxm", "--count", counts)
+    assert answer["run"]["global_batch_size"] == expected
+    assert any(f"global batch {expected}" in line for line in answer["assumptions"])
+    assert all(row["why_not"] is None for row in answer["results"])
+
+
 def test_csv_has_a_row_an_answer(profile_path):
     rows = list(csv.DictReader(io.StringIO(estimate(profile_path, *WORK, "--csv").stdout)))
     assert [row["device"] for row in rows] == [row.device.id for row in answers(profile_path)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.baseline import baseline_options, gated
 from estimator.cli.market_options import Market, derived_prices, market_options
 from estimator.cli.model_options import ROWS, TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
@@ -38,6 +39,7 @@ NO = 1
 @click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")
 @click.option("--limit", **ROWS, help=f"Rows to show, 0 for all; default: {SHOWN}, all in --json.")
 @click.option("--explain", is_flag=True, help="Also where the best row's time goes, and what would change it.")
+@baseline_options
 @output_options
 def command(
     model: str, work: Work, market: Market, sort: Sort, limit: int | None, output: Output, **options: Any
@@ -47,23 +49,32 @@ def command(
     Give the amount of work by one of --tokens, --samples, --epochs and --steps. Exit code 1: it fits nowhere.
     """
     work.check()
-    explained, overheads = options.pop("explain") or output.verbose, options.pop("overheads")
-    runs = runs_of(ModelQuestion(model, sequence_length=work.sequence_length, **options), work, output)
+    gate, overheads = options.pop("gate"), options.pop("overheads")
+    explained = options.pop("explain") or output.verbose
+    question = ModelQuestion(model, sequence_length=work.sequence_length, **options)
+    runs = runs_of(question, work, output, market.counts or ())
     runs = [replace(run, overheads=overheads) for run in runs]
     here = load_here(market.devices_file)
     found = _estimates(runs, market, here.database).sort(sort)
+    if gate is not None:
+        return gated("estimate", gate, next(iter(found.answered), None), output)
     warnings = (*here.warnings, *found.warnings, *derived_prices(found.offers))
     output.show(replace(_answer(found, limit, explained=explained), warnings=warnings))
     return 0 if found.answered else NO
 
 
-def runs_of(question: ModelQuestion, work: Work, output: Output) -> list[TrainingRun]:
-    """Return the run in the precision asked for, or in each that a device may take, best first."""
-    from estimator.run import TrainingRun
+def runs_of(question: ModelQuestion, work: Work, output: Output, counts: tuple[int, ...] = ()) -> list[TrainingRun]:
+    """Return the run in the precision asked for, or in each that a device may take, best first.
+
+    Without a global batch it is one that each of `counts` devices can share.
+    """
+    from estimator.run import TrainingRun, default_global_batch_size
 
     settled = question.precision is not None or profile_file(question.model) is not None
     questions = [question] if settled else [replace(question, precision=each) for each in AUTO]
     profiles = [find_profile(each, output) for each in questions]
+    if work.global_batch_size is None:
+        work = replace(work, global_batch_size=max(default_global_batch_size(each, counts) for each in profiles))
     return [TrainingRun(profile, **work.of(profile)) for profile in profiles]
 
 
