@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.baseline import baseline_options, gated
 from estimator.cli.estimate import runs_of
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import TRAINED, ModelQuestion, model_options
@@ -54,6 +55,7 @@ def _limit_options(command: Any) -> Any:
 @_limit_options
 @overhead_options
 @devices_option
+@baseline_options
 @output_options
 def command(model: str, work: Work, devices_file: Path | None, output: Output, **options: Any) -> int:
     """Recommend where to train MODEL: one sentence, its reasons, and what is cheaper, faster, greener or safer.
@@ -64,13 +66,15 @@ def command(model: str, work: Work, devices_file: Path | None, output: Output, *
     from estimator.advice import Wishes, advise
 
     work.check()
-    overheads = options.pop("overheads")
+    gate, overheads = options.pop("gate"), options.pop("overheads")
     asked = {name: options.pop(name) for name in Wishes.__dataclass_fields__}
     wishes = Wishes(**(asked | {"own": _own(asked["own"])}))
     question = ModelQuestion(model, sequence_length=work.sequence_length, **options)
     runs = [replace(run, overheads=overheads) for run in runs_of(question, work, output)]
     here = load_here(devices_file)
     found = advise(runs, wishes, database=here.database)
+    if gate is not None:
+        return gated("advise", gate, found.best.row if found.best else None, output)
     output.show(_answer(found, here.warnings))
     return 0 if found.best is not None else NO
 

@@ -20,6 +20,7 @@ MODULES = {
     "benchmark": "benchmark",
     "estimate": "estimate",
     "advise": "advise",
+    "compare": "compare",
     "campaign": "campaign",
     "buy": "buy",
     "fit": "fit",
