@@ -110,3 +110,34 @@ def test_distributions_ask_no_questions_and_are_as_before(monkeypatch: pytest.Mo
     assert Distribution._validate_args is True
     with pytest.raises(ValueError, match="logits"):
         Categorical(logits=torch.full((3,), float("nan")))
+
+
+def test_a_mask_repeated_over_many_features_selects_as_in_a_real_run() -> None:
+    wide = 1 << 20  # places of the mask: 8 x a million, more than values are kept for
+
+    def use(x: torch.Tensor, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        chosen = (ids > 4).unsqueeze(-1).expand(*ids.shape, wide)  # 5, 6 and 7 of 8
+        return x[chosen].reshape(-1, WIDTH) @ weight
+
+    profile = forward(use, torch.zeros(2, 4, wide, device="meta"), ROWS)
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * 3 * wide * WIDTH)
+
+
+def test_integers_that_are_filled_in_piece_by_piece_keep_their_values() -> None:
+    def use(x: torch.Tensor, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        starts = torch.empty(2, dtype=torch.int64)
+        starts[0], starts[1:] = 0, ids.cumsum(1)[0, -1]  # 0 + 1 + 2 + 3
+        return x[torch.arange(starts[0], starts[1])] @ weight
+
+    profile = forward(use, torch.zeros(20, WIDTH), ROWS)
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * 6 * WIDTH**2)
+
+
+def test_what_is_written_over_through_a_view_is_known_no_longer() -> None:
+    def use(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        counts = torch.zeros(8, dtype=torch.int64)
+        counts[:4] = x[:4, 0].long()  # 1 each, which only a real run can tell
+        return x[: counts.sum()] @ weight
+
+    profile = forward(use, torch.ones(20, WIDTH))
+    assert (profile.rung, profile.matmul_flops.total) == ("cpu", 2 * 4 * WIDTH**2)

@@ -22,6 +22,8 @@ LARGEST_INTEGERS = 1 << 22
 LARGEST_FLOATS = 64
 MOST_GUESSES = 10_000
 _ATTRIBUTE = "_flopcast_values"
+_STALE = "_flopcast_stale"
+"""On the memory of values that something unknown was written over: no view of it is known any longer."""
 _CPU = torch.device("cpu")
 
 ASKS_FOR_VALUES = frozenset(
@@ -45,6 +47,7 @@ _COMPARED = {aten.eq: False, aten.ne: True}
 """What comes of comparing a real number that nobody knows with a constant: data hardly ever equals one."""
 _CHOOSES = {aten.topk: 1, aten.argmax: None, aten.max: 1}
 _UNKNOWABLE = ("rand", "bernoulli", "uniform", "normal", "multinomial", "exponential", "dropout", "empty", "geometric")
+_UNWRITTEN = frozenset({aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided})
 
 
 class ValueNeeded(Exception):
@@ -55,7 +58,8 @@ def values_of(tensor: torch.Tensor) -> torch.Tensor | None:
     """Real values of a tensor, or None where they are unknown."""
     if tensor.device.type == "cpu" and not isinstance(tensor, torch._subclasses.FakeTensor):
         return tensor
-    return getattr(tensor, _ATTRIBUTE, None)
+    found = getattr(tensor, _ATTRIBUTE, None)
+    return None if found is None or hasattr(found.untyped_storage(), _STALE) else found
 
 
 def give_values(tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -91,6 +95,8 @@ class Values:
         if not known:
             return self._guess(func, args)
         self.decided_sizes += func._overloadpacket not in _ASK_FOR_ONE
+        if func._overloadpacket is aten.nonzero and not is_followed(args[0]):
+            return args[0].new_empty((_count(real_args[0]), args[0].dim()), dtype=torch.int64)
         with torch._C._DisableTorchDispatch():
             result = func(*real_args, **real_kwargs)
         return tree_map(lambda r: _symbolic(r, args[0].device) if isinstance(r, torch.Tensor) else r, result)
@@ -128,12 +134,14 @@ class Values:
     def follow(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
         """Compute the values of an operation's results, where its inputs have values and the results are small."""
         outputs = tuple(tensors_in(out))
-        if not outputs or not all(map(is_followed, outputs)):
-            return
+        if not outputs or not (func._overloadpacket is aten.expand or all(map(is_followed, outputs))):
+            return  # a mask repeated over every feature takes no memory of its own
         name = func._schema.name
         known, real_args, real_kwargs = _real(args, kwargs)
         if known and not any(word in name for word in _UNKNOWABLE):
             self._compute(func, real_args, real_kwargs, outputs)
+        elif func._overloadpacket in _UNWRITTEN:
+            _fill(outputs[0])
         elif func._overloadpacket in _CHOOSES:
             self._balance(func, args, outputs)
         elif func._overloadpacket in _COMPARED and _is_data(args):
@@ -146,7 +154,7 @@ class Values:
             with torch.no_grad(), torch._C._DisableTorchDispatch():
                 result = func(*args, **kwargs)
         except (RuntimeError, NotImplementedError, IndexError, TypeError):
-            return  # no CPU kernel for these types: the values stay unknown
+            return _forget(outputs)  # no CPU kernel for these types: the values stay unknown
         for output, values in zip(outputs, tensors_in(result), strict=False):
             if values.shape == output.shape:
                 setattr(output, _ATTRIBUTE, values)
@@ -179,6 +187,16 @@ class Values:
         return _largest_result(func, args)
 
 
+def _count(mask: torch.Tensor) -> int:
+    """Number of places where a mask is true, counted once along dimensions that it is repeated over."""
+    repeats = 1
+    for dimension, (size, step) in enumerate(zip(mask.shape, mask.stride(), strict=True)):
+        if step == 0 and size > 1:
+            mask, repeats = mask.narrow(dimension, 0, 1), repeats * size
+    with torch._C._DisableTorchDispatch():
+        return repeats * int(torch.count_nonzero(mask))
+
+
 def _column(places: torch.Tensor, column: int) -> torch.Tensor:
     symbolic = places.select(1, column)
     values = values_of(places)
@@ -197,10 +215,18 @@ def _is_data(args: tuple[Any, ...]) -> bool:
     return args[0].is_floating_point() and not isinstance(args[1], torch.Tensor)
 
 
+def _fill(tensor: torch.Tensor) -> None:
+    """Give integers that are still to be written zeros: what is read before it is written may be anything."""
+    if not tensor.is_floating_point() and not tensor.is_complex():
+        with torch._C._DisableTorchDispatch():
+            setattr(tensor, _ATTRIBUTE, torch.zeros_like(tensor, device=_CPU))
+
+
 def _forget(tensors: tuple[torch.Tensor, ...]) -> None:
+    """Forget the values of tensors, and of all that look at the same memory."""
     for tensor in tensors:
-        if hasattr(tensor, _ATTRIBUTE):
-            delattr(tensor, _ATTRIBUTE)
+        if (values := getattr(tensor, _ATTRIBUTE, None)) is not None:
+            setattr(values.untyped_storage(), _STALE, True)
 
 
 def _dimension(func: Any, args: tuple[Any, ...]) -> int:
