@@ -218,9 +218,9 @@ def _but(option: Option, best: Option, wishes: Wishes) -> str:
     """Return what speaks against an option beside the recommendation."""
     said = []
     if _time(option) > _time(best):
-        said.append(f"{_time(option) / _time(best):.2g} times as long")
+        said.append(f"{_times(_time(option) / _time(best))} as long")
     if _cost(option) > _cost(best):
-        said.append(f"{_cost(option) / _cost(best):.2g} times the price")
+        said.append(f"{_times(_cost(option) / _cost(best))} the price")
     for name, chance in option.chances.items():
         if chance < SAFE:
             said.append(f"keeps the {NAMES[name]} in {chance:.0%} of cases only")
@@ -229,6 +229,10 @@ def _but(option: Option, best: Option, wishes: Wishes) -> str:
     if option.row.device.kind == "tpu" and best.row.device.kind != "tpu":
         said.append("needs JAX or torch/XLA")
     return ", ".join(said)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g} times" if ratio < 1.095 else f"{ratio:.2g} times"
 
 
 NAMES: Final = {"budget_usd": "budget", "deadline_s": "deadline", "max_co2_kg": "limit of CO2"}

@@ -12,7 +12,7 @@ from estimator.cli.baseline import baseline_options, gated
 from estimator.cli.estimate import runs_of
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import TRAINED, ModelQuestion, model_options
-from estimator.cli.output import Answer, Output, output_options
+from estimator.cli.output import Answer, Output, output_options, write_atomically
 from estimator.cli.overhead_options import overhead_options
 from estimator.cli.quantities import read_as, read_integers
 from estimator.cli.run_options import Work, work_options
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NO = 1
 """Exit code of "answered: nothing fits"."""
 
+FILE = click.Path(dir_okay=False, path_type=Path)
 _LIMITS = (
     click.option("--budget", "budget_usd", callback=read_as("usd"), metavar="USD", help="Spend at most: 500, $2k."),
     click.option("--deadline", "deadline_s", callback=read_as("duration_s"), metavar="TIME", help="Done in: 12h, 2d."),
@@ -55,6 +56,8 @@ def _limit_options(command: Any) -> Any:
 @_limit_options
 @overhead_options
 @devices_option
+@click.option("--sky", type=FILE, metavar="FILE", help="Also write the recommendation as a SkyPilot task (YAML).")
+@click.option("--report", type=FILE, metavar="FILE", help="Also write a report: FILE.html with plots, or FILE.md.")
 @baseline_options
 @output_options
 def command(model: str, work: Work, devices_file: Path | None, output: Output, **options: Any) -> int:
@@ -67,12 +70,14 @@ def command(model: str, work: Work, devices_file: Path | None, output: Output, *
 
     work.check()
     gate, overheads = options.pop("gate"), options.pop("overheads")
+    files = {name: options.pop(name) for name in ("report", "sky")}
     asked = {name: options.pop(name) for name in Wishes.__dataclass_fields__}
     wishes = Wishes(**(asked | {"own": _own(asked["own"])}))
     question = ModelQuestion(model, sequence_length=work.sequence_length, **options)
     runs = [replace(run, overheads=overheads) for run in runs_of(question, work, output)]
     here = load_here(devices_file)
     found = advise(runs, wishes, database=here.database)
+    _write(found, files, output)
     if gate is not None:
         return gated("advise", gate, found.best.row if found.best else None, output)
     output.show(_answer(found, here.warnings))
@@ -88,6 +93,22 @@ def _own(texts: tuple[str, ...]) -> dict[str, int]:
             raise UsageError(f"--own {text}: give a device and how many of it, for example l4=2")
         found[name] = int(number or 1)
     return found
+
+
+def _write(found: Advice, files: dict[str, Path | None], output: Output) -> None:
+    """Write the advice as the files that were asked for; a task only where something is recommended."""
+    report, sky = files["report"], files["sky"]
+    if report is not None:
+        from estimator.report import report_of, written
+
+        write_atomically(report, written(report_of(found), report))
+        output.say(f"Saved {report}")
+    if sky is not None and found.best is not None:
+        from estimator.advice.sky import sky_task
+
+        write_atomically(sky, sky_task(found))
+        start = "jobs launch" if found.best.row.offer and found.best.row.offer.pricing == "spot" else "launch"
+        output.say(f"Saved {sky}. Rent: sky {start} {sky}")
 
 
 def _answer(found: Advice, warnings: Any) -> Answer:
