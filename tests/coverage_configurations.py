@@ -77,6 +77,7 @@ MENDED: dict[str, dict[str, Any]] = {
     "granite4_vision": {
         "downsample_rate": "4/8", "deepstack_layer_map": [[-1, 0]],
         "vision_config": {"image_size": 384, "patch_size": 16},
+        "image_grid_pinpoints": [[384, 768], [768, 384], [768, 768]],
     },
     "nemotron": {"head_dim": 128, "num_key_value_heads": 8},
     "lfm2_moe": {"num_hidden_layers": 4, "layer_types": ["conv", "full_attention", "conv", "full_attention"]},
@@ -161,5 +162,6 @@ WIDTH_OF_TEXT = (
     "glm5_next", "glm_ocr", "cosmos3_omni", "cosmos3_edge", "cohere_compass",
     "qwen3_omni_moe_thinker",
 )  # fmt: skip
-# The code of these takes one sample only: TVP gives its position embeddings the shape of the whole batch.
-ONE_SAMPLE = ("tvp",)
+# The code of these takes one sample only: TVP gives its position embeddings the shape of the whole batch, JEV answers
+# about the first prompt.
+ONE_SAMPLE = ("tvp", "jev")

@@ -141,3 +141,19 @@ def test_what_is_written_over_through_a_view_is_known_no_longer() -> None:
 
     profile = forward(use, torch.ones(20, WIDTH))
     assert (profile.rung, profile.matmul_flops.total) == ("cpu", 2 * 4 * WIDTH**2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_marks_of_who_takes_what_say_how_much_each_expert_gets(weighted: bool) -> None:
+    tokens, experts = 64, 8  # more places than real numbers are followed for elsewhere
+
+    def use(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        best, chosen = (x @ weight)[:, :experts].topk(2, dim=1)
+        marks = torch.zeros_like(x[:, :experts]).scatter(1, chosen, best if weighted else 1.0)
+        taken = (marks > 0).sum(0).tolist()
+        rows, _ = torch.nonzero(marks).unbind(1)
+        return torch.cat([part @ weight for part in x[rows].split(taken)])
+
+    profile = forward(use, torch.zeros(tokens, WIDTH))
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * (1 + 2) * tokens * WIDTH**2)
+    assert any("balanced" in note for note in profile.notes)

@@ -68,6 +68,8 @@ def _vectors(outputs: Any) -> int:
     found = getattr(outputs, "pooler_output", None)
     if found is None:
         found = getattr(outputs, "last_hidden_state", outputs)
+    if found is None:
+        _, found = outputs.deepstack_features[0]  # for one layer of the text part; for others as many
     if isinstance(found, (list, tuple)):
         return sum(_vectors(part) for part in found)
     return int(found.numel() // found.shape[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from profiles.models.hf_labels import IGNORED
 from profiles.models.hf_request import Request, first
 from profiles.models.tensors import floats, integers, ones
 
@@ -195,6 +196,33 @@ def _transcribed(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
     return {"labels": None}
 
 
+def _decided(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """One question of four options, read at the last token (JEV)."""
+    return {
+        "marks": ones(1, 1) * (request.sequence - 1),
+        "num_options": ones(1, 1) * 4,
+        "question_type_ids": ones(1, 1) * (len(request.config.offsets) - 1),
+    }
+
+
+def _repainted(request: Request, fed: dict[str, Any]) -> dict[str, Any]:
+    """One image before the text, as a token per patch, and the grid of the one to be made of it (GLM-Image)."""
+    import torch
+
+    config, batch, grid = request.config, request.batch, fed["image_grid_thw"]
+    places = torch.full((batch, int(grid[0].prod())), int(config.image_token_id), device="cpu")
+    text = integers(min(request.vocabulary, config.text_config.vision_vocab_size), batch, request.sequence)
+    ids = torch.cat([places, text], dim=1)
+    targets = {"labels": torch.where(ids == int(config.image_token_id), IGNORED, ids)}
+    return {
+        "input_ids": ids,
+        **(targets if "labels" in request.names else {}),
+        "position_ids": torch.arange(ids.shape[1], device="cpu").repeat(3, batch, 1),
+        "image_grid_thw": grid.repeat_interleave(2, dim=0),
+        "images_per_sample": ones(batch) * 2,
+    }
+
+
 Maker = Callable[[Request, dict[str, Any]], dict[str, Any]]
 _MAKERS: dict[str, Maker] = {
     "fastspeech2_conformer": _spoken,
@@ -222,4 +250,6 @@ _MAKERS: dict[str, Maker] = {
     "voxtral_realtime_text": _delayed,
     "muse_glimmer_assistant": _drafted,
     "nemo_speechlm": _transcribed,
+    "jev": _decided,
+    "glm_image": _repainted,
 }

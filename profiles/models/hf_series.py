@@ -11,7 +11,7 @@ from profiles.models.tensors import floats, integers, ones
 def series_inputs(request: Request) -> dict[str, Any]:
     """Make the inputs a forecaster needs, of the lengths its configuration fixes."""
     config, batch = request.config, request.batch
-    if request.main_input == "states" or request.task == "DECISION":
+    if request.main_input == "states":
         return _trajectory(request)
     lags = max(getattr(config, "lags_sequence", None) or [0])
     past = first(getattr(config, "context_length", None), 64) + lags

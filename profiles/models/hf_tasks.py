@@ -76,7 +76,7 @@ TASK_KINDS: dict[str, TaskKind] = {
     "TIME_SERIES_CLASSIFICATION": TaskKind("series"),
     "TIME_SERIES_REGRESSION": TaskKind("series"),
     "TIME_SERIES_PREDICTION": TaskKind("series"),
-    "DECISION": TaskKind("series"),
+    "DECISION": TaskKind("text"),
 }
 # Bare models, and tasks that a newer transformers may add.
 PLAIN = TaskKind("text")

@@ -17,7 +17,7 @@ import torch
 from profiles.formulas import Call, Cost, cost_of, formula_of, view_cost
 from profiles.records import TensorSpec
 from profiles.trace.calls import call_of, compact, tensors_in
-from profiles.trace.values import ASKS_FOR_VALUES, MASKED, is_followed
+from profiles.trace.values import ASKS_FOR_VALUES, MASKED, may_be_followed
 
 _VIEWS = frozenset({"detach", "detach_", "_unsafe_view", "lift_fresh", "_reshape_alias", "alias", "is_same_size"})
 _TYPES = (int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format)
@@ -123,7 +123,7 @@ def describe(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: A
         inputs=compact(call.inputs),
         outputs=compact(call.outputs),
         view=view,
-        follow=bool(outputs) and all(map(is_followed, outputs)),
+        follow=may_be_followed(func, outputs),
         in_place=in_place and symbolic,
         silent=out is None and symbolic and func._schema.is_mutable,
         result=_layouts(out) if symbolic and not view and _is_functional(func) and not _shares(outputs, args) else None,

@@ -45,6 +45,9 @@ _ASK_FOR_ONE = frozenset({aten._local_scalar_dense, aten.equal, aten.is_nonzero}
 MASKED = frozenset({aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index})
 _COMPARED = {aten.eq: False, aten.ne: True}
 """What comes of comparing a real number that nobody knows with a constant: data hardly ever equals one."""
+_ZEROS = frozenset({aten.zeros_like, aten.new_zeros})
+_MARKS = frozenset({aten.zeros, aten.scatter, *_ZEROS})
+"""Real numbers that say which expert takes which token: written, as ones or weights, into zeros."""
 _CHOOSES = {aten.topk: 1, aten.argmax: None, aten.max: 1}
 _UNKNOWABLE = ("rand", "bernoulli", "uniform", "normal", "multinomial", "exponential", "dropout", "empty", "geometric")
 _UNWRITTEN = frozenset({aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided})
@@ -69,10 +72,20 @@ def give_values(tensor: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def may_be_followed(func: torch._ops.OpOverload, outputs: tuple[torch.Tensor, ...]) -> bool:
+    """Whether values of an operator's results are followed, or those that it writes over have to be forgotten."""
+    if not outputs:
+        return False
+    if func._overloadpacket is aten.expand or func._schema.is_mutable:
+        return True  # what is repeated takes no memory of its own
+    if func._overloadpacket in _MARKS or func._overloadpacket in _CHOOSES:
+        return outputs[-1].numel() <= LARGEST_INTEGERS
+    return all(map(is_followed, outputs))
+
+
 def is_followed(tensor: torch.Tensor) -> bool:
     """Whether values of a tensor of this type and size are followed."""
-    floating = tensor.is_floating_point() or tensor.is_complex()
-    return tensor.numel() <= (LARGEST_FLOATS if floating else LARGEST_INTEGERS)
+    return tensor.numel() <= (LARGEST_FLOATS if _is_real(tensor) else LARGEST_INTEGERS)
 
 
 class Values:
@@ -134,18 +147,21 @@ class Values:
     def follow(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
         """Compute the values of an operation's results, where its inputs have values and the results are small."""
         outputs = tuple(tensors_in(out))
-        if not outputs or not (func._overloadpacket is aten.expand or all(map(is_followed, outputs))):
-            return  # a mask repeated over every feature takes no memory of its own
+        if not may_be_followed(func, outputs):
+            return
         name = func._schema.name
         known, real_args, real_kwargs = _real(args, kwargs)
         if known and not any(word in name for word in _UNKNOWABLE):
             self._compute(func, real_args, real_kwargs, outputs)
-        elif func._overloadpacket in _UNWRITTEN:
-            _fill(outputs[0])
+        elif func._overloadpacket in _ZEROS or (func._overloadpacket in _UNWRITTEN and not _is_real(outputs[0])):
+            with torch._C._DisableTorchDispatch():  # what is read before it is written may be anything
+                setattr(outputs[0], _ATTRIBUTE, torch.zeros_like(outputs[0], device=_CPU))
         elif func._overloadpacket in _CHOOSES:
             self._balance(func, args, outputs)
         elif func._overloadpacket in _COMPARED and _is_data(args):
             setattr(outputs[0], _ATTRIBUTE, torch.full(outputs[0].shape, _COMPARED[func._overloadpacket], device=_CPU))
+        elif func is aten.scatter.src:  # weights hardly ever equal zero
+            self.follow(aten.scatter.value, (*args[:3], 1), {}, out)
         elif func._schema.is_mutable:
             _forget(outputs)
 
@@ -215,11 +231,9 @@ def _is_data(args: tuple[Any, ...]) -> bool:
     return args[0].is_floating_point() and not isinstance(args[1], torch.Tensor)
 
 
-def _fill(tensor: torch.Tensor) -> None:
-    """Give integers that are still to be written zeros: what is read before it is written may be anything."""
-    if not tensor.is_floating_point() and not tensor.is_complex():
-        with torch._C._DisableTorchDispatch():
-            setattr(tensor, _ATTRIBUTE, torch.zeros_like(tensor, device=_CPU))
+def _is_real(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds real or complex numbers."""
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def _forget(tensors: tuple[torch.Tensor, ...]) -> None:
