@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 import hardware_db
 from estimator.fit import cheapest_blocks, fit
-from estimator.fit.cheapest import earliest, solve
+from estimator.fit.cheapest import choose_alike, earliest, kinds_of, solve
 from estimator.memory import MemorySettings, memory_of
 from hardware_db.errors import UsageError
 from profiles import profile_model
@@ -133,7 +133,10 @@ def test_a_fit_names_the_blocks():
 def test_choices_of_equal_blocks_move_to_the_first_of_them():
     modes = np.array([[0, 0, 1, 0, 1], [1, 0, 0, 1, 0]], dtype=bool)
     told = np.array([[5.0, 5.0, 5.0, 5.0, 7.0]])
-    assert earliest(modes, told).tolist() == [[True, False, False, False, True], [False, True, True, False, False]]
+    assert earliest(modes, kinds_of(told)).tolist() == [
+        [True, False, False, False, True],
+        [False, True, True, False, False],
+    ]
 
 
 def test_the_program_is_solved():
@@ -142,3 +145,29 @@ def test_the_program_is_solved():
     assert picked.tolist() == [False, True, False, False]
     assert solve(np.ones(2), np.ones((1, 2)), np.array([3.0])) is None
     assert not solve(np.ones(2), np.ones((1, 2)), np.array([-1.0])).any()
+
+
+def alike(blocks, full, selective, seconds):
+    """Seconds and bytes freed of equal blocks that run one after the other and back: (moments, choices)."""
+    alive = np.tril(np.ones((blocks, blocks)))[::-1]
+    freed = np.vstack([np.triu(np.ones((blocks, blocks))).T, alive])
+    return np.repeat(seconds, blocks), np.hstack([full * freed, selective * freed])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+@pytest.mark.parametrize("seconds", [(1.0, 0.2), (1.0, 0.55), (1.0, 0.9)])
+def test_numbers_of_equal_blocks_are_chosen_as_cheap_as_of_all_choices(share, seconds):
+    """Against all 3^6 choices, and no dearer than what the integer program finds in its time."""
+    costs, freed = alike(6, 4.0, 2.5, seconds)
+    wanted = np.where(np.arange(len(freed)) == 5, share * 24.0, -1.0)
+    picked = choose_alike(costs, freed, wanted)
+    every = np.array(list(product((False, True), repeat=12)))
+    every = every[~(every[:, :6] & every[:, 6:]).any(axis=1) & (every @ freed.T >= wanted).all(axis=1)]
+    assert (freed @ picked >= wanted - 1e-9).all()
+    assert costs @ picked == pytest.approx((every @ costs).min())
+    assert costs @ picked <= costs @ solve(costs, freed, wanted) + 1e-9
+
+
+def test_no_number_of_equal_blocks_is_enough():
+    costs, freed = alike(6, 4.0, 2.5, (1.0, 0.5))
+    assert choose_alike(costs, freed, np.full(len(freed), 25.0)) is None

@@ -4,14 +4,16 @@
     so that     at every moment: bytes alive - bytes freed <= what the memory leaves
     choices     of each block: kept, only what is cheap computed again ("selective"), all of it ("full")
 
-What a block frees at each moment adds up over blocks (`estimator.memory.checkpointing`), so that this is linear; it is
-solved by HiGHS (Huangfu and Hall, 2018, doi:10.1007/s12532-017-0130-5) through scipy. Selective checkpointing as an
-integer program: Jain et al., 2020, arXiv:1910.02653.
+What a block frees at each moment adds up over blocks (`estimator.memory.checkpointing`), so that this is linear. Where
+all blocks are alike, as in most transformers, only how many are checkpointed each way is open, and all numbers are
+tried; else it is solved by HiGHS (Huangfu and Hall, 2018, doi:10.1007/s12532-017-0130-5) through scipy. Selective
+checkpointing as an integer program: Jain et al., 2020, arXiv:1910.02653.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -44,6 +46,9 @@ GAP: Final = 0.002
 
 EARLIER: Final = 1e-4
 """By how much of the mean cost a later block is dearer, so that of equal choices one is the best."""
+
+TOLERANCE: Final = 1e-9
+"""GiB that rounding may miss."""
 
 ROUNDS: Final = 4
 GIB: Final = 2.0**30
@@ -171,26 +176,36 @@ class _Question:
         freed = np.hstack([alive * saved_of(each, how) - again for how in WAYS])
         wanted = course - target
         rows = np.flatnonzero(wanted + 2 * again.max(axis=1) > 0)
-        picked = solve(self._seconds(blocks), freed[rows] / GIB, wanted[rows] / GIB)
+        seconds = self._seconds(blocks)
+        told = np.array([*(saved_of(each, how) for how in WAYS), *seconds.reshape(2, count)])
+        kinds = kinds_of(told)
+        chosen = choose_alike if not kinds.any() else solve
+        picked = chosen(seconds, freed[rows] / GIB, wanted[rows] / GIB)
         if picked is None:
             return None
-        told = [saved_of(each, how) for how in WAYS] + list(self._seconds(blocks).reshape(2, count))
-        modes = earliest(picked.reshape(2, count), np.array(told))
+        modes = earliest(picked.reshape(2, count), kinds)
         choice = tuple(
             (name, how) for at, name in enumerate(blocks.names) for row, how in enumerate(WAYS) if modes[row, at]
         )
-        return choice, count, float(self._seconds(blocks) @ picked)
+        return choice, count, float(seconds @ picked)
+
+    @cached_property
+    def _costs(self) -> Costs:
+        return Costs(self.profile, self.device)
+
+    @cached_property
+    def _again(self) -> tuple[Floats, Floats]:
+        """(operations,) seconds that computing each again takes, of all and of those that multiply no matrices."""
+        each = self._costs.marginal_seconds
+        return each, each * ~self.profile.table().engine.mask("matrix")
 
     def _seconds(self, blocks: Blocks) -> Floats:
         """Seconds that computing each block again takes, in full and selectively."""
-        costs = Costs(self.profile, self.device).marginal_seconds
-        vector = costs * ~self.profile.table().engine.mask("matrix")
-        return np.concatenate([blocks.members @ costs, blocks.members @ vector])
+        return np.concatenate([blocks.members @ seconds for seconds in self._again])
 
     def answer(self, choice: Choice, of: int) -> CheapestBlocks:
         chosen = replace(self.settings, checkpointed_blocks=choice)
-        costs = Costs(self.profile, self.device)
-        time = ratio(costs.seconds(chosen), costs.seconds(self.settings))
+        time = ratio(self._costs.seconds(chosen), self._costs.seconds(self.settings))
         return CheapestBlocks(choice, of, chosen, self.need(chosen), time)
 
 
@@ -225,7 +240,35 @@ def solve(seconds: Floats, freed: Floats, wanted: Floats) -> NDArray[np.bool_] |
     return None if result.x is None else result.x > 0.5
 
 
-def earliest(modes: NDArray[np.bool_], told: Floats) -> NDArray[np.bool_]:
+def choose_alike(seconds: Floats, freed: Floats, wanted: Floats) -> NDArray[np.bool_] | None:
+    """Return what `solve` returns, of blocks that are all alike: the first of them in full, the next selectively.
+
+    Which of equal blocks are checkpointed does not matter for the time, and the first free for longest (`earliest`).
+    """
+    number = len(seconds) // 2
+    rows, least = _distinct(freed, wanted)
+    full, selective = (
+        np.hstack([np.zeros((len(rows), 1)), np.cumsum(part, axis=1)]) for part in (rows[:, :number], rows[:, number:])
+    )
+    first, then = np.nonzero(np.add.outer(np.arange(number + 1), np.arange(number + 1)) <= number)
+    freed_then = full[:, first] + selective[:, first + then] - selective[:, first]
+    enough = (freed_then >= least[:, None] - TOLERANCE).all(axis=0)
+    if not enough.any():
+        return None
+    time = first * seconds[:number].mean() + then * seconds[number:].mean()
+    best = int(np.where(enough, time, np.inf).argmin())
+    at = np.arange(number)
+    return np.concatenate([at < first[best], (first[best] <= at) & (at < first[best] + then[best])])
+
+
+def kinds_of(told: Floats) -> NDArray[np.intp]:
+    """Return (blocks,) numbers of kinds: blocks are alike where (figures, blocks) `told` agree to a millionth."""
+    highest = np.maximum(np.abs(told).max(axis=1, keepdims=True), 1e-30)
+    _, kinds = np.unique(np.round(told / highest, 6), axis=1, return_inverse=True)
+    return np.asarray(kinds.reshape(-1), dtype=np.intp)
+
+
+def earliest(modes: NDArray[np.bool_], kinds: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Return the same choices with those of equal blocks moved to the first of them, "full" before "selective".
 
     A block that runs earlier forward is returned to later, so that it frees for longer: this never holds more.
@@ -234,14 +277,12 @@ def earliest(modes: NDArray[np.bool_], told: Floats) -> NDArray[np.bool_]:
     ----------
     modes
         (2, blocks) whether each is checkpointed in full, or selectively
-    told
-        (figures, blocks) what distinguishes blocks
+    kinds
+        (blocks,) equal numbers for blocks that are alike
     """
-    highest = np.maximum(np.abs(told).max(axis=1, keepdims=True), 1e-30)
-    _, kinds = np.unique(np.round(told / highest, 6), axis=1, return_inverse=True)
     moved = modes.copy()
     for kind in range(int(kinds.max()) + 1):
-        places = np.flatnonzero(kinds.reshape(-1) == kind)
+        places = np.flatnonzero(kinds == kind)
         moved[:, places] = modes[:, places[np.argsort(-(modes[:, places] * [[2], [1]]).sum(axis=0), kind="stable")]]
     return moved
 

@@ -6,7 +6,6 @@ later. In between, what it keeps for the backward pass is alive. Checkpointing f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -122,20 +121,21 @@ def blocks_at(recording: Recording, depth: int) -> Blocks:
     )
 
 
-def block_names(path: str, depth: int) -> Iterator[str]:
-    """Yield the blocks that a module path lies in: "h.[0-1].mlp" in "h.0" and "h.1"; none where it has fewer indices.
+@lru_cache(maxsize=1 << 14)
+def block_names(path: str, depth: int) -> tuple[str, ...]:
+    """Return the blocks that a module path lies in: "h.[0-1].mlp" in "h.0" and "h.1"; none where it has fewer indices.
 
     Examples
     --------
-    >>> list(block_names("stages.[0-1].blocks.2.mlp", 2))
-    ['stages.0.blocks.2', 'stages.1.blocks.2']
+    >>> block_names("stages.[0-1].blocks.2.mlp", 2)
+    ('stages.0.blocks.2', 'stages.1.blocks.2')
     """
     components = path.split(".")
     places = [at for at, component in enumerate(components) if layer_indices(component) is not None]
     if len(places) < depth:
-        return
+        return ()
     head = components[: places[depth - 1] + 1]
-    yield from map(".".join, product(*(_choices(component) for component in head)))
+    return tuple(map(".".join, product(*(_choices(component) for component in head))))
 
 
 def stack_of(recording: Recording) -> Blocks | None:
@@ -201,7 +201,7 @@ def _shares(paths: list[tuple[str, int]], names: tuple[str, ...], depth: int) ->
     rows = {name: row for row, name in enumerate(names)}
     shares = np.zeros((len(names), len(paths)))
     for column, (path, weight) in enumerate(paths):
-        inside = list(block_names(path, depth))
+        inside = block_names(path, depth)
         for name in inside:
             if name in rows:
                 shares[rows[name], column] += weight / len(inside)

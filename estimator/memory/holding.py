@@ -249,7 +249,7 @@ def largest_unit(module_parameters: tuple[tuple[str, int], ...]) -> tuple[int, i
     units: dict[str, float] = {}
     outside = 0
     for path, size in module_parameters:
-        names = list(block_names(path, 1))
+        names = block_names(path, 1)
         for name in names:
             units[name] = units.get(name, 0.0) + size / len(names)
         outside += 0 if names else size
