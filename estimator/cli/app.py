@@ -21,6 +21,7 @@ MODULES = {
     "estimate": "estimate",
     "advise": "advise",
     "compare": "compare",
+    "portfolio": "portfolio",
     "campaign": "campaign",
     "buy": "buy",
     "fit": "fit",

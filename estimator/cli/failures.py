@@ -19,6 +19,9 @@ EXTRAS = {
     "transformers": "huggingface",
     "streamlit": "dashboard",
     "plotly": "dashboard",
+    "joblib": "portfolio",
+    "distributed": "portfolio",
+    "ray": "portfolio",
 }
 """Optional package -> the extra of flopcast that installs it."""
 

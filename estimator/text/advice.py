@@ -174,7 +174,7 @@ def _over(advice: Advice) -> Iterator[str]:
     )
     for name, value, limit in figures:
         if value is not None and limit is not None and value > limit:
-            yield f"{value / limit:.2g} times the {name}"
+            yield f"{two_digits(value / limit)} times the {name}"
 
 
 def _verb(row: Estimate) -> str:
