@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hardware_db.database import Database, load
 from hardware_db.errors import DataError, StoreError
-from hardware_db.store_place import store_exists
+from hardware_db.store_place import may_hold_devices, store_exists
 
 if TYPE_CHECKING:
     from hardware_db.own import Own
@@ -23,21 +23,22 @@ class Here:
     store_answers: bool = True
 
 
-def load_here(devices_file: Path | str | None = None, *, needs_own: bool = True) -> Here:
+def load_here(devices_file: Path | str | None = None, *, needs_own: bool = True, needs_prices: bool = True) -> Here:
     """Return the published tables with this machine's additions laid over them.
 
     Own devices and systems come from the store (a team shares them there) and from `devices_file`, else from the user's
     configuration folder if there is a file; the file counts more. Prices come from the store if there is one; of two
     prices of one machine the newer counts. A store that does not answer, or holds a file that breaks the schema, leaves
     the published tables and a warning. So does a broken file in the configuration folder for a question that does not
-    depend on it (`needs_own` false).
+    depend on it (`needs_own` false). A question about devices alone (`needs_prices` false) opens no store without any.
 
     Raises
     ------
     DataError
         The file of own devices breaks its schema.
     """
-    here = _with_store(load()) if store_exists() else Here(load())
+    asked = store_exists() if needs_prices else may_hold_devices()
+    here = _with_store(load()) if asked else Here(load())
     file = Path(devices_file) if devices_file else default_file()
     if file is None:
         return here

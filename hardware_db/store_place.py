@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import threading
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,6 +36,17 @@ def store_url() -> str:
 def store_exists() -> bool:
     """Whether there is a store to ask: an address was set, or the file is there."""
     return bool(os.environ.get("FLOPCAST_DB", "").strip()) or sqlite_file().exists()
+
+
+def may_hold_devices() -> bool:
+    """Whether there is a store to ask for own devices; of a file this is seen without importing SQLAlchemy."""
+    if os.environ.get("FLOPCAST_DB", "").strip() or not sqlite_file().exists():
+        return store_exists()
+    try:
+        with closing(sqlite3.connect(f"{sqlite_file().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM own_devices LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        return True
 
 
 def check_reachable(host: str | None, port: int, seconds: float) -> None:

@@ -445,3 +445,18 @@ def test_a_broken_file_in_the_store_leaves_the_published_tables(
         connection.execute(own_devices.insert().values(values))
     found = load_here()
     assert found.database.device("l4") and "rack.toml in the store" in found.warnings[0]
+
+
+def test_prices_alone_are_no_reason_to_open_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLOPCAST_DB", raising=False)
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    store = open_store()
+    assert load_here(needs_prices=False).database is load()
+    (file := tmp_path / "rack.toml").write_text(OWN.format(watts=500))
+    share_devices(store, file, load())
+    assert load_here(needs_prices=False).database.device("h100-sxm").tdp_w == 500
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "damaged"))
+    (tmp_path / "damaged" / "flopcast").mkdir(parents=True)
+    (tmp_path / "damaged" / "flopcast" / "flopcast.db").write_text("this is a letter, not a database. " * 99)
+    assert "Published tables answer" in load_here(needs_prices=False).warnings[0]

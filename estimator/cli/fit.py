@@ -57,7 +57,7 @@ def command(
     The table lists each way to hold less, with the memory that it saves and the time that it costs. Exit code 1:
     nothing fits.
     """
-    here = load_here(devices_file)
+    here = load_here(devices_file, needs_prices=False)
     device = here.database.device(name)
     micro_batch_size, prompt_length = options.pop("micro_batch_size"), options.pop("prompt_length")
     inference, writes = options.pop("inference"), options.pop("generation")

@@ -38,8 +38,9 @@ Floats = NDArray[np.float64]
 Choice = tuple[tuple[str, Checkpointing], ...]
 
 WAYS: Final[tuple[Checkpointing, ...]] = ("full", "selective")
-SECONDS: Final = 0.3
-"""Longest search; what was found until then is taken."""
+NODES: Final = 50
+SECONDS: Final = 3.0
+"""Longest search, in branches (most programs take fewer than 5) and time; what was found until then is taken."""
 
 GAP: Final = 0.002
 """A choice that is no more than this share slower than the best possible is taken."""
@@ -235,7 +236,7 @@ def solve(seconds: Floats, freed: Floats, wanted: Floats) -> NDArray[np.bool_] |
         integrality=np.ones(number, dtype=np.int64),
         bounds=Bounds(0, 1),
         constraints=[LinearConstraint(rows, lb=least), LinearConstraint(once, ub=1)],
-        options={"time_limit": SECONDS, "mip_rel_gap": GAP},
+        options={"node_limit": NODES, "time_limit": SECONDS, "mip_rel_gap": GAP},
     )
     return None if result.x is None else result.x > 0.5
 
