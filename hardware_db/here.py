@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hardware_db.database import Database, load
 from hardware_db.errors import DataError, StoreError
-from hardware_db.store_place import may_hold_devices, store_exists
+from hardware_db.store_place import store_exists, store_may_hold
 
 if TYPE_CHECKING:
     from hardware_db.own import Own
@@ -37,7 +37,7 @@ def load_here(devices_file: Path | str | None = None, *, needs_own: bool = True,
     DataError
         The file of own devices breaks its schema.
     """
-    asked = store_exists() if needs_prices else may_hold_devices()
+    asked = store_exists() if needs_prices else store_may_hold("own_devices")
     here = _with_store(load()) if asked else Here(load())
     file = Path(devices_file) if devices_file else default_file()
     if file is None:

@@ -9,6 +9,7 @@ import threading
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 
@@ -38,13 +39,13 @@ def store_exists() -> bool:
     return bool(os.environ.get("FLOPCAST_DB", "").strip()) or sqlite_file().exists()
 
 
-def may_hold_devices() -> bool:
-    """Whether there is a store to ask for own devices; of a file this is seen without importing SQLAlchemy."""
+def store_may_hold(table: Literal["own_devices", "machine_profiles"]) -> bool:
+    """Whether there is a store to ask for rows of a table; a file is looked into without importing SQLAlchemy."""
     if os.environ.get("FLOPCAST_DB", "").strip() or not sqlite_file().exists():
         return store_exists()
     try:
         with closing(sqlite3.connect(f"{sqlite_file().as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute("SELECT 1 FROM own_devices LIMIT 1").fetchone() is not None
+            return connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None
     except sqlite3.Error:
         return True
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 from hardware_db.errors import DataError
-from hardware_db.store_place import store_exists
+from hardware_db.store_place import store_exists, store_may_hold
 from profiles.machine_profile import Machine, MachineProfile
 
 
@@ -126,7 +126,7 @@ def profile_with(figure: str, device: str, threads: int | None = None) -> Machin
 
 
 def _kept(device: str | None) -> Iterator[MachineProfile]:
-    if not store_exists():
+    if not store_may_hold("machine_profiles"):
         return
     from hardware_db.store import open_store
     from hardware_db.store_documents import stored_profiles
