@@ -94,14 +94,14 @@ def test_long_pipelines_are_continued_exactly(stages, extra, seed, schedule):
     weights = weights if schedule == "zero_bubble" else np.zeros_like(forward)
     passes = StageTimes(forward, backward, weights, np.array([0.01, 0.1]))
     micro_batches = 21 * stages + (0 if schedule == "interleaved" else extra)
-    whole, _ = _simulated(passes, micro_batches, schedule)
+    whole, _, _ = _simulated(passes, micro_batches, schedule)
     assert pipeline_s(passes, micro_batches, schedule) == pytest.approx(whole, rel=1e-6)
 
 
 def test_pipelines_of_equal_stages_settle_early_enough_to_skip_most_rounds():
     passes = even(8, 2, 1.0, 2.0)
-    _, ends = _simulated(passes, ROUNDS * 8, "interleaved")
-    assert _period_s(ends, 8, ROUNDS) == pytest.approx(8 * 3.0)
+    _, ends, graph = _simulated(passes, ROUNDS * 8, "interleaved")
+    assert _period_s(ends, graph, ROUNDS) == pytest.approx(8 * 3.0)
     assert pipeline_s(passes, 8_000, "interleaved").max() == pytest.approx(3.0 * 8_000 + 7 * 3.0 / 2)
 
 

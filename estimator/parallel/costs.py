@@ -24,7 +24,7 @@ from estimator.parallel.linears import ROWS
 from estimator.parallel.memory import AUTOCAST, computes_in_halves
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.roles import Role
-from estimator.parallel.sharding import quadratic, sharded_table
+from estimator.parallel.sharding import on_scores, quadratic, sharded_table
 from estimator.parallel.values import triple
 from estimator.timing import TimeSettings, predict
 from profiles.tables import Labels
@@ -205,6 +205,8 @@ def _alone(profile: ModelProfile, split: Parallelism, run: _Run) -> tuple[Operat
     steps of the device itself did.
     """
     table = low_precision(sharded_table(profile, split), layout_of(profile))
+    if run.stack.fused_attention:
+        table = replace(table, count=np.where(on_scores(profile), 0, table.count))
     if run.halves:
         table = without_autocast(table, profile.precision.removeprefix(AUTOCAST))
     correction = chip_correction(run.device) if is_measured(run.stack.name) else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.parallel.blocks import LAST, Blocks, blocks_of
+from estimator.parallel.blocks import LAST, Blocks, blocks_of, places_of
 from estimator.parallel.linears import Linear, Products
 from estimator.parallel.roles import LayerRoles, Role, largest_tensor
 from profiles.layers import split_path
@@ -99,12 +99,13 @@ class Layout:
 @lru_cache(maxsize=256)
 def layout_of(profile: ModelProfile) -> Layout:
     """Return the layout of the recording that holds for the profile's batch size."""
-    return _layout(profile.trace.current, frozenset(split_path(path)[0] for path, _ in profile.module_parameters))
+    return _layout(profile.trace.current, profile.module_parameters)
 
 
 @lru_cache(maxsize=64)
-def _layout(recording: Recording, owners: frozenset[str]) -> Layout:
-    products, blocks = Products(recording, owners), blocks_of(recording)
+def _layout(recording: Recording, parameters: tuple[tuple[str, int], ...]) -> Layout:
+    owned = {split_path(path)[0]: size / max(1, len(places_of(path))) for path, size in parameters}
+    products, blocks = Products(recording, owned), blocks_of(recording)
     sheet = _Sheet(products, blocks)
     sheet.fill()
     return Layout(

@@ -61,11 +61,12 @@ class Linear:
 class Products:
     """The matrix products of a recording and their sizes at its first run.
 
-    `owners` are the modules (with "[]" for layer indices) that have weights of their own.
+    `owned` is how many parameters of their own the modules (with "[]" for layer indices) have that have any, each time
+    that they occur.
     """
 
     recording: Recording
-    owners: frozenset[str]
+    owned: Mapping[str, float]
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -80,13 +81,13 @@ class Products:
     def linear(self, row: int) -> Linear | None:
         """Return the product with a weight that a forward operation is, or None."""
         operation, sizes = self.operations[row], self.sizes(row)
-        if operation.family != "matmul" or sizes is None or self.patterns[row] not in self.owners:
+        if operation.family != "matmul" or sizes is None or self.patterns[row] not in self.owned:
             return None
         m, n, k, batch = sizes
         module = self.patterns[row]
         if operation.operator in GROUPED and len(operation.inputs[1].shape) == 3:
             return Linear(module, n, k, m, experts=operation.inputs[1].shape[0])
-        if operation.operator in BATCHED and self._fixed_batch[row]:
+        if operation.operator in BATCHED and self._fixed_batch[row] and batch * n * k <= self.owned[module]:
             return Linear(module, n, k, m, experts=batch, shared_rows=True)
         return None if batch > 1 else Linear(module, n, k, m)
 

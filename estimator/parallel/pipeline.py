@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -24,9 +24,6 @@ Pass = Literal["forward", "backward", "weights"]
 FORWARD, BACKWARD, WEIGHTS = range(3)
 Task = tuple[int, int, int]
 """Kind of pass, chunk, micro-batch."""
-
-Ends = dict[tuple[int, Task], Floats]
-"""Stage and pass -> seconds at which it ends."""
 
 ROUNDS: Final = 8
 """Rounds of as many micro-batches as stages that are simulated before a pipeline is asked whether it repeats itself."""
@@ -71,8 +68,8 @@ def pipeline_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Flo
         )
     simulated = ROUNDS
     while rounds > simulated and schedule != "gpipe":
-        clock, ends = _simulated(times, simulated * stages + rest, schedule)
-        period = _period_s(ends, stages, simulated)
+        clock, ends, graph = _simulated(times, simulated * stages + rest, schedule)
+        period = _period_s(ends, graph, simulated)
         if period is not None:
             continued: Floats = clock + (rounds - simulated) * period
             return continued
@@ -80,50 +77,110 @@ def pipeline_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Flo
     return _simulated(times, micro_batches, schedule)[0]
 
 
-def _period_s(ends: Ends, stages: int, rounds: int) -> Floats | None:
+def _period_s(ends: Floats, graph: Graph, rounds: int) -> Floats | None:
     """Seconds from one round to the next where all passes of two rounds, well before the end, keep the same distance.
 
     The last three rounds are left out: what drains there is at most two rounds and the incomplete one.
     """
-    first, last = (rounds - 5) * stages, (rounds - 3) * stages
-    window = [key for key in ends if first <= key[1][2] < last]
-    now = np.stack([ends[key] for key in window])
-    before = np.stack([ends[stage, (kind, chunk, batch - stages)] for stage, (kind, chunk, batch) in window])
-    shifts = now - before
+    now, before = graph.repeats(rounds - 5, rounds - 3)
+    shifts = ends[now] - ends[before]
     settled = np.allclose(shifts, shifts[0], rtol=SAME, atol=SAME * float(shifts.max()))
     return np.asarray(shifts[0]) if settled else None
 
 
-def _simulated(times: StageTimes, micro_batches: int, schedule: Schedule) -> tuple[Floats, Ends]:
-    """Run every pass; when each stage has finished, and when each pass has."""
-    stages, chunks = times.forward.shape[:2]
-    seconds = (times.forward, times.backward, times.weights)
-    orders = [order_of(schedule, (stages, chunks, micro_batches), stage) for stage in range(stages)]
-    ends: Ends = {}
-    clock = [np.zeros_like(times.message) for _ in range(stages)]
-    places = [0] * stages
-    waiting = set(range(stages))
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Passes of a pipeline in an order in which each comes after those that it waits for.
+
+    Attributes
+    ----------
+    tasks
+        (passes, 4) stage, kind, chunk, micro-batch
+    before, needed
+        (passes,) place of the pass before it on the same stage, and of the one whose result it starts from; the number
+        of passes where there is none
+    travels
+        (passes,) whether that result comes from another stage
+    """
+
+    tasks: NDArray[np.int32]
+    before: NDArray[np.int32]
+    needed: NDArray[np.int32]
+    travels: NDArray[np.bool_]
+
+    @cached_property
+    def last(self) -> NDArray[np.intp]:
+        """Place of the last pass of each stage."""
+        places = np.arange(len(self.tasks))
+        return np.array([places[self.tasks[:, 0] == stage].max() for stage in range(int(self.tasks[:, 0].max()) + 1)])
+
+    def repeats(self, first: int, last: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the places of all passes of some rounds, and those of the same passes a round earlier."""
+        stages, batch = len(self.last), self.tasks[:, 3]
+        now = np.flatnonzero((batch >= first * stages) & (batch < last * stages))
+        earlier = np.flatnonzero((batch >= (first - 1) * stages) & (batch < (last - 1) * stages))
+
+        def by_pass(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+            columns = self.tasks[rows]
+            return rows[np.lexsort((columns[:, 3], columns[:, 2], columns[:, 1], columns[:, 0]))]
+
+        return by_pass(now), by_pass(earlier)
+
+
+@lru_cache(maxsize=64)
+def graph_of(schedule: Schedule, sizes: tuple[int, int, int]) -> Graph:
+    """Put the passes of all stages in order; `sizes` are stages, chunks and micro-batches."""
+    stages, chunks, _ = sizes
+    orders = [order_of(schedule, sizes, stage) for stage in range(stages)]
+    none = sum(len(order) for order in orders)
+    place: dict[tuple[int, Task], int] = {}
+    rows: list[tuple[int, int, int, int]] = []
+    before, needed, travels = [], [], []
+    at, latest = [0] * stages, [none] * stages
+    waiting = list(range(stages))
     while waiting:
-        for stage in sorted(waiting):
+        for stage in waiting:
             order = orders[stage]
-            while places[stage] < len(order):
-                task = order[places[stage]]
-                needed = _needs(task, stage, stages, chunks)
-                if needed is not None and needed not in ends:
+            while at[stage] < len(order):
+                task = order[at[stage]]
+                source = _needs(task, stage, stages, chunks)
+                if source is not None and source not in place:
                     break
-                arrival = _arrival(ends, needed, stage, times.message)
-                start = clock[stage] if arrival is None else np.maximum(clock[stage], arrival)
-                clock[stage] = ends[stage, task] = start + seconds[task[0]][stage, task[1]]
-                places[stage] += 1
-            else:
-                waiting.discard(stage)
-    return np.stack(clock), ends
+                place[stage, task] = len(rows)
+                before.append(latest[stage])
+                needed.append(none if source is None else place[source])
+                travels.append(source is not None and source[0] != stage)
+                latest[stage] = len(rows)
+                rows.append((stage, *task))
+                at[stage] += 1
+        waiting = [stage for stage in waiting if at[stage] < len(orders[stage])]
+    return Graph(
+        np.array(rows, dtype=np.int32), np.array(before, dtype=np.int32), np.array(needed, dtype=np.int32),
+        np.array(travels, dtype=np.bool_),
+    )  # fmt: skip
 
 
-def _arrival(ends: Ends, needed: tuple[int, Task] | None, stage: int, message: Floats) -> Floats | None:
-    if needed is None:
-        return None
-    return ends[needed] + message if needed[0] != stage else ends[needed]
+def _simulated(times: StageTimes, micro_batches: int, schedule: Schedule) -> tuple[Floats, Floats, Graph]:
+    """Run every pass; when each stage has finished, (stages, ...), when each pass has, (passes, ...), and which."""
+    stages, chunks = times.forward.shape[:2]
+    graph = graph_of(schedule, (stages, chunks, micro_batches))
+    stage, kind, chunk, _ = graph.tasks.T
+    seconds = np.stack((times.forward, times.backward, times.weights))[kind, stage, chunk]
+    messages = np.where(graph.travels[:, None], times.message.reshape(1, -1), 0.0)
+    order = graph.before.tolist(), graph.needed.tolist()
+    columns = zip(seconds.reshape(len(seconds), -1).T.tolist(), messages.T.tolist(), strict=True)
+    ends = np.array([_run(order, *column) for column in columns]).T.reshape(seconds.shape)
+    return ends[graph.last], ends, graph
+
+
+def _run(order: tuple[list[int], list[int]], seconds: list[float], messages: list[float]) -> list[float]:
+    """Return when each pass ends: it starts when its stage is free and what it needs has arrived."""
+    ends = [0.0] * (len(seconds) + 1)
+    for at, (before, needed, length, message) in enumerate(zip(*order, seconds, messages, strict=True)):
+        free, arrived = ends[before], ends[needed] + message
+        ends[at] = (free if free > arrived else arrived) + length
+    ends.pop()
+    return ends
 
 
 def _needs(task: Task, stage: int, stages: int, chunks: int) -> tuple[int, Task] | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.linears import INTO, OUT, ROWS
-from estimator.parallel.roles import Role
+from estimator.parallel.roles import Role, largest_tensor
 from hardware_db.errors import UsageError
 from profiles.tables import QUANTITIES, OperationTable
 
@@ -147,6 +147,23 @@ def quadratic(recording: Recording) -> Mask:
     slots = recording.layout.quantities
     grows: Mask = np.logical_or.reduce([square[slots[name]] for name in QUANTITIES])
     return grows
+
+
+@lru_cache(maxsize=64)
+def on_scores(profile: ModelProfile) -> Mask:
+    """Return which operations work element by element on the scores of an attention that is not fused.
+
+    Recordings of several lengths tell by growth, others by size: nothing else inside a pair is as large as the scores.
+    """
+    layout, recording = layout_of(profile), profile.trace.current
+    inside: Mask = layout.role == Role.INSIDE
+    grows = quadratic(recording)
+    if not grows.any():
+        matmul = np.array([operation.family == "matmul" for operation in recording.operations], dtype=np.bool_)
+        sizes = np.array([largest_tensor(operation) for operation in recording.operations], dtype=np.float64)
+        scores = sizes[matmul & (layout.role == Role.HEADS)]
+        grows = layout.blocks.shares[1:-1].any(axis=0) & (sizes >= (scores.max() if len(scores) else np.inf))
+    return np.asarray(inside & grows)
 
 
 def _divided(table: OperationTable, layout: Layout, split: Parallelism) -> OperationTable:

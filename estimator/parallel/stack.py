@@ -34,6 +34,8 @@ class Stack:
     half_weights
         ZeRO stages at which mixed precision computes in 16-bit copies of the weights, made once a step, instead of
         casting at every operation (autocast)
+    fused_attention
+        whether attention keeps its scores on the chip, also where the model's own definition writes them to memory
     copies_shards
         whether gathered parameters and scattered gradients are copied out of and into buffers operation by operation;
         where factors were fitted to steps, they have that in them
@@ -48,16 +50,19 @@ class Stack:
     overlaps_gradients: tuple[int, ...]
     fused_layers: bool
     half_weights: tuple[int, ...]
+    fused_attention: bool = False
     copies_shards: bool = False
 
 
 TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, False, (0, 1, 2, 3), False, (3,), copies_shards=True)
 """DDP and FSDP (docs.pytorch.org/docs/stable/fsdp.html): gradients reduced in float32 unless asked for otherwise."""
 
-FSDP: Final = Stack("PyTorch FSDP", "megatron", 4, 4, True, False, (0, 1, 2, 3), False, (0, 1, 2, 3))
+FSDP: Final = Stack(
+    "PyTorch FSDP", "megatron", 4, 4, True, False, (0, 1, 2, 3), False, (0, 1, 2, 3), fused_attention=True
+)
 """Libraries for language models on FSDP (LLM Foundry, Composer): FlashAttention, fused activations and norms."""
 
-MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, True, (1, 2, 3), True, (0, 1, 2, 3))
+MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, True, (1, 2, 3), True, (0, 1, 2, 3), fused_attention=True)
 """Megatron-LM and NeMo: float32 main gradients, fused Adam; overlap came with the distributed optimizer
 (github.com/NVIDIA/Megatron-LM, --overlap-grad-reduce)."""
 
