@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cache
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from estimator.validation.report import Report, Row, report_of
 
 FLOPCAST: Final = ("source", "device")
 """What is left out where flopcast stands beside other predictors."""
-FIELDS: Final = ("n", "median_error", "p90_error", "bias", "within_20_percent")
+ERRORS: Final = ("median_error", "p90_error", "bias", "within_20_percent")
 _EMPTY: Final[dict[str, Any]] = dict.fromkeys(Row.__dataclass_fields__)
 
 
@@ -56,8 +55,8 @@ def strata_table(cases: Sequence[LeftOutCase]) -> pd.DataFrame:
     sources = _sources()
     rows = []
     for each in left_out_report(cases).strata:
-        figures = {name: value for name, value in asdict(each).items() if name in FIELDS}
-        rows.append({"stratum": each.stratum, **figures, "source": sources.get(each.stratum, "")})
+        errors = {name: getattr(each, name) for name in ERRORS}
+        rows.append({"stratum": each.stratum, "n": each.n, **errors, "source": sources.get(each.stratum, "")})
     return pd.DataFrame(rows)
 
 
@@ -65,7 +64,7 @@ def _sources() -> dict[str, str]:
     """Stratum -> repositories at their commits that its shipped cases are from."""
     found: dict[str, set[str]] = {}
     for case in published_cases():
-        found.setdefault(case.stratum, set()).add((case.source or "").split(",")[0])
+        found.setdefault(case.stratum, set()).add((case.source or "").split(",")[0].rstrip("@"))
     return {name: "; ".join(sorted(sources)) for name, sources in found.items()}
 
 

@@ -24,14 +24,19 @@ def tornado(savings: Sequence[dict[str, Any]]) -> go.Figure:
                 "color": [GREEN if each["usd"] < 0 else ORANGE for each in ordered],
                 "pattern": {"shape": ["" if each["usd"] < 0 else "/" for each in ordered]},
             },
-            text=[f"{_signed(each['usd'])}, {_longer(each['seconds'])}" for each in ordered],
             customdata=[each["note"] for each in ordered],
-            hovertemplate="<b>%{y}</b><br>%{text}<br>%{customdata}<extra></extra>",
+            hovertemplate="<b>%{y}</b><br>%{customdata}<extra></extra>",
         )
     )
-    figure.update_xaxes(title="Cost beside the recommendation, USD", gridcolor=GRID, zerolinecolor=GREY)
+    figure.update_xaxes(title="Change of the cost, USD", gridcolor=GRID, zerolinecolor=GREY)
+    figure.update_yaxes(tickvals=[each["change"] for each in ordered], ticktext=[_effect(each) for each in ordered])
     figure.update_layout(height=110 + 42 * len(ordered), margin=MARGIN | {"t": 36})
     return figure
+
+
+def _effect(saving: dict[str, Any]) -> str:
+    """Return the words beside a bar: on a phone there is no room at its end."""
+    return f"{saving['change']}<br>{_signed(saving['usd'])}, {_longer(saving['seconds'])}"
 
 
 def _signed(usd: float) -> str:

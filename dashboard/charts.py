@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import cost_of, cost_range, hardware_of, provider_of, time_of, time_range
 from dashboard.limits import Limits
-from dashboard.palette import BOUNDS, GREY, GRID, KINDS, VERMILION, KindStyle
+from dashboard.palette import BOUNDS, GREY, GRID, KINDS, MARGIN, VERMILION, WHOLE_FIGURES, KindStyle, legend_below
 from estimator.estimates import Estimates
 from estimator.result import Estimate
 from hardware_db.units import format_duration, format_usd
@@ -163,7 +163,8 @@ def _log_axes(figure: go.Figure, found: Estimates) -> None:
         (figure.update_yaxes, "Cost, USD", [row.cost_usd or 1.0 for row in found], "$"),
     ):
         decades = log10(max(values) / min(values)) if values else 0.0
-        update(type="log", title=title, gridcolor=GRID, tickprefix=prefix, dtick=1 if decades > DECADE_TICKS else "D2")
+        update(type="log", title=title, gridcolor=GRID, tickprefix=prefix, tickformat=WHOLE_FIGURES)
+        update(dtick=1 if decades > DECADE_TICKS else "D2")
         if values:
             pad = max(0.2, decades * LABEL_ROOM)
             update(range=[log10(min(values)) - pad, log10(max(values)) + max(0.1, pad / 4)])
@@ -218,10 +219,10 @@ def step_parts(seconds_by_bound: Mapping[str, float]) -> go.Figure:
         )
     figure.update_layout(
         barmode="stack",
-        height=170,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=190,
+        margin=MARGIN | {"t": 36},
         showlegend=True,
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "traceorder": "normal"},
+        legend=legend_below(-0.75) | {"traceorder": "normal"},
     )
     figure.update_xaxes(title=f"{name} of one step", gridcolor=GRID, exponentformat="none", separatethousands=True)
     return figure

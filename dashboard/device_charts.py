@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.against import Against
-from dashboard.palette import BLUE, GREEN, GREY, GRID, KINDS, MARGIN, ORANGE, PURPLE, SKY, legend_below
+from dashboard.palette import BLUE, GREEN, GREY, GRID, KINDS, MARGIN, ORANGE, PURPLE, SKY, WHOLE_FIGURES, legend_below
 
 PRICINGS: Final = {
     "on_demand": (BLUE, "circle"),
@@ -44,8 +44,15 @@ def price_against(table: pd.DataFrame, against: Against) -> go.Figure:
                 f"<br>$%{{customdata[1]:,.3~g}} an hour per {against.per}<extra></extra>",
             )
         )
-    figure.update_xaxes(type="log", title=against.label, gridcolor=GRID, dtick=1)
-    figure.update_yaxes(type="log", title="Cheapest price, USD per hour", gridcolor=GRID, dtick=1, tickprefix="$")
+    figure.update_xaxes(type="log", title=against.label, gridcolor=GRID, dtick=1, tickformat=WHOLE_FIGURES)
+    figure.update_yaxes(
+        type="log",
+        title="Cheapest price, USD per hour",
+        gridcolor=GRID,
+        dtick=1,
+        tickprefix="$",
+        tickformat=WHOLE_FIGURES,
+    )
     figure.update_layout(height=460, margin=MARGIN, legend=legend_below(-0.18), dragmode="zoom")
     return figure
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from dashboard.palette import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, SKY, VERMILION
+from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, SKY, VERMILION, legend_below
 from hardware_db import Device
 from hardware_db.units import format_bytes, format_flops
 from profiles.breakdown import GroupRow, ModuleRow, module_tree
@@ -16,6 +16,9 @@ from profiles.timeline import LiveBytes
 
 GIB: Final = 2**30
 MOST_BARS: Final = 15
+MOST_LETTERS: Final = 26
+UNDIVIDED: Final = 0.9
+"""A module that has so large a share of what it is in only wraps it: its parts are looked at instead."""
 Measure = Callable[[ModuleRow], int]
 MEASURES: Final[Mapping[str, tuple[Measure, Callable[[float | None], str]]]] = {
     "flops": (lambda row: row.flops.total, format_flops),
@@ -57,6 +60,26 @@ def icicle(profile: ModelProfile, quantity: str) -> go.Figure:
     return figure
 
 
+def largest_part(profile: ModelProfile, quantity: str) -> tuple[str, float]:
+    """Return the module that has most of a quantity, and its share, where the model first divides."""
+    measure, _ = MEASURES[quantity]
+    root = place = module_tree(profile)
+    while place.children:
+        largest = max(place.children, key=measure)
+        if measure(largest) < UNDIVIDED * measure(place):
+            return largest.path or largest.name, measure(largest) / measure(root)
+        place = largest
+    return place.path or place.name, measure(place) / max(measure(root), 1)
+
+
+def largest_operator(groups: tuple[GroupRow, ...], quantity: str) -> tuple[str, float]:
+    """Return the operator with the most FLOPs or bytes, and its share."""
+    attribute = "flops" if quantity == "flops" else "bytes_moved"
+    totals = {group.name: getattr(group, attribute).total for group in groups}
+    name = max(totals, key=lambda each: totals[each])
+    return name, totals[name] / max(sum(totals.values()), 1)
+
+
 def _flat(row: ModuleRow, parent: str, place: str) -> Iterator[tuple[str, str, ModuleRow]]:
     """Yield id, parent's id and row of the tree; the path alone is no id: "(itself)" shares its parent's."""
     name = f"{place}/{row.name}" if place else row.name
@@ -75,20 +98,28 @@ def largest_groups(groups: tuple[GroupRow, ...], quantity: str) -> go.Figure:
             go.Bar(
                 x=[getattr(getattr(group, attribute), phase) for group in ordered],
                 y=[group.name for group in ordered],
+                hovertemplate=f"<b>%{{y}}</b><br>{phase}: %{{x:.3~s}}<extra></extra>",
                 orientation="h",
                 name=phase,
                 marker={"color": colour},
             )
         )
     unit = "FLOPs" if attribute == "flops" else "bytes moved"
-    figure.update_xaxes(title=f"{unit} of one step", gridcolor=GRID, exponentformat="SI")
+    figure.update_xaxes(title=f"{unit} of one step", gridcolor=GRID, exponentformat="SI", nticks=5, tickangle=0)
+    figure.update_yaxes(
+        tickvals=[group.name for group in ordered], ticktext=[_shortened(group.name) for group in ordered]
+    )
+    height = 150 + 24 * len(ordered)
     figure.update_layout(
-        barmode="stack",
-        height=110 + 24 * len(ordered),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "traceorder": "normal"},
+        barmode="stack", height=height, margin=MARGIN | {"t": 36}, legend=legend_below(-60 / (height - 130))
     )
     return figure
+
+
+def _shortened(operator: str) -> str:
+    """Return an operator's name as it has room beside a bar: "log_softmax_backward_data"."""
+    name = operator.partition(".")[2].strip("_") or operator
+    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
 
 
 def memory_timeline(moments: tuple[LiveBytes, ...], device: Device) -> go.Figure:

@@ -18,6 +18,8 @@ GREY: Final = "#8A8A8A"
 GRID: Final = "rgba(138,138,138,0.25)"
 """Lines of the grid, seen on light and on dark."""
 
+WHOLE_FIGURES: Final = ",~g"
+"""Labels of a logarithmic axis that can be read on their own: 0.05, 0.1, 0.2 and not 5, 0.1, 2."""
 MARGIN: Final = {"l": 10, "r": 10, "t": 10, "b": 10}
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, VERMILION, legend_below
+from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, VERMILION, WHOLE_FIGURES, legend_below
 
 KNEES: Final = {"knee_dollars": ("pays in dollars", GREEN, "dash"), "knee_hours": ("pays in hours", VERMILION, "dot")}
 
@@ -29,7 +29,7 @@ def scaling_curve(answer: dict[str, Any]) -> go.Figure:
         if answer[name]:
             figure.add_trace(_knee(answer[name], seconds, words, colour, dash))
     figure.update_xaxes(type="log", title="Devices", tickvals=counts, ticktext=[f"{n:,}" for n in counts])
-    figure.update_yaxes(type="log", title="Step, seconds", exponentformat="none", dtick="D2")
+    figure.update_yaxes(type="log", title="Step, seconds", tickformat=WHOLE_FIGURES, dtick="D2")
     figure.update_xaxes(gridcolor=GRID)
     figure.update_yaxes(gridcolor=GRID)
     figure.update_layout(height=440, margin=MARGIN, legend=legend_below(-0.2))

@@ -85,7 +85,9 @@ def _scaling_row(point: dict[str, Any]) -> dict[str, Any]:
 
 def strategy_table(point: dict[str, Any]) -> pd.DataFrame:
     """Return the plans of one number of devices, the one to take first, with what the others lose."""
-    return pd.DataFrame([{"split": plan["split"], "slower": plan["slower"], **_plan(plan)} for plan in point["plans"]])
+    return pd.DataFrame(
+        [{"split": plan["split"], "slower": rounded(plan["slower"]), **_plan(plan)} for plan in point["plans"]]
+    )
 
 
 def _plan(plan: dict[str, Any]) -> dict[str, Any]:
@@ -95,8 +97,8 @@ def _plan(plan: dict[str, Any]) -> dict[str, Any]:
         "checkpointing": plan["activation_checkpointing"],
         "step_s": rounded(plan["step_time_s"]),
         "step_range_s": f"{plan['step_time_s_low']:.3g} to {plan['step_time_s_high']:.3g}",
-        "mfu": plan["mfu"],
+        "mfu": rounded(plan["mfu"]),
         "memory_gib": rounded(plan["peak_memory_bytes"] / GIB),
-        "network": plan["communication_s"] / plan["step_time_s"],
+        "network": rounded(plan["communication_s"] / plan["step_time_s"]),
         "bound": plan["bound"],
     }

@@ -25,6 +25,8 @@ FAR: Final = 1e6
 """Factor by which the roofs go on beyond it, for whoever zooms out."""
 TINY: Final = 0.0005
 """Share of the time below which an operation does not widen the chart; zooming out shows it."""
+NEXT_TO_NONE: Final = 0.01
+"""FLOPs per byte below which an operation does not widen it either: copies that add up a few numbers."""
 
 
 def roofline_chart(found: Roofline) -> go.Figure:
@@ -48,7 +50,7 @@ def roofline_chart(found: Roofline) -> go.Figure:
 
 def _window(found: Roofline) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the ends of both axes: ridges, and the operations that take time."""
-    shown = [bubble for bubble in found.bubbles if bubble.share >= TINY]
+    shown = [bubble for bubble in found.bubbles if bubble.share >= TINY and bubble.flops_per_byte >= NEXT_TO_NONE]
     xs = [bubble.flops_per_byte for bubble in shown] + [found.datasheet.ridge, found.sustained.ridge]
     ys = [bubble.flops_per_s for bubble in shown] + [found.datasheet.flops_per_s]
     return (min(xs) / ROOM, max(xs) * ROOM), (min(ys) / ROOM, max(ys) * ROOM)

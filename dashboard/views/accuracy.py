@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
+import pandas as pd
 import streamlit as st
 
-from dashboard.accuracies import FLOPCAST, cases_table, left_out, peers_table, strata_table
+from dashboard.accuracies import FLOPCAST, cases_table, left_out, left_out_report, peers_table, strata_table
 from dashboard.accuracy_charts import parity
 from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.figures import rounded
 from estimator.validation.accuracy import SCHEMES
-from estimator.validation.report import ALL
 
 _PERCENT: Final[dict[str, Any]] = {"format": "percent", "width": 80}
 _STRATA: Final[dict[str, Any]] = {
     "stratum": st.column_config.TextColumn("Stratum", pinned=True, width=150),
     "n": st.column_config.NumberColumn("Steps", format="localized", width=56),
-    "median_error": st.column_config.NumberColumn("Median error", **_PERCENT),
-    "p90_error": st.column_config.NumberColumn("90th perc.", **_PERCENT),
+    "median_error": st.column_config.NumberColumn("Median", **_PERCENT),
+    "p90_error": st.column_config.NumberColumn("90th", **_PERCENT),
     "bias": st.column_config.NumberColumn("Bias", help="median of predicted over measured, minus 1", **_PERCENT),
     "within_20_percent": st.column_config.NumberColumn("Within 20 %", **_PERCENT),
     "source": st.column_config.TextColumn("Source", width="large"),
@@ -42,6 +43,7 @@ _CASES: Final[dict[str, Any]] = {
     "basis": "Basis",
     "source": st.column_config.TextColumn("Source", width="large"),
 }
+_SHARES: Final = ("mean_error", "median_error", "p90_error", "bias", "within_20_percent", "error")
 
 
 def page() -> None:
@@ -67,9 +69,9 @@ def _unseen(scheme: str) -> None:
     chosen = st.multiselect("Strata", names, key="strata", bind="query-params", placeholder="all")
     cases = [case for case in known if not chosen or case.stratum in chosen]
     table = strata_table(cases)
-    total = table[table["stratum"] == ALL].iloc[0]
-    title = f"Half of {len(cases):,} steps are within {total['median_error']:.0%}, nine of ten within " + (
-        f"{total['p90_error']:.0%}"
+    total = left_out_report(cases).strata[-1]
+    title = (
+        f"Half of {len(cases):,} steps are within {total.median_error:.0%}, nine of ten within {total.p90_error:.0%}"
     )
     st.subheader(title)
     st.caption(
@@ -78,7 +80,7 @@ def _unseen(scheme: str) -> None:
     )
     figure = parity(cases)
     chart(figure, f"Predicted against measured time of {len(cases):,} steps", "flopcast-accuracy")
-    st.dataframe(table, hide_index=True, column_config=_STRATA, alt="Errors by stratum")
+    _draw(table, _STRATA, alt="Errors by stratum")
     notes = [f"Every step was predicted by a fit without its {SCHEMES[scheme]}."]
     downloads(Export("flopcast-accuracy", title, table, [figure], lambda: [asdict(case) for case in cases], notes))
 
@@ -93,7 +95,7 @@ def _beside_others() -> None:
         "Mean error on the steps of Lee et al., NeuSight, ASPLOS 2025, with Habitat and Li et al. as published there; "
         "not all of them answer every case."
     )
-    st.dataframe(table, hide_index=True, column_config=_PEERS, alt="flopcast beside other predictors")
+    _draw(table, _PEERS, alt="flopcast beside other predictors")
     downloads(Export("flopcast-peers", title, table))
 
 
@@ -102,8 +104,17 @@ def _shipped() -> None:
     title = f"{len(table)} measurements ship with flopcast, each with its source"
     st.subheader(title)
     st.caption("Predicted here by the fit to all of them: what `flopcast validate` says of them.")
-    st.dataframe(table, hide_index=True, column_config=_CASES, alt="Measurements that ship, with their sources")
+    _draw(table, _CASES, alt="Measurements that ship, with their sources")
     downloads(Export("flopcast-cases", title, table))
+
+
+def _draw(table: pd.DataFrame, columns: dict[str, Any], alt: str) -> None:
+    """Draw a table, its shares with three significant digits."""
+    shares = [name for name in _SHARES if name in table]
+    shown = table.copy()
+    for name in shares:
+        shown[name] = [rounded(value) for value in table[name]]
+    st.dataframe(shown, hide_index=True, column_config=columns, alt=alt)
 
 
 page()

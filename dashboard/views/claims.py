@@ -62,7 +62,7 @@ def _claims(claims: list[dict[str, Any]]) -> None:
 
 
 def _newcomers(rows: list[dict[str, Any]]) -> None:
-    title = "The jobs newcomers start with"
+    title = _finding(rows)
     st.subheader(title)
     st.caption("Wall-clock hours and money on demand; calendar days where a free tier cuts the run into sessions.")
     table = pd.DataFrame(rows, columns=list(_JOBS))
@@ -70,6 +70,12 @@ def _newcomers(rows: list[dict[str, Any]]) -> None:
         table[name] = [None if pd.isna(value) else rounded(value) for value in table[name]]
     st.dataframe(table, hide_index=True, column_config=_JOBS, alt="Jobs of newcomers in every place")
     downloads(Export("flopcast-newcomers", title, table))
+
+
+def _finding(rows: list[dict[str, Any]]) -> str:
+    jobs = {row["job"] for row in rows}
+    free = {row["job"] for row in rows if row["usd"] == 0 and row["calendar_days"] <= 1}
+    return f"{len(free)} of {len(jobs)} jobs that newcomers start with cost nothing and take less than a day somewhere"
 
 
 page()

@@ -134,8 +134,8 @@ def _offers(database: Database, device: Device) -> None:
     if offers.empty:
         st.info(f"Nobody in the tables rents out {device.id}.")
         return
-    title = f"{len(offers)} offers of {device.id}"
-    st.subheader(title)
+    title = f"{len(offers)} offers of {device.id}, from {format_usd(offers['usd_per_device_hour'].min())} an hour"
+    st.subheader(escaped(title))
     st.dataframe(offers, hide_index=True, column_config=_OFFERS, alt=f"Offers of {device.id}, cheapest first")
     downloads(Export(f"flopcast-offers-{device.id}", title, offers))
 

@@ -12,10 +12,11 @@ from dashboard.answers import hardware, profiles_of
 from dashboard.asking import answered
 from dashboard.exports import Export, chart, command_block, downloads
 from dashboard.links import QUANTITIES
-from dashboard.model_charts import icicle, largest_groups, memory_timeline
+from dashboard.model_charts import icicle, largest_groups, largest_operator, largest_part, memory_timeline
 from dashboard.processes import Asked
 from dashboard.run_state import RunChoice
 from dashboard.sidebar import current
+from hardware_db import Device
 from hardware_db.units import format_bytes, format_count, format_flops
 from profiles.breakdown import by_label
 from profiles.model_profile import ModelProfile
@@ -74,13 +75,16 @@ def _breakdown(profile: ModelProfile) -> list[go.Figure]:
         bind="query-params",
     )
     quantity = quantity or "flops"
-    st.subheader(f"Modules by their {QUANTITIES[quantity]}")
+    module, of_all = largest_part(profile, quantity)
+    st.subheader(f"{module} has {of_all:.0%} of the {QUANTITIES[quantity]}")
     figures = [icicle(profile, quantity)]
     chart(figures[0], f"Modules of {profile.model} by {QUANTITIES[quantity]}", "flopcast-modules")
     operators = by_label(profile, "operator")
-    first = max(operators, key=lambda row: row.flops.total)
-    share = first.flops.total / max(profile.flops.total, 1)
-    st.subheader(f"{first.name} does {share:.0%} of the FLOPs")
+    operator, share = largest_operator(operators, quantity)
+    st.subheader(
+        f"{operator} {'does' if quantity == 'flops' else 'moves'} {share:.0%} of the "
+        + ("FLOPs" if quantity == "flops" else "bytes")
+    )
     figures.append(largest_groups(operators, quantity))
     chart(figures[1], f"Largest operators of {profile.model}", "flopcast-operators")
     if profile.uncounted:
@@ -98,15 +102,21 @@ def _memory(profile: ModelProfile) -> list[go.Figure]:
     name = st.selectbox(
         "Against the memory of", names, index=names.index(DEFAULT_DEVICE), key="device", bind="query-params"
     )
-    peak = profile.memory
-    place = f"{peak.peak_phase}, {peak.peak_module or 'the model'}"
-    st.subheader(f"At most {profile.peak_memory_bytes / 2**30:.3g} GiB are alive, in {place}")
+    device = hardware().database.device(name)
+    st.subheader(_peak(profile, device))
     st.caption("Tensors only, of one micro-batch; the Estimate page adds the context and the allocator's blocks.")
     moments = timeline.at(profile.batch_size, profile.sequence_length)
-    figure = memory_timeline(moments, hardware().database.device(name))
+    figure = memory_timeline(moments, device)
     alt = f"Bytes alive through one step of {profile.model} against the memory of {name}"
     chart(figure, alt, "flopcast-memory")
     return [figure]
+
+
+def _peak(profile: ModelProfile, device: Device) -> str:
+    most, there = profile.peak_memory_bytes, device.usable_memory_bytes
+    place = f"{profile.memory.peak_phase} of {profile.memory.peak_module or 'the model'}"
+    share = f": {most / there:.0%} of {device.id}" if there else ""
+    return f"At most {most / 2**30:.3g} GiB are alive, in {place}{share}"
 
 
 page()

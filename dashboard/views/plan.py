@@ -97,8 +97,10 @@ def _finding(question: PlanQuestion, answer: dict[str, Any], feasible: list[dict
         best = feasible[0]["plans"][0]
         return f"{best['split']} is the fastest split of {feasible[0]['device_count']:,} {question.device}"
     said = [f"{_band(answer[name])} in {name.removeprefix('knee_')}" for name in RULES]
-    beyond = max(band[1] for band in (answer[name] for name in RULES)) == feasible[-1]["device_count"]
-    return f"More {question.device} pay up to {' and '.join(said)}" + (", the most asked for" if beyond else "")
+    most = feasible[-1]["device_count"]
+    if all(answer[name] == [most, most] for name in RULES):
+        return f"Each further {question.device} pays, up to the {most:,} asked for"
+    return f"More {question.device} pay up to {' and '.join(said)}"
 
 
 def _band(band: list[int]) -> str:

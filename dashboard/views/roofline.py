@@ -59,7 +59,8 @@ def _roofline(shown: Drawn, device: Device) -> None:
     st.caption(
         f"{shown.sized}. Bubbles are as large as their share of the device's time; operations without arithmetic have "
         f"no place here and take {found.without_flops:.0%} of it. By the datasheet the peak binds from "
-        f"{format_count(found.datasheet.ridge)} FLOPs per byte on. Zooming out shows those that take next to no time."
+        f"{format_count(found.datasheet.ridge)} FLOPs per byte on. Zooming out shows those that take next to "
+        "no time or do next to no arithmetic."
     )
     if shown.unfit:
         st.warning(shown.unfit.replace("\n", "  \n"))
