@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from estimator.memory import MemoryNeed, Overhead, Replica, overhead_of, remedies, shortage
 from estimator.parallel.step import ParallelStep
-from estimator.planned import planned
+from estimator.planned import as_asked, planned
 from estimator.ranges import Range
 from estimator.step import step_time
 from estimator.workload import Workload
 from hardware_db.errors import UnknownPrecision, UsageError
 
 if TYPE_CHECKING:
+    from estimator.parallel.asked import AskedSplit
     from estimator.parallel.network import Group, Network
     from hardware_db import Database, Device
 
@@ -72,7 +73,7 @@ def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
     Raises
     ------
     UsageError
-        the batch does not divide over the devices
+        the batch does not divide over the devices, or a split that was asked for does not divide model or devices
     """
     device, count = cluster.device, cluster.count
     part = device.logical_device()
@@ -83,12 +84,26 @@ def answer(work: Workload, database: Database, cluster: Cluster) -> Answer:
         device.peak_flops_per_s(work.run.precision)
     except UnknownPrecision as error:
         return replace(found, why_not=WhyNot("precision", str(error)))
+    if work.run.split is not None:
+        return _as_asked(work, cluster, found, work.run.split)
     overhead = overhead_of(part)
     replica = work.replica(count * device.logical_devices, overhead, found.capacity_bytes)
     found = _held(work, replica, overhead, found)
     if found.fits is False:
         return _sharded(work, database, cluster, found)
     return _timed(work, cluster, found)
+
+
+def _as_asked(work: Workload, cluster: Cluster, found: Answer, asked: AskedSplit) -> Answer:
+    if cluster.device.logical_device().memory_bandwidth_bytes_per_s is None:
+        return replace(found, why_not=WhyNot("figures", f"no memory bandwidth of {cluster.device.id} is known"))
+    known = as_asked(work, cluster, found, asked)
+    if known.fits is not False:
+        return _finished(work, cluster, known)
+    assert known.need is not None and known.capacity_bytes is not None
+    text = shortage(known.need, cluster.device.id, known.capacity_bytes)
+    ways = f"split as asked, {asked}. What fits: flopcast plan --hardware {cluster.device.id} --count {cluster.count}"
+    return replace(known, step=None, why_not=WhyNot("memory", f"{text}\n{ways}"))
 
 
 def _held(work: Workload, replica: Replica, overhead: Overhead, found: Answer) -> Answer:

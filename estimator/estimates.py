@@ -178,8 +178,7 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
     micro = f"{run.micro_batch_size}" if run.micro_batch_size else "the largest that fits"
     lines = [
         f"global batch {run.global_batch_size:,}{tokens}, {run.total_steps:,} steps; micro-batch: {micro}",
-        "every device holds the whole model; where it does not fit, the fastest of ZeRO 1 to 3 that does; gradients "
-        "are sent while the backward pass runs",
+        f"{_shared(run)}; gradients are sent while the backward pass runs",
         f"operations and memory as recorded for {run.profile.device}; devices of another kind may choose other kernels",
         _efficiencies(run),
         f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs",
@@ -190,6 +189,12 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
         "without host and cooling",
     ]
     return (*(line for line in lines if line), *run.profile.notes)
+
+
+def _shared(run: TrainingRun) -> str:
+    if run.split is not None:
+        return f"split as asked, {run.split}, layers by Megatron-LM, on TPUs by XLA; micro-batch: the fastest that fits"
+    return "every device holds the whole model; where it does not fit, the fastest of ZeRO 1 to 3 that does"
 
 
 def _around(run: TrainingRun) -> str:

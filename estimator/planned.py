@@ -1,20 +1,27 @@
-"""A run whose layers must be split too: the answer that `flopcast plan` finds, in the terms of an estimate."""
+"""A run that is split as was asked for, or as `flopcast plan` finds best, in the terms of an estimate."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from estimator.memory import MemoryNeed, Replica, overhead_of
+from estimator.parallel.costs import Setting
 from estimator.parallel.ranks import Ranks
+from estimator.parallel.stack import own_stack
+from estimator.parallel.step import ParallelStep, parallel_step
 from estimator.ranges import Range
 
 if TYPE_CHECKING:
     from estimator.answer import Answer, Cluster
+    from estimator.parallel.asked import AskedSplit
     from estimator.parallel.stage_memory import StageMemory
-    from estimator.plan.search import Plan
     from estimator.workload import Workload
     from hardware_db import Device
+
+
+MOST_DOUBLINGS: Final = 7
+"""Micro-batches up to 64 are tried."""
 
 
 def planned(work: Workload, cluster: Cluster, found: Answer) -> Answer | None:
@@ -38,7 +45,7 @@ def planned(work: Workload, cluster: Cluster, found: Answer) -> Answer | None:
     return (
         None
         if best is None
-        else replace(_as_answer(best, part, found), group=Ranks(best.split, cluster.fabric).sharers)
+        else replace(_as_answer(best.step, part, found), group=Ranks(best.split, cluster.fabric).sharers)
     )
 
 
@@ -48,8 +55,33 @@ def _least_bytes(work: Workload) -> int:
     return memory.parameter_bytes + memory.optimizer_state_bytes
 
 
-def _as_answer(plan: Plan, part: Device, found: Answer) -> Answer:
-    split, step = plan.split, plan.step
+def as_asked(work: Workload, cluster: Cluster, found: Answer, asked: AskedSplit) -> Answer:
+    """Return the run split as was asked for, with the fastest micro-batch that fits, or the smallest where none does.
+
+    Raises
+    ------
+    UsageError
+        the split divides neither the model, the batch nor the devices, or a link that is needed is unknown
+    """
+    from estimator.plan.job import stack_for
+
+    part = cluster.device.logical_device()
+    split = asked.on(cluster.count * cluster.device.logical_devices)
+    layers = split.model_devices > 1 or split.expert_parallel > 1
+    stack = stack_for(work.at(1), part) if layers else own_stack(part, work.run.compiled)
+    setting = Setting(part, cluster.fabric, stack)
+    share = work.samples_each(split.data_parallel)
+    given = work.run.micro_batch_size or asked.value("micro_batch_size")
+    sizes = [int(str(given))] if given else [2**power for power in range(MOST_DOUBLINGS) if share % 2**power == 0]
+    steps = [parallel_step(work.at(size), split, setting, split.micro_batches(share * split.data_parallel, size))
+             for size in sizes]  # fmt: skip
+    fitting = [step for step in steps if step.peak_memory_bytes <= (found.capacity_bytes or float("inf"))]
+    step = min(fitting, key=lambda step: step.total.mid) if fitting else steps[0]
+    return replace(_as_answer(step, part, found), group=Ranks(split, cluster.fabric).sharers)
+
+
+def _as_answer(step: ParallelStep, part: Device, found: Answer) -> Answer:
+    split = step.split
     replica = Replica(
         step.micro_batch_size,
         step.micro_batches > 1,

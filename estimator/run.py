@@ -12,6 +12,7 @@ from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision
 
 if TYPE_CHECKING:
+    from estimator.parallel.asked import AskedSplit
     from profiles.model_profile import ModelProfile
 
 AMOUNTS = ("tokens", "samples", "epochs", "steps")
@@ -57,6 +58,9 @@ class TrainingRun:
         whether GPUs and CPUs run `torch.compile`d code instead of eager PyTorch; TPUs run a compiled graph either way
     mfu
         0 to 1: take this model FLOPs utilisation instead of a prediction
+    split
+        how the devices share a step (`estimator.parallel.asked.read_split`); None: copies of the model, their states
+        divided or its layers split where they do not fit
     overheads
         what comes around the training steps (start-up, data, evaluation, checkpoints, failures); None: the steps alone
 
@@ -85,6 +89,7 @@ class TrainingRun:
     micro_batch_size: int | None = None
     compiled: bool = False
     mfu: float | None = None
+    split: AskedSplit | None = None
     overheads: Overheads | None = USUAL
 
     def __post_init__(self) -> None:
@@ -138,6 +143,7 @@ class TrainingRun:
             "model": self.profile.model,
             "parameters": self.profile.parameters,
             **{name: getattr(self, name) for name in (*AMOUNTS, *fields, "compiled", "mfu")},
+            "split": None if self.split is None else str(self.split),
             "overheads": asdict(self.overheads) if self.overheads else None,
             "total_steps": self.total_steps,
             "total_samples": self.total_samples,

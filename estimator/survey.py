@@ -175,7 +175,8 @@ def unpriced(work: Workload, database: Database, device: Device, count: int) -> 
 
 
 def check_count(work: Workload, count: int) -> None:
-    """Refuse counts below 1 and those over which the batch does not divide."""
+    """Refuse counts below 1 and those over which the batch does not divide; a split that was asked for says its own."""
     if count < 1:
         raise UsageError(f"count must be 1 or more; given: {count}")
-    work.samples_each(count, "device")
+    if work.run.split is None:
+        work.samples_each(count, "device")

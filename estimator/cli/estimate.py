@@ -13,6 +13,7 @@ from estimator.cli.model_options import ROWS, TRAINED, ModelQuestion, find_profi
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.overhead_options import overhead_options
 from estimator.cli.run_options import Work, work_options
+from estimator.cli.split_option import split_option
 from hardware_db.errors import NoPrice, UnknownPrecision
 from hardware_db.here import load_here
 
@@ -34,6 +35,7 @@ NO = 1
 @click.argument("model")
 @work_options
 @model_options(*TRAINED)
+@split_option("How devices share a step: tp=8,pp=4,zero=1; default: copies, split where those do not fit.")
 @overhead_options
 @market_options
 @click.option("--sort", type=click.Choice(SORTS), default="cost", help="Best first by this; default: cost.")
@@ -49,11 +51,11 @@ def command(
     Give the amount of work by one of --tokens, --samples, --epochs and --steps. Exit code 1: it fits nowhere.
     """
     work.check()
-    gate, overheads = options.pop("gate"), options.pop("overheads")
+    gate, overheads, split = options.pop("gate"), options.pop("overheads"), options.pop("split")
     explained = options.pop("explain") or output.verbose
     question = ModelQuestion(model, sequence_length=work.sequence_length, **options)
     runs = runs_of(question, work, output, market.counts or ())
-    runs = [replace(run, overheads=overheads) for run in runs]
+    runs = [replace(run, overheads=overheads, split=split) for run in runs]
     here = load_here(market.devices_file)
     found = _estimates(runs, market, here.database).sort(sort)
     if gate is not None:

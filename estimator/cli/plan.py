@@ -11,11 +11,13 @@ from estimator.cli.estimate import AUTO
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
+from estimator.cli.split_option import split_option
 from hardware_db.errors import QuantityError
 from hardware_db.here import load_here
 from hardware_db.units import parse_count
 
 if TYPE_CHECKING:
+    from estimator.parallel.asked import AskedSplit
     from estimator.parallel.stack import Stack
     from estimator.plan import Job, Scaling
     from estimator.text.page import Page
@@ -45,6 +47,7 @@ SOFTWARE_OF = {
 @click.option("--global-batch-size", required=True, metavar="N", help="Samples of one step, or tokens: 512, 4M-tokens.")
 @model_options("sequence_length", *TRAINED, precision="bf16-mixed, fp16-mixed, fp8 ...; default: its best.")
 @click.option("--software", type=click.Choice(SOFTWARE), help="What runs the step; default: what usually does.")
+@split_option("Search only splits with these degrees: tp=8,pp=16,zero=1,recompute=none.")
 @click.option("--export", "form", type=click.Choice(FORMATS), help="Print the best plan as the file of this software.")
 @devices_option
 @output_options
@@ -54,6 +57,7 @@ def command(
     count: str,
     global_batch_size: str,
     software: str | None,
+    split: AskedSplit | None,
     form: str | None,
     output: Output,
     **options: Any,
@@ -73,7 +77,9 @@ def command(
     batch, said = read_batch(global_batch_size, profile)
     stack = _stack(software or SOFTWARE_OF.get(form or ""), profile, device)
     job = _job(profile, device, usual_system(here.database, device), stack, batch)
-    found, assumed = scaling_of(job, counts), _assumed(job)
+    job = job if split is None else replace(job, asked=split)
+    found = scaling_of(job, counts)
+    assumed = _assumed(job) + _remainders(found)
     if form is not None and found.feasible:
         return _export(found, form, output)
     output.show(replace(_answer(found, said + assumed), warnings=here.warnings))
@@ -155,8 +161,21 @@ def _job(profile: ModelProfile, device: Device, system: System | None, stack: St
 
 def _assumed(job: Job) -> list[str]:
     """Say what links, software and batch were taken."""
+    from estimator.parallel.layout import layout_of
+
     measured = "collectives as measured here" if job.network.measured else f"links of {job.network.name}"
-    return [measured, f"software as {job.stack.name} runs it", f"batch of {job.global_batch_size}"]
+    software = f"software as {job.stack.name} runs it"
+    experts = ["tokens spread evenly over experts"] if layout_of(job.profile).has_experts else []
+    return [measured, software, *experts, "no step waits for data", f"batch of {job.global_batch_size}"]
+
+
+def _remainders(found: Scaling) -> list[str]:
+    """Say which batches are next to the one asked for where that does not divide over all devices."""
+    odd = [point for point in found.points if point.found.nearest_batches]
+    if not odd:
+        return []
+    nearest = " or ".join(f"{each:,}" for each in odd[-1].found.nearest_batches)
+    return [f"it does not divide over all {odd[-1].count:,} devices; next to it, {nearest} do"]
 
 
 def _answer(found: Scaling, assumed: list[str]) -> Answer:

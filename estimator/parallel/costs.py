@@ -5,7 +5,8 @@
 Tensor parallel: every pair of linear layers ends in a sum over the group, forward and backward (Shoeybi et al., 2019);
 with sequence parallelism that sum is a reduce-scatter here and an all-gather before the next pair, which takes as long.
 Expert parallel: rows go to their experts and back, forward and backward (Lepikhin et al., 2021). Context parallel: keys
-and values pass around a ring while attention computes; what takes longer than the attention shows (Liu et al., 2023).
+and values pass around a ring while attention computes; what takes longer than the attention shows (Liu et al., 2023),
+and so does merging what was found for the keys of each device.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from estimator.parallel.adjust import Adjustment, adjustment_of, chip_correction, is_measured
-from estimator.parallel.blocks import FIRST, LAST
-from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
+from estimator.parallel.blocks import LAST
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.linears import ROWS
 from estimator.parallel.memory import AUTOCAST, computes_in_halves
-from estimator.parallel.ranks import Ranks
 from estimator.parallel.roles import Role
 from estimator.parallel.sharding import on_scores, quadratic, sharded_table
 from estimator.parallel.values import triple
+from estimator.parallel.wires import wires_of
 from estimator.timing import TimeSettings, predict
 from profiles.tables import Labels
 
@@ -51,9 +51,6 @@ InfiniBand (Isaev et al., 2023, processor_usage)."""
 
 INNER: Final = 2
 """Place of k among m, n, k: products that sum over rows are gradients of weights."""
-
-ACTIVATION_BYTES: Final = {"float32": 4.0, "tf32": 4.0, "float64": 8.0}
-"""Bytes of an activation on the wire; 2 for all other precisions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +147,7 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         return blocks.per_part(values * rows)
 
     attention = seconds(breakdown.device_s, phases["forward"] & again)
-    wires = _wires(layout, table, split, setting)
+    wires = wires_of(layout, table, split, setting)
     hidden = {"forward": attention, "backward": seconds(breakdown.device_s, phases["backward"] & again)}
     return PartCosts(
         forward=seconds(breakdown.device_s, phases["forward"]),
@@ -164,8 +161,8 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         tensor_backward=adjusted.tensor * wires.tensor,
         expert_forward=adjusted.expert * wires.expert,
         expert_backward=adjusted.expert * wires.expert,
-        context_forward=_beside(wires.context, hidden["forward"]),
-        context_backward=_beside(2 * wires.context, hidden["backward"]),
+        context_forward=_beside(wires.context, hidden["forward"]) + wires.merging,
+        context_backward=_beside(2 * wires.context, hidden["backward"]) + wires.merging,
         optimizer=(breakdown.device_s * phases["optimizer"]).sum(axis=1),
         host_optimizer=(breakdown.host_s * phases["optimizer"]).sum(axis=1) * (not setting.stack.fused_optimizer),
         buckets=_buckets(layout, table, breakdown),
@@ -247,72 +244,3 @@ def without_autocast(table: OperationTable, half: str = "bfloat16") -> Operation
 def _buckets(layout: Layout, table: OperationTable, breakdown: TimeBreakdown) -> Floats:
     binds = np.arange(3)[:, None] == breakdown.bound[None, :]
     return layout.blocks.per_part(breakdown.device_s[1] * binds)
-
-
-@dataclass(frozen=True, eq=False)
-class _Wires:
-    """Seconds of the collectives of one pass over each part, (3, parts)."""
-
-    tensor: Floats
-    expert: Floats
-    context: Floats
-
-
-def _wires(layout: Layout, table: OperationTable, split: Parallelism, setting: Setting) -> _Wires:
-    if split.whole_layers:
-        silent = np.zeros((3, len(layout.blocks.shares)))
-        return _Wires(silent, silent, silent)
-    ranks = Ranks(split, setting.network)
-    forward = table.phase.mask("forward")
-    sums = _payload(table, forward & (layout.role == Role.ROW)) + _edges(layout, table)
-    routed = _payload(table, forward & (layout.role == Role.EXPERT_ROW))
-    passed = _keys_and_values(layout, table, forward) / split.context_parallel
-    per_part = layout.blocks.per_part
-    calls = table.count.astype(np.float64)
-    return _Wires(
-        tensor=per_part(np.minimum(*(_seconds(line, sums) for line in all_reduce(ranks.tensor))) * calls),
-        expert=per_part(_routing_s(routed, split, ranks) * calls),
-        context=per_part((split.context_parallel - 1) * _seconds(message(ranks.context), passed) * calls),
-    )
-
-
-def _seconds(line: Line, payload: Floats) -> Floats:
-    """Seconds of a collective of each operation, (3, operations); none where nothing is sent."""
-    seconds: Floats = np.where(payload > 0, line.latency_s[:, None] + line.s_per_byte[:, None] * payload, 0.0)
-    return seconds
-
-
-def _payload(table: OperationTable, rows: Mask) -> Floats:
-    """Bytes of the outputs of products."""
-    elements = np.nan_to_num(table.m * table.n * table.batch)
-    return np.where(rows, elements * _activation_bytes(table), 0.0)
-
-
-def _activation_bytes(table: OperationTable) -> Floats:
-    return table.precision.map(dict.fromkeys(table.precision.names, 2.0) | ACTIVATION_BYTES)
-
-
-def _edges(layout: Layout, table: OperationTable) -> Floats:
-    """Bytes that embedding and head sum over the words that each device holds: one row of features a token each."""
-    looked_up = table.family.mask("embedding") & table.phase.mask("forward") & (layout.blocks.shares[FIRST] > 0)
-    head = (layout.role == Role.COLUMN) & (layout.blocks.shares[LAST] > 0) & table.phase.mask("forward")
-    rows = np.nan_to_num(table.m) * layout.width * _activation_bytes(table)
-    edges: Floats = np.where(looked_up & bool(layout.vocabulary), table.bytes_written, 0.0) + np.where(head, rows, 0.0)
-    return edges
-
-
-def _routing_s(payload: Floats, split: Parallelism, ranks: Ranks) -> Floats:
-    """Seconds to send rows to their experts and back; where experts are split, their devices gather the rows first."""
-    shared = split.expert_tensor_parallel
-    sent = _seconds(all_to_all(ranks.expert), payload / shared)
-    gathered = _seconds(all_gather(ranks.tensor), payload) if shared > 1 else 0.0
-    seconds: Floats = 2 * (sent + gathered)
-    return seconds
-
-
-def _keys_and_values(layout: Layout, table: OperationTable, forward: Mask) -> Floats:
-    """Bytes of the keys and values that an attention reads, those of grouped queries counted once."""
-    rows = forward & (layout.role == Role.HEADS)
-    value = np.where(table.family.mask("attention"), 2.0, 1.0)
-    elements = np.nan_to_num(table.n * table.k * table.batch) * value * layout.grouped
-    return np.where(rows, elements * _activation_bytes(table), 0.0)

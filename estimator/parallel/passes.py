@@ -125,16 +125,19 @@ class ChunkTimes:
 
 def chunk_times(passes: Passes, owners: Owners, split: Parallelism, shards: Shards | None) -> ChunkTimes:
     """Return the seconds of the passes of each chunk."""
-    columns: dict[str, list[Triple]] = {name: [] for name in ("forward", "backward", "host_forward", "host_backward")}
-    for chunk in range(split.chunks):
-        mine = np.flatnonzero(owners == chunk)
+    member = (owners[:, None] == np.arange(split.chunks)).astype(np.float64)
+    columns = {
+        "forward": passes.forward @ member,
+        "backward": passes.backward @ member,
+        "host_forward": passes.host_forward @ member,
+        "host_backward": passes.host_backward @ member,
+    }
+    if shards is not None:
+        mine = [np.flatnonzero(owners == chunk) for chunk in range(split.chunks)]
         for name, device in (("forward", passes.forward), ("backward", passes.backward)):
-            shown = device[:, mine].sum(axis=1) if shards is None else _with_shards(device, shards, mine, name)
-            columns[name].append(shown)
-        columns["host_forward"].append(passes.host_forward[:, mine].sum(axis=1))
-        columns["host_backward"].append(passes.host_backward[:, mine].sum(axis=1))
-    shape = (split.virtual_pipeline, split.pipeline_parallel, 3)
-    return ChunkTimes(**{name: np.stack(rows).reshape(shape).swapaxes(0, 1) for name, rows in columns.items()})
+            columns[name] = np.stack([_with_shards(device, shards, each, name) for each in mine], axis=1)
+    shape = (3, split.virtual_pipeline, split.pipeline_parallel)
+    return ChunkTimes(**{name: found.reshape(shape).transpose(2, 1, 0) for name, found in columns.items()})
 
 
 def _with_shards(device: Floats, shards: Shards, mine: Owners, name: str) -> Triple:

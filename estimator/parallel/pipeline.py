@@ -45,6 +45,11 @@ class StageTimes:
     weights: Floats
     message: Floats
 
+    @property
+    def middle(self) -> StageTimes:
+        """The same with the middle of three values alone."""
+        return StageTimes(*(each[..., 1:2] for each in (self.forward, self.backward, self.weights, self.message)))
+
 
 def pipeline_s(times: StageTimes, micro_batches: int, schedule: Schedule) -> Floats:
     """Return when each stage has finished its last pass: (stages, ...) seconds after the first began.

@@ -34,6 +34,8 @@ class Stack:
     half_weights
         ZeRO stages at which mixed precision computes in 16-bit copies of the weights, made once a step, instead of
         casting at every operation (autocast)
+    zero_stages
+        ZeRO stages that it has
     fused_attention
         whether attention keeps its scores on the chip, also where the model's own definition writes them to memory
     copies_shards
@@ -50,6 +52,7 @@ class Stack:
     overlaps_gradients: tuple[int, ...]
     fused_layers: bool
     half_weights: tuple[int, ...]
+    zero_stages: tuple[int, ...] = (0, 1, 2, 3)
     fused_attention: bool = False
     copies_shards: bool = False
 
@@ -66,8 +69,9 @@ MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, True, (1, 2, 3), Tru
 """Megatron-LM and NeMo: float32 main gradients, fused Adam; overlap came with the distributed optimizer
 (github.com/NVIDIA/Megatron-LM, --overlap-grad-reduce)."""
 
-XLA: Final = Stack("XLA", "graph", 2, 4, True, True, (0, 1, 2, 3), True, (0, 1, 2, 3))
-"""JAX on TPUs and GPUs: one compiled graph; gradients are reduced in the type of the activations (bfloat16)."""
+XLA: Final = Stack("XLA", "graph", 2, 4, True, True, (0, 1, 2, 3), True, (0, 1, 2, 3), zero_stages=(0, 1, 3))
+"""JAX on TPUs and GPUs: one compiled graph; gradients are reduced in the type of the activations (bfloat16). States
+divided over data parallel devices, or parameters as well (MaxText, shard_optimizer_over_data and fsdp axes)."""
 
 STACKS: Final = {stack.name.casefold(): stack for stack in (TORCH, FSDP, MEGATRON, XLA)}
 

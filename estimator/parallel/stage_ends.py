@@ -38,12 +38,17 @@ class StageEnds:
     end: Triple
 
 
-def stage_ends(plan: Prepared) -> list[StageEnds]:
-    """Return every stage from its first pass to the end of its optimizer's step."""
+def stage_ends(plan: Prepared, middle: bool = False) -> list[StageEnds]:
+    """Return every stage from its first pass to the end of its optimizer's step.
+
+    `middle`: only the middle of three values is asked for, the others may be anything.
+    """
     times = _chunk_times(plan)
     forward, backward = times.both
-    alone = plan.split.pipeline_parallel == 1
-    finish = None if alone else pipeline_s(_events(plan, forward, backward), plan.micro_batches, plan.split.schedule)
+    finish = None
+    if plan.split.pipeline_parallel > 1:
+        events = _events(plan, forward, backward)
+        finish = pipeline_s(events.middle if middle else events, plan.micro_batches, plan.split.schedule)
     found = []
     for at in range(plan.split.pipeline_parallel):
         load = _load(plan, at)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from estimator.parallel.asked import ANYTHING, AskedSplit
 from estimator.parallel.costs import Setting
 from estimator.parallel.layout import layout_of
 from estimator.parallel.stack import usual_stack
@@ -32,6 +33,8 @@ class Job:
         devices, as the framework counts them
     global_batch_size
         samples of one step
+    asked
+        what was asked for of the split: nothing else is searched
     """
 
     profile: ModelProfile
@@ -40,6 +43,7 @@ class Job:
     stack: Stack
     count: int
     global_batch_size: int
+    asked: AskedSplit = ANYTHING
 
     def __post_init__(self) -> None:
         if self.capacity_bytes <= 0:

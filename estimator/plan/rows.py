@@ -54,5 +54,7 @@ def missing_row(point: Point) -> dict[str, Any]:
 def why_not(point: Point) -> str:
     """Say why nothing fits."""
     if not point.found.searched:
-        return "no split divides the model and the batch"
+        nearest = " or ".join(f"{each:,}" for each in point.found.nearest_batches)
+        near = f"; batches that divide over all {point.count:,} devices next to it: {nearest}" if nearest else ""
+        return f"no split that was searched divides the model and the batch{near}"
     return f"the smallest of {point.found.searched} splits holds {point.found.least_bytes / 2**30:.1f} GiB a device"

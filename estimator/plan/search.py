@@ -7,7 +7,7 @@ time of the best one found so far cannot win.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,7 @@ from estimator.parallel.parallelism import CHECKPOINTING, Checkpointing, Paralle
 from estimator.parallel.passes import passes_of
 from estimator.parallel.prepared import pass_of_one
 from estimator.parallel.stages import chunks_of
-from estimator.parallel.step import ParallelStep, parallel_step
+from estimator.parallel.step import ParallelStep, parallel_step, step_s
 from estimator.plan.bound import Bound
 from estimator.plan.columns import Cell, Source
 from estimator.plan.space import orders, shapes, shardings, split_of
@@ -43,6 +43,13 @@ class Candidate:
     split: Parallelism
     micro_batch_size: int
 
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """What plans are told apart by."""
+        split = self.split
+        return (split.model_devices, split.tensor_parallel, split.context_parallel, split.expert_parallel,
+                split.zero_stage)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -59,9 +66,7 @@ class Plan:
     @property
     def degrees(self) -> tuple[int, ...]:
         """What plans are told apart by."""
-        split = self.split
-        return (split.model_devices, split.tensor_parallel, split.context_parallel, split.expert_parallel,
-                split.zero_stage)  # fmt: skip
+        return Candidate(self.split, self.step.micro_batch_size).degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Found:
         candidates, those of them that fit, and those whose step was computed event by event
     least_bytes
         what the smallest candidate holds
+    nearest_batches
+        batches next to the one asked for that divide over all devices, for when no candidate was there
     """
 
     plans: tuple[Plan, ...]
@@ -83,6 +90,7 @@ class Found:
     fitting: int
     evaluated: int
     least_bytes: float
+    nearest_batches: tuple[int, ...] = ()
 
     @property
     def best(self) -> Plan | None:
@@ -112,18 +120,27 @@ def search(job: Job, runners_up: int = RUNNERS_UP) -> Found:
     floors = np.concatenate([np.zeros(0), *(block.floor_s for block in blocks)])
     held = np.concatenate([np.zeros(0), *(block.held_bytes for block in blocks)])
     fits = held <= job.capacity_bytes
-    best: dict[object, Plan] = {}
+    best: dict[object, tuple[float, Candidate]] = {}
     evaluated = 0
     for place in np.flatnonzero(fits)[np.argsort(floors[fits], kind="stable")].tolist():
-        if len(best) > runners_up and floors[place] > sorted(plan.seconds for plan in best.values())[runners_up]:
+        if len(best) > runners_up and floors[place] > sorted(seconds for seconds, _ in best.values())[runners_up]:
             break
-        plan = evaluate(job, _candidate(blocks, place))
+        candidate = _candidate(blocks, place)
+        seconds = seconds_of(job, candidate)
         evaluated += 1
-        known = best.get(plan.degrees)
-        if known is None or plan.seconds < known.seconds:
-            best[plan.degrees] = plan
+        known = best.get(candidate.degrees)
+        if known is None or seconds < known[0]:
+            best[candidate.degrees] = seconds, candidate
     least = float(held.min()) if len(held) else float("inf")
-    return Found(_ordered(best.values(), runners_up), len(held), int(fits.sum()), evaluated, least)
+    fastest = sorted(best.values(), key=lambda each: each[0])[: runners_up + 1]
+    plans = _ordered([evaluate(job, candidate) for _, candidate in fastest])
+    return Found(plans, len(held), int(fits.sum()), evaluated, least, _nearest(job))
+
+
+def _nearest(job: Job) -> tuple[int, ...]:
+    """Multiples of the devices next to the batch; none where it is one of them."""
+    below = job.global_batch_size // job.count * job.count
+    return () if below == job.global_batch_size else tuple(each for each in (below, below + job.count) if each)
 
 
 def _candidate(blocks: list[Block], place: int) -> Candidate:
@@ -134,10 +151,16 @@ def _candidate(blocks: list[Block], place: int) -> Candidate:
     raise IndexError(place)
 
 
-def _ordered(plans: Iterable[Plan], runners_up: int) -> tuple[Plan, ...]:
-    fastest = sorted(plans, key=lambda plan: plan.seconds)[: runners_up + 1]
+def _ordered(fastest: Sequence[Plan]) -> tuple[Plan, ...]:
+    """Put those that are as good as the first, the simplest of them first, before the others."""
     limit = fastest[0].seconds * ALIKE if fastest else 0.0
     return tuple(sorted(fastest, key=lambda plan: (0.0, *plan.degrees) if plan.seconds <= limit else (plan.seconds,)))
+
+
+def seconds_of(job: Job, candidate: Candidate) -> float:
+    """Return the seconds of a candidate's step, event by event."""
+    size, split = candidate.micro_batch_size, candidate.split
+    return step_s(job.at(size), split, job.setting, split.micro_batches(job.global_batch_size, size))
 
 
 def evaluate(job: Job, candidate: Candidate) -> Plan:
@@ -172,6 +195,7 @@ def _by_stage(job: Job, cells: list[Cell]) -> dict[int, list[tuple[Cell, tuple[i
 
 def _groups(job: Job) -> Iterator[tuple[Owners, list[Cell], tuple[Checkpointing, ...]]]:
     """Cells that deal their layers to stages alike; for each checkpointing alone where its time decides that."""
+    checked = tuple(each for each in CHECKPOINTING if job.asked.allows("activation_checkpointing", each))
     alike: dict[tuple[int, object], list[Cell]] = defaultdict(list)
     blocks = layout_of(job.profile).blocks
     for shape in shapes(job):
@@ -180,10 +204,10 @@ def _groups(job: Job) -> Iterator[tuple[Owners, list[Cell], tuple[Checkpointing,
     for (stages, _), cells in alike.items():
         split = split_of(*cells[0], (0, 0), "none")
         if stages == 1 or blocks.uniform:
-            yield chunks_of(job.profile, np.ones(blocks.count + 2), split), cells, CHECKPOINTING
+            yield chunks_of(job.profile, np.ones(blocks.count + 2), split), cells, checked
             continue
         for cell in cells:
-            for each in CHECKPOINTING:
+            for each in checked:
                 yield _balanced(job, cell, each), [cell], (each,)
 
 

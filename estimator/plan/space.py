@@ -9,7 +9,7 @@ than `MOST_CONTEXT` parts of a sequence; micro-batches other than powers of two;
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -67,19 +67,30 @@ class Order:
 
 
 def shapes(job: Job) -> Iterator[Shape]:
-    """Yield all shapes of a job that divide the model."""
-    blocks = layout_of(job.profile).blocks
-    stages = min(MOST_STAGES, max(1, blocks.count))
+    """Yield all shapes of a job that divide the model, of those that were asked for."""
+    allows = job.asked.allows
+    stages = min(MOST_STAGES, max(1, layout_of(job.profile).blocks.count))
     for tensor in _divisors(job.count, job.network.joined):
         for context in _divisors(job.count // tensor, MOST_CONTEXT):
+            if not (allows("tensor_parallel", tensor) and allows("context_parallel", context)):
+                continue
             if not _divides(job, tensor, context):
                 continue
             for pipeline in _divisors(job.count // (tensor * context), stages):
                 replicas = job.count // (tensor * context * pipeline)
-                if job.global_batch_size % replicas == 0:
-                    for expert in _experts(job, replicas * context * tensor):
-                        for size in _micro_batches(job.global_batch_size // replicas):
-                            yield Shape(tensor, context, pipeline, expert, size, replicas)
+                if not (allows("pipeline_parallel", pipeline) and allows("data_parallel", replicas)):
+                    continue
+                yield from _sized(job, Shape(tensor, context, pipeline, 1, 1, replicas))
+
+
+def _sized(job: Job, shape: Shape) -> Iterator[Shape]:
+    """Yield a shape with every number of devices that share experts, and every micro-batch."""
+    if job.global_batch_size % shape.replicas:
+        return
+    for expert in _experts(job, shape.replicas * shape.context * shape.tensor):
+        for size in _micro_batches(job.global_batch_size // shape.replicas):
+            if job.asked.allows("expert_parallel", expert) and job.asked.allows("micro_batch_size", size):
+                yield replace(shape, expert=expert, micro_batch_size=size)
 
 
 def split_of(shape: Shape, order: Order, sharding: tuple[int, int], checkpointing: Checkpointing) -> Parallelism:
@@ -101,9 +112,18 @@ def split_of(shape: Shape, order: Order, sharding: tuple[int, int], checkpointin
 
 
 def orders(job: Job, shape: Shape) -> list[Order]:
-    """Return the schedules that a shape can run."""
-    if shape.pipeline == 1:
-        return [Order("1f1b", 1)]
+    """Return the schedules that a shape can run, of those that were asked for."""
+    allows = job.asked.allows
+    return [
+        each
+        for each in ([Order("1f1b", 1)] if shape.pipeline == 1 else _orders(job, shape))
+        if allows("schedule", each.schedule)
+        and allows("virtual_pipeline", each.chunks)
+        and (allows("even_stages", each.even) or shape.pipeline == 1)
+    ]
+
+
+def _orders(job: Job, shape: Shape) -> list[Order]:
     micro_batches = job.global_batch_size // (shape.replicas * shape.micro_batch_size)
     blocks = layout_of(job.profile).blocks
     if not blocks.uniform:
@@ -134,7 +154,16 @@ def _enough(job: Job, stages: int, chunks: int) -> bool:
 
 
 def shardings(job: Job, shape: Shape) -> list[tuple[int, int]]:
-    """Return the ZeRO stages and sharding groups that a shape can run."""
+    """Return the ZeRO stages and sharding groups that a shape can run, of those that were asked for."""
+    allows = job.asked.allows
+    return [
+        (stage, group)
+        for stage, group in _shardings(job, shape)
+        if stage in job.stack.zero_stages and allows("zero_stage", stage) and allows("sharding_group", group)
+    ]
+
+
+def _shardings(job: Job, shape: Shape) -> list[tuple[int, int]]:
     sharers = shape.replicas * shape.context
     if sharers == 1:
         return [(0, 0)]
