@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +15,8 @@ from estimator.validation.report import Report, Row, report_of
 FLOPCAST: Final = ("source", "device")
 """What is left out where flopcast stands beside other predictors."""
 ERRORS: Final = ("median_error", "p90_error", "bias", "within_20_percent")
+MOST_KEPT: Final = 32
+"""Choices of strata whose tables and charts are kept."""
 _EMPTY: Final[dict[str, Any]] = dict.fromkeys(Row.__dataclass_fields__)
 
 
@@ -27,13 +28,20 @@ def left_out(scheme: str) -> tuple[LeftOutCase, ...]:
     return tuple(case for case in left_out_cases() if case.left_out == scheme)
 
 
+@lru_cache(maxsize=MOST_KEPT)
+def left_out_of(scheme: str, strata: tuple[str, ...]) -> tuple[LeftOutCase, ...]:
+    """Return those of some strata; of all where none is named."""
+    return tuple(case for case in left_out(scheme) if not strata or case.stratum in strata)
+
+
 @cache
 def shipped() -> tuple[Published, ...]:
     """Return the measurements that ship, each with its source and its prediction."""
     return predict_published()
 
 
-def left_out_report(cases: Sequence[LeftOutCase]) -> Report:
+@lru_cache(maxsize=MOST_KEPT)
+def left_out_report(cases: tuple[LeftOutCase, ...]) -> Report:
     """Return the errors by stratum, the last of which is all together."""
     return report_of([_row(case) for case in cases])
 
@@ -50,7 +58,8 @@ def _row(case: LeftOutCase) -> Row:
     return Row(**(_EMPTY | known))
 
 
-def strata_table(cases: Sequence[LeftOutCase]) -> pd.DataFrame:
+@lru_cache(maxsize=MOST_KEPT)
+def strata_table(cases: tuple[LeftOutCase, ...]) -> pd.DataFrame:
     """Return one row a stratum: cases, errors of what was left out, and where the measurements are from."""
     sources = _sources()
     rows = []
@@ -68,6 +77,7 @@ def _sources() -> dict[str, str]:
     return {name: "; ".join(sorted(sources)) for name, sources in found.items()}
 
 
+@cache
 def peers_table() -> pd.DataFrame:
     """Return what flopcast and other predictors say of the same cases: one row a predictor, flopcast's first.
 
@@ -94,6 +104,7 @@ def peers_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@cache
 def cases_table() -> pd.DataFrame:
     """Return the measurements that ship: what, where, how long, what is predicted (by the full fit), and the source."""
     rows = [

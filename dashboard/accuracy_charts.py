@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
+import numpy as np
 import plotly.graph_objects as go
 
+from dashboard.accuracies import MOST_KEPT, left_out_of
 from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, SKY, legend_below
 from estimator.timing import BASES
 from estimator.validation.accuracy import LeftOutCase
@@ -39,14 +42,20 @@ def parity(cases: Sequence[LeftOutCase]) -> go.Figure:
     return figure
 
 
+@lru_cache(maxsize=MOST_KEPT)
+def parity_of(scheme: str, strata: tuple[str, ...]) -> go.Figure:
+    """Return the chart of the strata (none: all) under one way of leaving out, drawn once."""
+    return parity(left_out_of(scheme, strata))
+
+
 def _points(part: Sequence[LeftOutCase], basis: str, colour: str, mark: str) -> go.Scatter:
     return go.Scatter(
-        x=[case.measured_s for case in part],
-        y=[case.predicted_s for case in part],
+        x=np.array([case.measured_s for case in part]),
+        y=np.array([case.predicted_s for case in part]),
         mode="markers",
         name=basis,
         marker={"color": colour, "symbol": mark, "size": 6, "opacity": 0.55},
-        customdata=[_said(case) for case in part],
+        customdata=np.array([_said(case) for case in part], dtype=object),
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     )
 

@@ -48,7 +48,12 @@ def recorded_names() -> frozenset[str]:
 
 def hardware() -> Here:
     """Return the hardware database as the command line sees it, read anew every five minutes."""
-    return _hardware(int(time.monotonic() // FRESH_S))
+    return _hardware(period())
+
+
+def period() -> int:
+    """Return a number that is another one once devices and prices are to be read anew."""
+    return int(time.monotonic() // FRESH_S)
 
 
 @lru_cache(maxsize=1)
@@ -173,10 +178,9 @@ def estimates(question: Question) -> Estimates | Asked:
     profiles = profiles_of(question.run)
     if isinstance(profiles, Asked):
         return profiles
-    period = int(time.monotonic() // FRESH_S)
     step = question.run.without_amount()
     with _TURNS[hash((step, question.market)) % len(_TURNS)]:
-        return _whole_run(question.run, question.market, period)
+        return _whole_run(question.run, question.market, period())
 
 
 @lru_cache(maxsize=64)

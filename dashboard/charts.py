@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import hypot, log10
 from typing import Final
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import cost_of, cost_range, hardware_of, provider_of, time_of, time_range
@@ -76,7 +77,7 @@ def _points(part: Sequence[Estimate], style: KindStyle, limits: Limits) -> go.Sc
             "opacity": [1.0 if limits.excess(row) <= 1 else FADED for row in part],
             "line": {"width": 1, "color": "white"},
         },
-        customdata=[_hover_lines(row) for row in part],
+        customdata=np.array([_hover_lines(row) for row in part], dtype=object),
         hovertemplate=_HOVER,
     )
 

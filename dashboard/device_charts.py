@@ -66,26 +66,32 @@ def price_over_time(history: pd.DataFrame) -> go.Figure:
         as `hardware_db.price_history` returns it
     """
     figure = go.Figure()
-    for keys, part in history.groupby(["provider", "pricing"]):
-        provider, pricing = (str(key) for key in keys)
+    for keys, part in history.groupby("pricing"):
+        pricing = str(keys)
         colour, mark = PRICINGS.get(pricing, (GREY, "x"))
-        first = not any(trace.legendgroup == pricing for trace in figure.data)
+        shown = _gapped(part)
         figure.add_trace(
             go.Scatter(
-                x=part["as_of"],
-                y=part["lowest_usd"],
+                x=shown["as_of"],
+                y=shown["lowest_usd"],
                 mode="lines+markers",
                 name=pricing.replace("_", " "),
-                legendgroup=pricing,
-                showlegend=first,
                 line={"color": colour, "width": 1},
                 marker={"color": colour, "symbol": mark, "size": 9, "line": {"width": 1, "color": "white"}},
-                customdata=part[["offers", "median_usd", "highest_usd"]].to_numpy(),
-                hovertemplate=f"<b>{provider}</b>, {pricing.replace('_', ' ')}, %{{x|%Y-%m-%d}}<br>from $%{{y:,.3~g}}, "
-                "median $%{customdata[1]:,.3~g}, to $%{customdata[2]:,.3~g}<br>%{customdata[0]} offers<extra></extra>",
+                customdata=shown[["offers", "median_usd", "highest_usd", "provider"]].to_numpy(),
+                hovertemplate=f"<b>%{{customdata[3]}}</b>, {pricing.replace('_', ' ')}, %{{x|%Y-%m-%d}}<br>"
+                "from $%{y:,.3~g}, median $%{customdata[1]:,.3~g}, to $%{customdata[2]:,.3~g}"
+                "<br>%{customdata[0]} offers<extra></extra>",
             )
         )
     figure.update_xaxes(title="Price of", gridcolor=GRID)
     figure.update_yaxes(title="USD per device and hour", gridcolor=GRID, tickprefix="$", rangemode="tozero")
     figure.update_layout(height=380, margin=MARGIN, legend=legend_below(-0.22))
     return figure
+
+
+def _gapped(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the days of one provider after the other with an empty row between, where the line is not drawn on."""
+    parts = [part for _, part in history.groupby("provider")]
+    gap = pd.DataFrame([dict.fromkeys(history.columns)])
+    return pd.concat([each for part in parts for each in (part, gap)][:-1], ignore_index=True)

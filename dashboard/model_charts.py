@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, SKY, VERMILION, legend_below
@@ -125,14 +126,14 @@ def _shortened(operator: str) -> str:
 def memory_timeline(moments: tuple[LiveBytes, ...], device: Device) -> go.Figure:
     """Draw the bytes alive through one step [GiB], stacked by what holds them, with a device's memory as a line."""
     figure = go.Figure()
-    places = [f"{moment.phase}, {moment.module or 'the model'}" for moment in moments]
+    places = np.array([f"{moment.phase}, {moment.module or 'the model'}" for moment in moments], dtype=object)
     for field, (name, colour) in HELD.items():
-        values = [getattr(moment, field) / GIB for moment in moments]
-        if not any(values):
+        values = np.array([getattr(moment, field) / GIB for moment in moments])
+        if not values.any():
             continue
         figure.add_trace(
             go.Scatter(
-                x=list(range(len(moments))),
+                x=np.arange(len(moments)),
                 y=values,
                 name=name,
                 stackgroup="held",

@@ -26,6 +26,8 @@ from hardware_db.errors import FlopcastError
 
 DEFAULT_MODEL: Final = "gpt2"
 DEFAULT_AMOUNT: Final = {"tokens": "10B", "samples": "100M", "steps": "100k"}
+FIRST: Final = Question(RunChoice(DEFAULT_MODEL, AMOUNTS[0], DEFAULT_AMOUNT[AMOUNTS[0]]))
+"""What a link without parameters asks."""
 SIZES: Final = frozenset({"batch", "sequence", "image", "micro"})
 COUNTED_IN: Final = "amp_bfloat16"
 """Precision in which an uploaded model is counted where the sidebar says auto."""

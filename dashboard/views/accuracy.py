@@ -8,8 +8,16 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.accuracies import FLOPCAST, cases_table, left_out, left_out_report, peers_table, strata_table
-from dashboard.accuracy_charts import parity
+from dashboard.accuracies import (
+    FLOPCAST,
+    cases_table,
+    left_out,
+    left_out_of,
+    left_out_report,
+    peers_table,
+    strata_table,
+)
+from dashboard.accuracy_charts import parity_of
 from dashboard.exports import Export, chart, command_block, downloads
 from dashboard.figures import rounded
 from estimator.validation.accuracy import SCHEMES
@@ -67,7 +75,8 @@ def _unseen(scheme: str) -> None:
     known = left_out(scheme)
     names = sorted({case.stratum for case in known})
     chosen = st.multiselect("Strata", names, key="strata", bind="query-params", placeholder="all")
-    cases = [case for case in known if not chosen or case.stratum in chosen]
+    strata = tuple(sorted(chosen))
+    cases = left_out_of(scheme, strata)
     table = strata_table(cases)
     total = left_out_report(cases).strata[-1]
     title = (
@@ -78,7 +87,7 @@ def _unseen(scheme: str) -> None:
         f"Published step times, each predicted by a fit without its {SCHEMES[scheme]}. Marks say what the prediction "
         "rests on: calibrated on the device, on its architecture (sibling), or the datasheet alone."
     )
-    figure = parity(cases)
+    figure = parity_of(scheme, strata)
     chart(figure, f"Predicted against measured time of {len(cases):,} steps", "flopcast-accuracy")
     _draw(table, _STRATA, alt="Errors by stratum")
     notes = [f"Every step was predicted by a fit without its {SCHEMES[scheme]}."]

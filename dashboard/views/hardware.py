@@ -7,16 +7,15 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from dashboard.against import AGAINST, Against
+from dashboard.against import AGAINST
 from dashboard.answers import hardware
 from dashboard.commands import command_line
-from dashboard.device_charts import price_against, price_over_time
-from dashboard.devices import Shown, devices_table, figures_table, history_table, offers_table
+from dashboard.devices import Shown, figures_table, offers_table
 from dashboard.exports import Export, chart, command_block, downloads
 from dashboard.figures import escaped
+from dashboard.kept import history, overview
 from dashboard.palette import KINDS
 from hardware_db import Database, Device
-from hardware_db.here import Here
 from hardware_db.units import format_usd
 
 DEFAULT_DEVICE: Final = "h100-sxm"
@@ -68,9 +67,8 @@ def page() -> None:
         key="against",
         bind="query-params",
     )
-    against = AGAINST[picked or "peak"]
-    _overview(here.database, shown, against)
-    _one_device(here)
+    _overview(shown, picked or "peak")
+    _one_device(here.database)
 
 
 def _shown(database: Database) -> Shown:
@@ -92,28 +90,27 @@ def _shown(database: Database) -> Shown:
     return Shown(tuple(kinds), tuple(vendors))
 
 
-def _overview(database: Database, shown: Shown, against: Against) -> None:
-    table = devices_table(database, shown, against.unit_price)
-    priced = table[table[against.unit_price].notna()]
-    title, figures = f"{len(table)} devices, none of them with both a price and a figure", []
-    if not priced.empty:
-        best = priced.iloc[0]
+def _overview(shown: Shown, picked: str) -> None:
+    against = AGAINST[picked]
+    table, figure = overview(shown, picked)
+    title = f"{len(table)} devices, none of them with both a price and a figure"
+    if figure is not None:
+        best = table.iloc[0]
         cost = f"${best[against.unit_price]:,.3g}"
         title = f"{best['device']} is the cheapest {against.cheapest}: {cost} an hour per {against.per}"
-        figures = [price_against(priced, against)]
     st.subheader(escaped(title))
-    if figures:
-        st.caption(f"{len(priced)} of {len(table)} devices have a price and the figure; lower right is better.")
-        chart(figures[0], f"Hourly price against {against.cheapest} of {len(priced)} devices", "flopcast-hardware")
+    if figure is not None:
+        priced = int(table[against.unit_price].notna().sum())
+        st.caption(f"{priced} of {len(table)} devices have a price and the figure; lower right is better.")
+        chart(figure, f"Hourly price against {against.cheapest} of {priced} devices", "flopcast-hardware")
     st.dataframe(
         table, hide_index=True, column_config=_COLUMNS, alt=f"All devices, the cheapest {against.cheapest} first"
     )
-    downloads(Export("flopcast-hardware", title, table, figures))
+    downloads(Export("flopcast-hardware", title, table, [figure] if figure is not None else []))
     command_block("\n".join(shown.commands()))
 
 
-def _one_device(here: Here) -> None:
-    database = here.database
+def _one_device(database: Database) -> None:
     names = [device.id for device in database.devices()]
     name = st.selectbox(
         "Figures, sources and offers of", names, index=names.index(DEFAULT_DEVICE), key="device", bind="query-params"
@@ -125,7 +122,7 @@ def _one_device(here: Here) -> None:
     st.dataframe(figures, hide_index=True, column_config=_FIGURES, alt=f"Figures of {device.id} with sources")
     downloads(Export(f"flopcast-{device.id}", title, figures))
     _offers(database, device)
-    _history(here, device)
+    _history(device)
     command_block(command_line("hardware", [device.id], [("--sources", True)]))
 
 
@@ -140,16 +137,15 @@ def _offers(database: Database, device: Device) -> None:
     downloads(Export(f"flopcast-offers-{device.id}", title, offers))
 
 
-def _history(here: Here, device: Device) -> None:
-    history = history_table(here, device.id)
-    if history.empty:
+def _history(device: Device) -> None:
+    table, figure = history(device.id)
+    if figure is None:
         return
-    title = _moved(history, device.id)
+    title = _moved(table, device.id)
     st.subheader(escaped(title))
     st.caption("Each mark is the lowest price of a provider on a day, of one device; lines join one provider's days.")
-    figure = price_over_time(history)
     chart(figure, f"Prices of {device.id} over time", "flopcast-prices")
-    downloads(Export(f"flopcast-prices-{device.id}", title, history, [figure]))
+    downloads(Export(f"flopcast-prices-{device.id}", title, table, [figure]))
 
 
 def _moved(history: pd.DataFrame, name: str) -> str:

@@ -46,7 +46,6 @@ def server_command(port: int | None, *, browser: bool = True) -> list[str]:
         Where the port is taken or not ours to take.
     """
     import sys
-    from importlib.resources import files
     from importlib.util import find_spec
 
     missing = [name for name in ("streamlit", "plotly") if find_spec(name) is None]
@@ -54,7 +53,7 @@ def server_command(port: int | None, *, browser: bool = True) -> list[str]:
         raise MissingExtra(f"flopcast dashboard needs {' and '.join(missing)}: pip install 'flopcast[dashboard]'")
     settings = SETTINGS | {"server.port": str(_free(port))} | ({} if browser else {"server.headless": "true"})
     flags = [f"--{name}={value}" for name, value in settings.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(files("dashboard") / "app.py"), *flags]
+    return [sys.executable, "-m", "dashboard.serving", *flags]
 
 
 def _free(port: int | None) -> int:

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import answers, counting, uploads
 from dashboard.processes import Asked
 from dashboard.run_state import Market, Question, RunChoice
+from dashboard.sidebar import FIRST
 from estimator import TrainingRun, estimate_all
 from estimator.cli import main
 from estimator.cli.estimate import command as estimate_command
@@ -79,6 +80,10 @@ def test_home_answers_without_a_click():
     assert [metric.label for metric in page.metric] == ["Cost", "Run time", "Memory per device", "MFU"]
     assert page.metric[0].value.startswith("\\$")
     assert len(table_of(page)) > 20
+
+
+def test_the_server_prepares_the_question_that_comes_first():
+    assert opened().session_state["question"] == FIRST
 
 
 def test_numbers_are_those_of_the_library():
