@@ -42,6 +42,11 @@ class Sizes:
     sequence_length: int | None
     image_size: int | None
 
+    def __str__(self) -> str:
+        """Say it as people do: "batch 2, 128 tokens, 224 pixels"."""
+        length = "" if self.sequence_length is None else f", {self.sequence_length} tokens"
+        return f"batch {self.batch_size}{length}" + ("" if self.image_size is None else f", {self.image_size} pixels")
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:

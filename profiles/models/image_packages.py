@@ -191,9 +191,11 @@ def _boxes(side: int) -> dict[str, Any]:
 
 
 def _published_side(name: str) -> int | None:
-    """Side of the images its published weights were judged on; None where the weights do not say."""
+    """Side of the images its published weights were judged on; None where the weights or the network do not say."""
     import torchvision
 
+    if torchvision.models.get_model_builder(name).__module__ == "torchvision.models.vision_transformer":
+        return DEFAULT_IMAGE  # takes images of one size only, which is this unless it is built for another
     try:
         weights = torchvision.models.get_model_weights(name)
         transforms = next(iter(weights)).transforms()
