@@ -115,12 +115,12 @@ MODELS = {
 }
 
 
-def small(kind):
+def small(kind, models=MODELS):
     from profiles.definitions import profile_definition
     from profiles.models import resolve
     from profiles.request import ProfileRequest
 
-    definition = resolve(f"hf:{MODELS[kind]}#ForCausalLM")
+    definition = resolve(f"hf:{models[kind]}#ForCausalLM")
     request = ProfileRequest(batch_size=2, sequence_length=48, mode="forward", precision="float32")
     return definition, profile_definition(definition, request)
 
@@ -139,6 +139,90 @@ def test_a_real_cache_is_met_to_the_byte(kind):
     found = kv_cache_of(profile)
     pushed_out = sum(part.layers * part.elements * 2 * 4 for part in found.parts if part.window)
     assert kv_cache_bytes(found, 2, 48) == real + pushed_out
+
+
+RECURRENT = {
+    "mamba": "mamba,num_hidden_layers=3,hidden_size=64,vocab_size=128",
+    "mamba2": "mamba2,num_hidden_layers=3,hidden_size=64,num_heads=8,head_dim=16,state_size=32,n_groups=2,"
+    "vocab_size=128",
+    "rwkv": "rwkv,num_hidden_layers=3,hidden_size=64,attention_hidden_size=64,vocab_size=128,context_length=64",
+}
+
+
+def kept_tensors(kept):
+    """Tensors of a state of whatever form: lists, caches of layers."""
+    import torch
+
+    if isinstance(kept, torch.Tensor):
+        return {kept.data_ptr(): kept}
+    inside = kept.values() if isinstance(kept, dict) else getattr(kept, "layers", None) or kept
+    inside = [vars(each) if hasattr(each, "conv_states") else each for each in inside]
+    found = [kept_tensors(each) for each in inside if isinstance(each, (torch.Tensor, list, dict))]
+    return {key: tensor for each in found for key, tensor in each.items()}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_a_real_state_is_met_to_the_byte_whatever_the_length(kind, precision):
+    import torch
+
+    from estimator.memory import KvCache
+    from estimator.memory.recurrent import state_of_sequence
+    from profiles.models import resolve
+
+    name = f"hf:{RECURRENT[kind]}#ForCausalLM"
+    cache = KvCache((), precision, state=state_of_sequence(configuration_of(name)))
+    model = resolve(name).build().to(getattr(torch, precision)).eval()
+    for tokens in (8, 24):
+        with torch.no_grad():
+            out = model(torch.randint(0, 128, (2, tokens)), use_cache=True)
+        tensors = kept_tensors(out.state if kind == "rwkv" else out.cache_params)
+        real = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        assert kv_cache_bytes(cache, 2, tokens) == kv_cache_bytes(cache, 2, 2048) == real > 0
+
+
+def test_defaults_of_recurrent_models_are_those_of_their_classes():
+    from transformers import CONFIG_MAPPING
+
+    from estimator.memory.recurrent import RULES
+
+    for model_type, (_, defaults) in RULES.items():
+        config = CONFIG_MAPPING[model_type]()
+        assert {name: getattr(config, name) for name in defaults} == defaults
+
+
+def test_a_state_space_model_writes_with_its_state_alone():
+    """3 layers of 128 channels, 4 of the convolution and 16 of the state, 4 bytes each."""
+    found = fit_generation(small("mamba", RECURRENT)[1], "l4")
+    assert found.need.cache_bytes == 3 * 128 * (4 + 16) * 4
+    assert "State" in repr(found) and not any("keys and values" in way.changes[0] for way in found.ways)
+
+
+def test_layers_that_only_look_like_attention_keep_nothing():
+    """A projection called in_proj and one called out_proj, and no scores in between."""
+    import torch
+
+    from profiles import profile_model
+
+    class Mixer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.in_proj, self.out_proj = torch.nn.Linear(32, 96), torch.nn.Linear(64, 32)
+
+        def forward(self, x):
+            return self.out_proj(self.in_proj(x)[..., :64])
+
+    class Writer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.mixer = torch.nn.Embedding(50, 32), Mixer()
+
+        def forward(self, tokens):
+            return self.mixer(self.words(tokens))
+
+    step = profile_model(Writer(), torch.zeros(2, 16, dtype=torch.long), mode="forward")
+    with pytest.raises(UsageError, match="keeps no keys and values"):
+        kv_cache_of(step)
 
 
 @pytest.fixture(scope="module")

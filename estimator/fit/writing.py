@@ -274,7 +274,7 @@ class _Writing:
         return largest(unit, limit, holds)
 
     def ways(self, how: Generation, now: GenerationNeed, replicas: int) -> list[WritingWay]:
-        changes = changes_for(how, replicas)
+        changes = [each for each in changes_for(how, replicas) if each.group != "cache" or now.cache.parts]
         single = [self._way((change,), how, now) for change in changes]
         found = [way for way in single if way.saved_bytes > 0]
         if not fits(now.peak):

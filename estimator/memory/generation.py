@@ -226,7 +226,7 @@ def _cache_bytes(cache: KvCache, how: Generation, tokens: int) -> int:
 
 def _copied(cache: KvCache, how: Generation) -> int:
     """Keys of one layer, of which old and new ones are there while one token is appended; none with blocks."""
-    if how.block_tokens > 1:
+    if how.block_tokens > 1 or not cache.parts:
         return 0
     each = [
         _cache_bytes(KvCache((part,), cache.precision), how, how.context_length) // part.layers for part in cache.parts

@@ -18,8 +18,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from estimator.memory.recurrent import MIXED, RecurrentState, state_of_sequence
 from estimator.memory.windows import configuration_of, unread_window, windows_of, writes_text
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_precision, product_precision
@@ -105,11 +106,14 @@ class KvCache:
         in which keys and values are kept unless another is asked for
     notes
         what the reader should know
+    state
+        what recurrent layers keep of a sequence whatever its length, in the model's own precision and float32
     """
 
     parts: tuple[CachedLayers, ...]
     precision: str
     notes: tuple[str, ...] = ()
+    state: RecurrentState | None = None
 
     @property
     def elements_per_token(self) -> int:
@@ -169,7 +173,8 @@ def kv_cache_bytes(
         part.layers * part.elements_of(tensor_parallel) * part.tokens(context_length, block_tokens)
         for part in found.parts
     )
-    return math.ceil(batch_size * elements * element_bytes(precision or found.precision))
+    state = found.state.bytes_of(element_bytes(found.precision), tensor_parallel) if found.state else 0.0
+    return math.ceil(batch_size * (elements * element_bytes(precision or found.precision) + state))
 
 
 def element_bytes(precision: str) -> float:
@@ -218,6 +223,11 @@ class _Sized:
 @lru_cache(maxsize=256)
 def _cache_at(sized: _Sized) -> KvCache:
     profile = sized.profile
+    configuration = configuration_of(profile.model) or {}
+    precision = product_precision(profile.precision)
+    state = state_of_sequence(configuration)
+    if state is not None:
+        return KvCache((), precision, state=state)
     attentions = list(_attentions(profile))
     parts = [_part(each) for each in attentions if _looks_back(each)] if attentions else list(_unfused(profile))
     if not writes_text(profile.model) or not any(part.source_tokens is None for part in parts):
@@ -225,12 +235,17 @@ def _cache_at(sized: _Sized) -> KvCache:
             f"{profile.model} keeps no keys and values: nothing writes token by token, looking back. "
             "One forward pass: --inference"
         )
-    configuration = configuration_of(profile.model) or {}
-    unread = ("window of the configuration left out: which layers use it is not known",)
     layers = sum(part.layers for part in parts if part.source_tokens is None)
     windowed = _windowed(parts, windows_of(configuration, layers))
-    precision = product_precision(profile.precision)
-    return KvCache(tuple(windowed), precision, unread if unread_window(configuration) else ())
+    return KvCache(tuple(windowed), precision, tuple(_left_out(configuration)))
+
+
+def _left_out(configuration: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a configuration states and is not counted."""
+    if unread_window(configuration):
+        yield "window of the configuration left out: which layers use it is not known"
+    if configuration.get("model_type") in MIXED:
+        yield "what its recurrent layers keep of a sequence is left out: it is not known here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,17 +334,18 @@ def _unfused(profile: ModelProfile) -> Iterator[CachedLayers]:
     for module in parents:
         attention = _around(profile, module, None)
         elements = _projected(attention)
-        if elements and not _encodes(module) and not _crosses(module):
-            width = _head_width(profile, module)
-            heads = max(1, elements // (2 * width)) if width and LATENT.isdisjoint(attention.products) else 1
+        width = _head_width(profile, module)
+        if elements and width is not None and not _encodes(module) and not _crosses(module):
+            heads = max(1, elements // (2 * width)) if LATENT.isdisjoint(attention.products) else 1
             yield CachedLayers(module, layer_count(module), heads, elements)
 
 
 def _head_width(profile: ModelProfile, module: str) -> int | None:
-    """Return the width of a head: what the first batched product of the module sums over."""
+    """Return the width of a head: what queries times keys sum over; None without scores of tokens by tokens."""
+    tokens = profile.sequence_length
     for operation in profile.operations:
         dims = dict(operation.dims)
-        if operation.module == module and operation.phase == "forward" and dims.get("batch", 1) > 1 and "k" in dims:
+        if operation.module == module and operation.phase == "forward" and dims.get("m") == dims.get("n") == tokens:
             return dims["k"]
     return None
 

@@ -81,15 +81,23 @@ def _row(way: WritingWay) -> Row:
     return Row(cells, style="" if way.fits else "dim")
 
 
+def _kept(found: WritingFit) -> tuple[str, str]:
+    """Return what is kept of a token, or of a sequence where it does not grow."""
+    size = f"{gib(found.need.cache_bytes)} GiB at the end"
+    if not found.need.cache.parts:
+        each = format_bytes(found.need.cache_bytes / found.how.batch_size)
+        return "State", f"{each} a sequence, however long it is; {size}"
+    return "Keys", f"and values: {format_bytes(bytes_per_token(found.need, found.how))} a token and sequence, {size}"
+
+
 def _footer(found: WritingFit, ways: Sequence[WritingWay]) -> list[tuple[str, str]]:
     need, how = found.need, found.how
     held = [f"{gib(size)} GiB {name}" for name, size in list(need.peak.parts.items())[:PARTS] if size]
-    token = format_bytes(bytes_per_token(need, how))
     lines = [
         ("As it is", " · ".join(held)),
         ("Peak", f"{need.peak.phase}: prefill of {how.prompt:,} tokens {gib(need.prefill.total_bytes)} GiB, "
                  f"last token {gib(need.decode.total_bytes)} GiB"),
-        ("Keys", f"and values: {token} a token and sequence, {gib(need.cache_bytes)} GiB at the end"),
+        _kept(found),
     ]  # fmt: skip
     if found.longest_context is not None:
         limit = " (as long as the model takes)" if found.longest_context == found.profile.sequence_limit else ""
