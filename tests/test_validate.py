@@ -15,6 +15,7 @@ from estimator.validation import read_cases, read_rows, validate_cases
 from estimator.validation.cases import Case, Unreadable
 from estimator.validation.defaults import completed
 from estimator.validation.report import report_of, row_of
+from estimator.validation.software import runs_optimizer
 from hardware_db.errors import DataError
 from profiles.library import Question, find
 
@@ -132,6 +133,21 @@ def test_gaps_are_filled_with_what_is_usual_and_said(stated, filled):
     found, assumed = completed(case(**stated), device(matrix_peaks={"bfloat16": 1e15}))
     assert {name: getattr(found, name) for name in filled} == filled
     assert set(assumed) == {f"{name} {value}" for name, value in filled.items()}
+
+
+@pytest.mark.parametrize(
+    ("stated", "stepped"),
+    [
+        ({"task": "train"}, True),
+        ({"task": "train", "scope": "step"}, True),
+        ({"task": "train", "scope": "forward_backward"}, False),
+        ({"task": "train", "scope": "step", "source": "huggingface/transformers@, docs model_doc/gpt2.md"}, False),
+        ({"task": "train", "source": "huggingface/transformers@, docs model_doc/gpt2.md", "optimizer": "adamw"}, True),
+        ({"task": "infer"}, False),
+    ],
+)
+def test_an_optimizer_is_timed_where_one_was(stated, stepped):
+    assert runs_optimizer(case(**stated)) == stepped
 
 
 def test_errors_of_a_stratum_by_hand():

@@ -13,7 +13,7 @@ from estimator.calibration.design import Sample, join
 from estimator.calibration.effects import SPREAD, Layout, blocks_for, jacobian, log_seconds
 from estimator.calibration.regression import Expected, Problem, solve
 from estimator.timing.corrections import FEWEST_CASES
-from estimator.timing.parameters import Parameter
+from estimator.timing.parameters import Parameter, factors_of
 from estimator.timing.settings import Floats
 
 NOISE: Final = 0.08
@@ -65,7 +65,7 @@ class Fit:
 
 
 def fit(observations: Sequence[Observation], table: Sequence[Parameter], steps: int) -> Fit:
-    """Fit the parameters of `table` in at most `steps` steps.
+    """Fit the parameters of `table` in at most `steps` steps, beginning where the last fit ended.
 
     `table` has the parameters of one kind of device and, not to be fitted again, those it shares with GPUs.
     Large groups are thinned to `MOST_PER_GROUP` cases: they are weighted down anyway.
@@ -77,7 +77,8 @@ def fit(observations: Sequence[Observation], table: Sequence[Parameter], steps: 
     labels = {scope: [getattr(each, scope) for each in observations] for scope, _ in SPREAD}
     layout = Layout(tuple(each.name for each in free), fixed, blocks_for(labels, len(free)))
     expected = expected_of(free, layout)
-    return Fit(layout, solve(_problem(layout, observations), expected, expected.mean, steps), counts)
+    start = recorded(free, layout)
+    return Fit(layout, solve(_problem(layout, observations), expected, start, steps), counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,16 @@ def expected_of(free: Sequence[Parameter], layout: Layout) -> Expected:
     for block in layout.blocks:
         spread[block.start : block.stop] = SPREAD[block.scope, block.quantity]
     return Expected(mean, spread)
+
+
+def recorded(free: Sequence[Parameter], layout: Layout) -> Floats:
+    """Return the unknowns as the last fit left them; factors that it did not have, and those of sources, are 1."""
+    unknowns = np.zeros(layout.size)
+    unknowns[: len(free)] = np.log([each.value for each in free])
+    for block in layout.blocks:
+        known = [factors_of(block.scope, name).get(block.quantity) for name in block.names]
+        unknowns[block.start : block.stop] = [np.log(each.factor) if each else 0.0 for each in known]
+    return unknowns
 
 
 def _problem(layout: Layout, observations: Sequence[Observation]) -> Problem:

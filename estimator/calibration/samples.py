@@ -14,6 +14,7 @@ from estimator.timing.machine import machine_of
 from estimator.timing.work import work_of
 from estimator.validation.execution import execution_of
 from estimator.validation.questions import question_of
+from estimator.validation.software import runs_optimizer
 from hardware_db.errors import FlopcastError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _labelled(case: Case, hardware: Database, folder: Path) -> Labelled | Left:
         machine=machine_of(table, device, settings.execution, settings.memory_format),
         training=case.training,
         accumulation=case.accumulation,
-        with_optimizer=case.scope in (None, "step"),
+        with_optimizer=runs_optimizer(case),
         measured_s=case.measured_step_time_s,
     )
     return Labelled(sample, case, device)

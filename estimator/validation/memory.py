@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from estimator.memory import MemoryNeed, MemorySettings, memory_of
 from estimator.memory.need import Basis
 from estimator.ranges import Range
+from estimator.validation.software import PASSES_ALONE
 
 if TYPE_CHECKING:
     from estimator.validation.cases import Case
@@ -67,11 +68,6 @@ several micro-batches.
 BEFORE_FUSED_ATTENTION: Final = ("model_memory_anatomy",)
 """Pages measured before BERT called scaled_dot_product_attention (transformers 4.40, April 2024)."""
 
-SUMS_LOGITS: Final = "docs model_doc/"
-"""Pages of transformers' models: their training figures are of a script that minimises the sum of the logits, without
-an optimizer, and whose outputs live until the next forward pass has replaced them. For causal models it also keeps
-their keys and values, which today's implementation does not do alike: they are taken with their own loss."""
-
 
 @dataclass(frozen=True, slots=True)
 class MemoryPrediction:
@@ -100,7 +96,9 @@ def question_of_memory(case: Case, question: ProfileQuestion) -> ProfileQuestion
     if any(page in case.source for page in BEFORE_FUSED_ATTENTION) and not question.eager_attention:
         body, mark, head = question.model.partition("#")
         return replace(question, model=f"{body},attn_implementation=eager{mark}{head}", eager_attention=True)
-    if case.training and SUMS_LOGITS in case.source and "ForCausalLM" not in case.model:
+    # The outputs of that script live until the next forward pass has replaced them. Of causal models it also keeps
+    # keys and values, which today's implementation does not do alike: they are taken with their own loss.
+    if case.training and PASSES_ALONE in case.source and "ForCausalLM" not in case.model:
         return replace(question, loop="sum of logits")
     return question
 

@@ -12,6 +12,7 @@ from estimator.ranges import ZERO, Range
 from estimator.timing import Basis, TimeBreakdown, beside, predict
 from estimator.validation.execution import execution_of
 from estimator.validation.floors import Floors, floors_of
+from estimator.validation.software import runs_optimizer
 
 if TYPE_CHECKING:
     from estimator.timing.settings import Floats
@@ -81,8 +82,7 @@ def calls_in_step(table: OperationTable, case: Case) -> Floats:
 
     The passes once a micro-batch; the optimizer once, or never where the measured step has none.
     """
-    with_optimizer = case.training and case.scope in (None, "step")
-    return np.where(table.phase.mask("optimizer"), float(with_optimizer), float(case.accumulation))
+    return np.where(table.phase.mask("optimizer"), float(runs_optimizer(case)), float(case.accumulation))
 
 
 def step_range(breakdown: TimeBreakdown, weights: Floats, kind: str) -> Range:

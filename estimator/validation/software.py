@@ -28,6 +28,11 @@ _HALF_STACKS: Final = ("megatron", "xla")
 """Megatron's Float16Module and JAX compute in 16-bit copies of the weights and keep float32 ones for the optimizer."""
 
 
+PASSES_ALONE: Final = "docs model_doc/"
+"""Pages of transformers' models: their training figures are of a script that minimises the sum of the logits, without
+an optimizer. The memory they publish holds no states, and their times of few tokens are far below an optimizer's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Software:
     """How a case was run, as far as its text says.
@@ -52,6 +57,11 @@ def software_of(case: Case) -> Software:
     mixed = (case.precision or "").startswith("amp_")
     half = case.compile in _HALF_STACKS or any(name in text for name in _HALF_WEIGHTS)
     return Software(eager, mixed and half)
+
+
+def runs_optimizer(case: Case) -> bool:
+    """Whether the step that was measured has an optimizer's in it."""
+    return case.training and case.scope in (None, "step") and not (PASSES_ALONE in case.source and not case.optimizer)
 
 
 def pytorch_version(text: str) -> tuple[int, int] | None:
