@@ -40,7 +40,12 @@ NO = 1
 @click.option("--device", "name", required=True, metavar="NAME", help="The device: l4, h100-sxm, tpu-v5e ...")
 @click.option("--count", default=1, **SIZE, help="Devices, each with its own samples; default: 1.")
 @click.option("--micro-batch-size", **SIZE, help="Samples (sequences) a device takes at once; default: the smallest.")
-@model_options("sequence_length", *TRAINED, precision="bf16, fp16, amp, float32; default: the device's best.")
+@model_options(
+    "sequence_length",
+    *TRAINED,
+    precision="bf16, fp16, amp, float32; default: the device's best.",
+    optimizer="adamw (default), sgd-momentum, adafactor, lion, muon, adamw-8bit ...",
+)
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
 @click.option("--generation", is_flag=True, help="Write text with a KV cache; --sequence-length: prompt and answer.")
 @click.option(
@@ -84,16 +89,28 @@ class _Ask:
 def _stepped(ask: _Ask, output: Output) -> Fit:
     """Answer for a step of training or a forward pass."""
     from estimator.fit import fit
+    from estimator.memory import MemorySettings
 
-    profile = find_profile(ask.question, output)
+    named = ask.question.optimizer
+    apart = named if named in _untraced() and ask.question.mode == "train" else None
+    question = replace(ask.question, optimizer=None) if apart else ask.question
+    profile = find_profile(question, output)
     return fit(
-        [profile, *_others(ask.question, profile, ask.device)],
+        [profile, *_others(question, profile, ask.device)],
         ask.device.id,
         ask.count,
         micro_batch_size=ask.micro_batch_size,
-        sequence_length=ask.question.sequence_length,
+        sequence_length=question.sequence_length,
+        settings=MemorySettings(optimizer=apart),
         database=ask.database,
     )
+
+
+def _untraced() -> tuple[str, ...]:
+    """Return the optimizers with which no step is recorded: what they hold is worked out from another recording."""
+    from estimator.memory.states import optimizers
+
+    return tuple(name for name, each in optimizers().items() if not each.traced)
 
 
 def _written(ask: _Ask, output: Output) -> WritingFit:

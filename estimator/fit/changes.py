@@ -102,10 +102,10 @@ EXCLUDED: Final = (
 """Pairs of groups whose changes are not combined: they do not work together, or together they gain next to nothing."""
 
 
-def changes_for(profiles: Sequence[ModelProfile], replicas: int) -> list[Change]:
-    """Return the changes that make sense for a model on so many devices; `profiles[0]` is how it runs now."""
+def changes_for(profiles: Sequence[ModelProfile], now: MemorySettings) -> list[Change]:
+    """Return the changes that make sense for a model; `profiles[0]` and `now` are how it runs."""
     base = profiles[0]
-    fixed = [change for change in CHANGES if change.replicas <= replicas and _suits(change, base)]
+    fixed = [change for change in CHANGES if change.replicas <= now.replicas and _suits(change, base, now)]
     others = [
         Change(_difference(base, other), "recording", profile=number)
         for number, other in enumerate(profiles)
@@ -114,14 +114,14 @@ def changes_for(profiles: Sequence[ModelProfile], replicas: int) -> list[Change]
     return [*others, *fixed]
 
 
-def _suits(change: Change, profile: ModelProfile) -> bool:
+def _suits(change: Change, profile: ModelProfile, now: MemorySettings) -> bool:
     if profile.mode != "train":
         return False
     if "fused_attention" in change.fields:
         return written_out(profile)
     if "lora_rank" in change.fields:
         return profile.trainable_parameters == profile.parameters
-    return change.fields.get("optimizer") != profile.optimizer
+    return change.fields.get("optimizer") != (now.optimizer or profile.optimizer)
 
 
 def _difference(base: ModelProfile, other: ModelProfile) -> str:

@@ -76,8 +76,8 @@ class Fit:
 
     Attributes
     ----------
-    profile
-        the step at the size asked for
+    profile, settings
+        the step at the size asked for, and how it is run
     device, count
         the devices; each runs its own samples
     need
@@ -93,6 +93,7 @@ class Fit:
     """
 
     profile: ModelProfile
+    settings: MemorySettings
     device: Device
     count: int
     need: MemoryNeed
@@ -102,6 +103,11 @@ class Fit:
     most_layers: int | None
     ways: tuple[Way, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def optimizer(self) -> str | None:
+        """Its name; None for a forward pass."""
+        return self.settings.optimizer or self.profile.optimizer
 
     @property
     def as_it_is(self) -> bool:
@@ -122,7 +128,7 @@ class Fit:
             "micro_batch_size": self.profile.batch_size,
             "sequence_length": self.profile.sequence_length,
             "precision": self.profile.precision,
-            "optimizer": self.profile.optimizer,
+            "optimizer": self.optimizer,
             "fits": self.fits,
             "fits_as_it_is": self.as_it_is,
             "verdict": self.need.verdict,

@@ -59,7 +59,7 @@ def fit(
     sequence_length
         tokens of a sample; default the profile's
     settings
-        how the step is run now; default as recorded
+        how the step is run now, over `count` devices unless it says how many; default as recorded
     database
         the hardware database; default the published one
 
@@ -82,7 +82,8 @@ def fit(
     replicas = count * (room.device.logical_devices if isinstance(device, str) else 1)
     given = profile if isinstance(profile, Sequence) else [profile]
     sized = [_sized(each, micro_batch_size, sequence_length) for each in given]
-    return _Question(room, sized, settings or MemorySettings(replicas=replicas)).answer(count)
+    now = settings or MemorySettings()
+    return _Question(room, sized, now if now.replicas > 1 else replace(now, replicas=replicas)).answer(count)
 
 
 def _notes(profile: ModelProfile, device: Device) -> Iterator[str]:
@@ -127,6 +128,7 @@ class _Question:
         profile = self.profiles[0]
         return Fit(
             profile=profile,
+            settings=self.settings,
             device=self.room.device,
             count=count,
             need=self.now,
@@ -140,7 +142,7 @@ class _Question:
 
     def ways(self) -> list[Way]:
         """Single changes that save, then combinations, the best first."""
-        sizes = {change: self._size((change,)) for change in changes_for(self.profiles, self.settings.replicas)}
+        sizes = {change: self._size((change,)) for change in changes_for(self.profiles, self.settings)}
         known = {change: size for change, size in sizes.items() if size is not None and self._useful(change, size)}
         found = [self._way((change,)) for change, size in known.items() if size < self.now.total_bytes]
         found += [self._way(changes) for changes in list(self._combined(list(known)))[:MOST_WAYS]]

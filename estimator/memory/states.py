@@ -41,6 +41,8 @@ class Optimizer:
         tensors of the size of the largest parameter that live during its step, where it goes one by one
     on_host
         whether its states lie in host memory
+    traced
+        whether a step with it can be recorded; else it is worked out from a recording with another one
     """
 
     states: float
@@ -48,6 +50,7 @@ class Optimizer:
     temporaries: float
     largest: float
     on_host: bool
+    traced: bool
     source: str
 
 
@@ -60,7 +63,7 @@ def optimizers() -> dict[str, Optimizer]:
 
 def _optimizer(row: dict[str, str]) -> Optimizer:
     states, fixed, temporaries, largest = (float(row[n]) for n in ("states", "fixed_bytes", "temporaries", "largest"))
-    return Optimizer(states, fixed, temporaries, largest, row["where"] == "host", row["source"])
+    return Optimizer(states, fixed, temporaries, largest, row["where"] == "host", row["traced"] == "yes", row["source"])
 
 
 def optimizer(name: str) -> Optimizer:

@@ -54,7 +54,7 @@ def _head(found: Fit, width: int) -> str:
     profile, need = found.profile, found.need
     sequence = "" if profile.sequence_length is None else f" × {profile.sequence_length:,} tokens"
     devices = f"{found.count} × {found.device.id}" if found.count > 1 else found.device.id
-    optimizer = [] if profile.optimizer is None else [profile.optimizer]
+    optimizer = [] if found.optimizer is None else [found.optimizer]
     parts = [
         profile.model,
         profile.precision,
