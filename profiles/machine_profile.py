@@ -301,6 +301,10 @@ def _document(text: str | bytes, source: str) -> dict[str, Any]:
     return found
 
 
+msgspec.json.Decoder(MachineProfile)
+# msgspec looks at a type once and keeps what it saw; two threads that do so at once end the interpreter (0.22).
+
+
 def _refuse_surprises(document: dict[str, Any]) -> None:
     """Raise ValueError for fields that a record does not have: msgspec passes over those of a dataclass."""
     records = {MachineProfile: [document], Machine: [document["machine"]]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -93,6 +93,11 @@ class _Head(msgspec.Struct):
     schema: object = None
 
 
+_DECODER: Final = msgspec.json.Decoder(ProfileDocument)
+_HEADS: Final = msgspec.json.Decoder(_Head)
+"""Made when the module is imported, by one thread: two that make one at once end the interpreter (msgspec 0.22)."""
+
+
 def read_document(text: str | bytes, source: str) -> ProfileDocument:
     """Check JSON text against the schema.
 
@@ -103,14 +108,14 @@ def read_document(text: str | bytes, source: str) -> ProfileDocument:
     """
     _check_head(text, source)
     try:
-        return msgspec.json.decode(text, type=ProfileDocument)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{source} is no sound profile: {error}") from error
 
 
 def _check_head(text: str | bytes, source: str) -> None:
     try:
-        head = msgspec.json.decode(text, type=_Head)
+        head = _HEADS.decode(text)
     except msgspec.ValidationError:
         head = _Head()
     except (ValueError, RecursionError) as error:

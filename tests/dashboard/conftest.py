@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -24,6 +26,14 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that runs: where it answers, and its process."""
+
+    address: str
+    process: psutil.Process
 
 
 def _free_port() -> int:
@@ -45,19 +55,31 @@ def _wait_until_healthy(port: int, server: subprocess.Popen[bytes]) -> None:
     raise TimeoutError("the dashboard's server did not answer within 60 s")
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+@contextmanager
+def serving() -> Iterator[Serving]:
+    """Start a server, wait until it answers, end it afterwards."""
     from estimator.cli.dashboard import server_command
 
     port = _free_port()
-    headless = os.environ | {"STREAMLIT_SERVER_HEADLESS": "true"}
-    process = subprocess.Popen(server_command(port), env=headless, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = server_command(port, browser=False)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_healthy(port, process)
-        yield f"http://127.0.0.1:{port}"
+        yield Serving(f"http://127.0.0.1:{port}", psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Serving]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def server(running: Serving) -> str:
+    return running.address
 
 
 @pytest.fixture(scope="session")

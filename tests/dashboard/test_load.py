@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 pytest.importorskip("streamlit")
 pytest.importorskip("websockets")
 sys.path.insert(0, str(Path(__file__).parent))
 
-from conftest import _free_port, _wait_until_healthy
+from conftest import Serving, serving
 from sessions import Session, opened
-
-from estimator.cli.dashboard import server_command
 
 SESSIONS = 20
 REACTIONS = 5
@@ -36,16 +32,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[tuple[str, psutil.Process]]:
-    port = _free_port()
-    command = server_command(port, browser=False)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_until_healthy(port, process)
-        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+def own_server() -> Iterator[Serving]:
+    with serving() as found:
+        yield found
 
 
 def question(chance: random.Random) -> tuple[str, str]:
@@ -82,8 +71,8 @@ async def all_visits(server: str) -> tuple[list[float], int]:
     return [each for seconds, _ in visits for each in seconds], sum(wrong for _, wrong in visits)
 
 
-def test_twenty_sessions(own_server: tuple[str, psutil.Process]) -> None:
-    server, process = own_server
+def test_twenty_sessions(own_server: Serving) -> None:
+    server, process = own_server.address, own_server.process
     if os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
         pytest.skip(f"the machine is busy (load {os.getloadavg()[0]:.1f}); figures would be of the others")
     seconds, wrong = asyncio.run(all_visits(server))
