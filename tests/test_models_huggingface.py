@@ -82,6 +82,15 @@ def test_a_t5_decoder_writes_what_its_pretraining_wrote():
     assert kwargs["labels"].shape == kwargs["decoder_input_ids"].shape == (2, 7)
 
 
+@pytest.mark.parametrize(
+    "spec", ["blenderbot", "whisper", "roberta", "mpnet", "roberta,max_position_embeddings=130", "clip", "albert"]
+)
+def test_the_default_length_fits_the_positions(spec):
+    definition = resolve(f"hf:{spec}")
+    args, kwargs = definition.inputs(1, definition.sizes().sequence_length, None)  # refuses more tokens than positions
+    assert args == () and kwargs
+
+
 def test_a_file_is_data_and_its_strange_parts_are_said():
     model, _, _ = run("hf:config.json")
     assert type(model).__name__ == "LlamaForCausalLM" and len(model.model.layers) == 3

@@ -31,6 +31,11 @@ _OWN_SEQUENCES = {
     "chinese_clip": 52, "siglip": 64, "siglip2": 64, "align": 64, "owlvit": 16, "owlv2": 16, "vilt": 40,
     "sam3": 32, "perceiver": 2048, "reformer": 4096,
 }  # fmt: skip
+# Model types whose default configuration has fewer positions for text than DEFAULT_SEQUENCE.
+_FEW_POSITIONS = {
+    "blenderbot": 128, "whisper": 448, "camembert": 510, "data2vec-text": 510, "mpnet": 510, "roberta": 510,
+    "xlm-roberta": 510,
+}  # fmt: skip
 # Model types that learn an embedding per position, and how many of these no token ever gets.
 _LEARNED_POSITIONS = {
     "albert": 0, "bart": 0, "bert": 0, "biogpt": 0, "blenderbot": 0, "clip": 0, "distilbert": 0, "electra": 0,
@@ -78,7 +83,11 @@ def _default_sequence(spec: HuggingFaceSpec, kind: TaskKind) -> int | None:
     if spec.model_type in _OWN_SEQUENCES:
         return _OWN_SEQUENCES[spec.model_type]
     written = [spec.options[name] for name in _POSITIONS if isinstance(spec.options.get(name), int)]
-    return min(LONGEST_DEFAULT_SEQUENCE, *written) if written else DEFAULT_SEQUENCE
+    if not written:
+        return _FEW_POSITIONS.get(spec.model_type, DEFAULT_SEQUENCE)
+    return min(
+        LONGEST_DEFAULT_SEQUENCE, *written, _limit(spec.model_type, spec.options.get) or LONGEST_DEFAULT_SEQUENCE
+    )
 
 
 def _limit(model_type: str, option: Callable[[str], Any]) -> int | None:

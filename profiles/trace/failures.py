@@ -53,13 +53,15 @@ def scene_of(model: nn.Module, inputs: Any, module: str) -> Scene:
 
 def explain(scene: Scene, reason: str) -> str:
     """Return the message: what failed where, what was given, what would work."""
-    given = f"the input was {', '.join(scene.inputs)}" if scene.inputs else "there was no input"
+    given = f"the input was {', '.join(scene.inputs)}"
     name = f"'{scene.module}'" if scene.module else "the model"
-    if scene.ids and "indices" in reason:
+    if scene.ids and scene.inputs and "indices" in reason:
         return f"{name} is an embedding and needs integer ids; {given}. Use --input {_as_ids(scene.inputs[0])}"
     if _NO_SCALAR in reason:
         return "The loss is no scalar: a training step must give one number to minimise, for example loss.mean()"
     place = f"The model failed in {name}" if scene.module else "The model cannot be run"
+    if not scene.inputs:
+        return f"{place}: {reason}"
     takes = f"{name} takes {scene.takes}; " if scene.takes else ""
     return f"{place}: {reason}\n{takes}{given}. Give it another one (--input 8x3x224x224, --input int64:8x1024)"
 
