@@ -12,7 +12,7 @@ from profiles.growth import SizePolynomials, size_text
 from profiles.records import MemoryFootprint, Operation, TensorSpec
 from profiles.tables import OperationTable, TableLayout
 from profiles.thresholds import EVERYWHERE, Range, range_text
-from profiles.timeline import LiveBytes, Timeline
+from profiles.timeline import LiveBytes, LiveTable, Timeline
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,11 @@ class OperationTrace:
     def timeline(self) -> tuple[LiveBytes, ...]:
         """The live bytes through the step; in a long step only the telling moments."""
         return self.current.timeline.at(self.batch_size, self.sequence_length)
+
+    @cached_property
+    def live(self) -> LiveTable:
+        """The same as arrays."""
+        return self.current.timeline.table(self.batch_size, self.sequence_length)
 
     @cached_property
     def memory(self) -> MemoryFootprint | None:

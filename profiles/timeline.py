@@ -68,7 +68,7 @@ class LiveTable:
     """
 
     places: tuple[tuple[Phase, str], ...]
-    live: NDArray[np.int64]
+    live: Integers
 
     @classmethod
     def of(cls, timeline: Sequence[LiveBytes] | LiveTable) -> LiveTable:
@@ -107,10 +107,11 @@ class Timeline:
 
     def at(self, batch_size: int, sequence_length: int | None) -> tuple[LiveBytes, ...]:
         """Return the moments kept, in order."""
-        values = self.sizes.at(batch_size, sequence_length).tolist()
-        return tuple(
-            LiveBytes(phase, module, *(values[row] for row in rows)) for _, phase, module, rows in self.moments
-        )
+        return tuple(self.table(batch_size, sequence_length))
+
+    def table(self, batch_size: int, sequence_length: int | None) -> LiveTable:
+        """Return the same as arrays, which takes a hundredth of the time."""
+        return LiveTable(self._places, self.sizes.at(batch_size, sequence_length)[self._rows])
 
     def peak(self, batch_size: int, sequence_length: int | None) -> MemoryFootprint | None:
         """Return the first of the moments with the most live bytes; None if none was recorded."""
@@ -129,7 +130,11 @@ class Timeline:
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
-        return np.array([rows for *_, rows in self.moments], dtype=np.intp)
+        return np.array([rows for *_, rows in self.moments], dtype=np.intp).reshape(-1, len(HOLDERS))
+
+    @cached_property
+    def _places(self) -> tuple[tuple[Phase, str], ...]:
+        return tuple((phase, module) for _, phase, module, _ in self.moments)
 
 
 def fit_timeline(

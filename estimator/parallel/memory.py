@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.memory.moments import ACTIVATION
 from estimator.parallel.blocks import FIRST, LAST, places_of
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.roles import Role
@@ -174,5 +175,7 @@ def _inputs(layout: Layout, table: OperationTable, split: Parallelism) -> Floats
 def _working(profile: ModelProfile, split: Parallelism) -> float:
     """Bytes alive at the peak of forward and backward pass beyond what the forward pass keeps."""
     kept = sum(profile.trace.activation_bytes.values())
-    peak = max((m.activation_bytes for m in profile.trace.timeline if m.phase != "optimizer"), default=0)
+    table = profile.trace.live
+    passes = np.array([phase != "optimizer" for phase, _ in table.places], dtype=np.bool_)
+    peak = int(table.live[passes, ACTIVATION].max(initial=0))
     return max(0.0, peak - kept) / (split.tensor_parallel * split.context_parallel)

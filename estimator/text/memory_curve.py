@@ -25,11 +25,11 @@ def curve_lines(profile: ModelProfile) -> list[tuple[str, str]]:
 
     Nothing where the profile has no record of memory.
     """
-    moments = profile.trace.timeline
-    if not moments:
+    table = profile.trace.live
+    if not table.places:
         return []
-    totals = np.array([moment.total_bytes for moment in moments], dtype=np.float64)
-    phases = [moment.phase for moment in moments]
+    totals = table.live.sum(axis=1).astype(np.float64)
+    phases = [phase for phase, _ in table.places]
     parts = [f"{phase} {bars(totals[[each == phase for each in phases]], totals.max(), _width(phases, phase))}"
              for phase in dict.fromkeys(phases)]  # fmt: skip
     lines = [("Course", " ".join(parts))]
