@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 
 from profiles.models.definition import Sizes
 from profiles.sizes import NO_BOUNDS, Bounds, more_sizes
@@ -28,9 +29,12 @@ def grow(raw: RawTrace, trace_at: TraceAt, sizes: Sizes, bounds: Bounds = NO_BOU
         Longest sequence that the model takes, and lengths at which it may begin to compute something else.
     """
     reason = ""
+    seen, unlike = cache(partial(_raw, trace_at)), set[Sizes]()
     for others in more_sizes(sizes, bounds, raw.operations):
+        if unlike & set(others):
+            continue
         try:
-            raws = [raw, *_traced(raw, trace_at, others, hasty=bool(bounds.thresholds))]
+            raws = [raw, *_traced(raw, seen, others, unlike)]
             trace = fit_growth(raws, bounds.thresholds)
             return trace, _range_note(trace) if trace.recording.sequence_multiple else reason
         except SizeDependent as refusal:
@@ -43,12 +47,16 @@ def _range_note(trace: OperationTrace) -> str:
     return "" if lengths == EVERYWHERE else f"holds for sequences {range_text(lengths)}: its attention has a window"
 
 
-def _traced(first: RawTrace, trace_at: TraceAt, others: Sequence[Sizes], hasty: bool) -> Iterator[RawTrace]:
-    """Trace other sizes; in haste, refuse other calls at the first size that makes them, which are often the first."""
+def _traced(first: RawTrace, trace_at: TraceAt, others: Sequence[Sizes], unlike: set[Sizes]) -> Iterator[RawTrace]:
+    """Trace other sizes; refuse other calls at the first size that makes them, and remember it."""
     for sizes in others:
-        other = _raw(trace_at, sizes)
-        if hasty and (first.batch_size == 1) == (other.batch_size == 1):  # batch size 1 is a case of its own
-            check_same_calls([first, other])
+        try:
+            other = trace_at(sizes)
+            if (first.batch_size == 1) == (other.batch_size == 1):  # batch size 1 is a case of its own
+                check_same_calls([first, other])
+        except SizeDependent:
+            unlike.add(sizes)
+            raise
         yield other
 
 

@@ -33,6 +33,8 @@ BASES: tuple[tuple[Monomial, ...], ...] = (
     _powers("1", "B", "S", "BS", "SS", "BSS"),
     _powers("SS", "BSS"),
     _powers("1", "BS", "SS"),
+    _powers("1", "BS", "BSS"),
+    _powers("B", "BS", "BSS"),
     _powers("BS", "SS", "BSS"),
     _powers("1", "R"),
     _powers("1", "S", "R"),

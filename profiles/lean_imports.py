@@ -8,13 +8,14 @@ done: what is hidden here would be missing there.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from profiles.models.hf_tables import heads
+from profiles.stand_ins import StandIn, compiler, symbolic_algebra, symbolic_shapes
 
 COMMAND = "flopcast"
 _SEVERAL_MODELS = frozenset({"dashboard", "benchmark", "validate", "--compare"})
@@ -25,8 +26,8 @@ _USES = {
     "torchvision": ("is_torchvision_available", "is_torchvision_v2_available"),
 }
 """Package -> the questions of transformers that hide it where they are answered with no."""
-_MARKS = ("disable", "assume_constant_result", "allow_in_graph")
-"""Decorators that mark functions for the compiler."""
+_LISTS_ALL_MODELS = ("transformers", "transformers.models")
+"""Packages that read the file of every model, to know its names, when they are opened."""
 _NEEDY_HEADS = ("Detection", "Segmentation", "Matching")
 """Classes whose losses match boxes and masks: with SciPy, torchvision and accelerate."""
 
@@ -39,17 +40,35 @@ def own_process() -> bool:
 
 def prepare(model_type: str) -> None:
     """Let transformers come without what models of a type do not use, in a process of our own; call it before that."""
-    if not own_process() or "transformers.modeling_utils" in sys.modules:
+    if not own_process() or "transformers" in sys.modules:
         return
+    version = {"__version__": importlib.metadata.version("transformers")}
+    for package in _LISTS_ALL_MODELS:
+        sys.modules[package] = StandIn(package, version, opens_parts=True)
+    expect_numbers()
     unused = _unused(model_type)
     if "torchvision" in unused:  # which wants the real compiler
-        sys.modules.setdefault("torch._dynamo", _Uncompiled())
+        sys.modules.setdefault("torch._dynamo", compiler())
     _hide(unused)
+
+
+def prepare_own() -> None:
+    """Let torch come without its compiler for networks of our own, which neither compile nor import anything else."""
+    if own_process():
+        expect_numbers()
+        sys.modules.setdefault("torch._dynamo", compiler())
+
+
+def expect_numbers() -> None:
+    """Let torch's shape functions work on plain numbers without SymPy: no size is a symbol here."""
+    importlib.import_module("torch.fx.experimental")  # the stand-in goes into its package
+    sys.modules.setdefault("sympy", symbolic_algebra())
+    sys.modules.setdefault("torch.fx.experimental.symbolic_shapes", symbolic_shapes())
 
 
 def compiler_is_loaded() -> bool:
     """Tell whether torch's compiler has been imported, and not just its stand-in."""
-    return not isinstance(sys.modules.get("torch._dynamo"), _Uncompiled | None)
+    return not isinstance(sys.modules.get("torch._dynamo"), StandIn | None)
 
 
 def _unused(model_type: str) -> set[str]:
@@ -85,28 +104,3 @@ def _hide(packages: set[str]) -> None:
             answer()
     finally:
         importlib.util.find_spec, torch.distributed.is_available = asked, available
-
-
-class _Uncompiled(ModuleType):
-    """Stands in for torch's compiler where it is told something that only compiling needs; gives way to it else."""
-
-    def __init__(self) -> None:
-        super().__init__("torch._dynamo")
-        self.__path__ = [str(Path(_folder("torch"), "_dynamo"))]
-
-    @staticmethod
-    def graph_break(*args: Any, **options: Any) -> None:
-        """Nothing is compiled: there is no graph."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name in _MARKS:
-            return _unmarked
-        if sys.modules.get("torch._dynamo") is self:
-            del sys.modules["torch._dynamo"]
-        return getattr(importlib.import_module("torch._dynamo"), name)
-
-
-def _unmarked(function: Any = None, *args: Any, **options: Any) -> Any:
-    return function if function is not None else _unmarked

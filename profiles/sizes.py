@@ -10,6 +10,7 @@ from profiles.records import Operation
 from profiles.thresholds import Range, sides
 
 BATCHES = (2, 3, 5)
+_FURTHER_BATCH = 7  # four batch sizes prove losses that compare every sample with every other
 # Memory-efficient attention pads the lengths it stores to 32: its numbers are polynomials for multiples of that alone.
 _PADDED = ("aten._scaled_dot_product_efficient_attention", 32)
 _LENGTHS = (2, 3, 5, 7)
@@ -36,21 +37,23 @@ def more_sizes(first: Sizes, bounds: Bounds, operations: Sequence[Operation]) ->
 
     For a model with a sequence: lengths and batches that determine polynomials up to S**2 and leave one size over as
     proof, the longest sequence of the model among them, since models that look back a limited way change there; batch
-    size 1 apart. If the model has thresholds, first with a length beyond each, then on the side of them that was asked
-    for. Then, in case all that is refused, the length asked for alone.
+    size 1 apart. Few sizes, which prove numbers of few terms, come before more, which prove all laws. If the model has
+    thresholds, first with a length beyond each, then on the side of them that was asked for. Then, in case all that is
+    refused, the length asked for alone.
     """
     if first.sequence_length is None:
-        yield _batches(first)
+        yield from _batches(first)
         return
     asked, limit = first.sequence_length, bounds.limit
     thresholds = [each for each in bounds.thresholds if limit is None or each <= limit]
     padded = any(operation.operator == _PADDED[0] for operation in operations)
     steps = [step for step in ((_PADDED[1],) if padded else (1, _PADDED[1])) if asked % step == 0]
     if not thresholds:
-        yield from (_grid(first, lengths) for step in steps if len(lengths := _lengths(step, asked, limit)) >= 4)
+        for step in steps:
+            yield from _grids(first, _lengths(step, asked, limit))
     else:
         yield from _around(first, limit, thresholds, steps)
-    yield _batches(first)
+    yield from _batches(first)
 
 
 def _around(first: Sizes, limit: int | None, thresholds: Sequence[int], steps: Sequence[int]) -> Iterator[list[Sizes]]:
@@ -60,13 +63,12 @@ def _around(first: Sizes, limit: int | None, thresholds: Sequence[int], steps: S
         lengths = _lengths(step, asked, limit)
         probes = [step * (each // step + 1) for each in thresholds if each <= _FARTHEST]
         probes = [each for each in probes if limit is None or each <= limit]
-        if len(lengths) >= 4 and probes:
-            yield _grid(first, lengths, probes)
+        if probes:
+            yield from _grids(first, lengths, probes)
     for side in sides(asked, thresholds):
         for step in steps:
             lengths, edges = _within(step, asked, limit, side)
-            if len(lengths) >= 4:
-                yield _grid(first, lengths, edges)
+            yield from _grids(first, lengths, edges)
 
 
 def _within(step: int, asked: int, limit: int | None, side: Range) -> tuple[list[int], list[int]]:
@@ -84,9 +86,9 @@ def _within(step: int, asked: int, limit: int | None, side: Range) -> tuple[list
     return [length for length in lengths if end is None or length <= end], [base]
 
 
-def _batches(first: Sizes) -> list[Sizes]:
-    batches = [batch for batch in (*BATCHES, 1) if batch != first.batch_size]
-    return [replace(first, batch_size=batch) for batch in batches]
+def _batches(first: Sizes) -> Iterator[list[Sizes]]:
+    for more in ((), (_FURTHER_BATCH,)):
+        yield [replace(first, batch_size=batch) for batch in (*BATCHES, *more, 1) if batch != first.batch_size]
 
 
 def _lengths(step: int, asked: int, limit: int | None) -> list[int]:
@@ -100,16 +102,22 @@ def _lengths(step: int, asked: int, limit: int | None) -> list[int]:
     return lengths
 
 
-def _grid(first: Sizes, lengths: Sequence[int], edges: Sequence[int] = ()) -> list[Sizes]:
-    """Sizes that prove polynomials; those at the edges first, as they are the likeliest to refute them."""
+def _grids(first: Sizes, lengths: Sequence[int], edges: Sequence[int] = ()) -> Iterator[list[Sizes]]:
+    """Few sizes that prove polynomials of up to four terms, then more that prove all; none of less than four lengths.
+
+    Those at the edges come first, as they are the likeliest to refute them.
+    """
+    if len(lengths) < 4:
+        return
     a, b, c, *rest = lengths
-    d = rest[0]
-    pairs = [(batch, length) for length in edges for batch in dict.fromkeys((first.batch_size, 2, 1))]
-    pairs += [(2, a), (3, b), (5, a), (2, c), (3, d), (5, c), (2, b), (1, a), (1, b), (1, c), (1, d)]
-    pairs += [(2, length) for length in rest[1:]]
-    asked = (first.batch_size, first.sequence_length)
-    return [replace(first, batch_size=batch, sequence_length=s) for batch, s in _distinct(pairs) if (batch, s) != asked]
+    d, last = rest[0], rest[-1]
+    probes = [(batch, length) for length in edges for batch in dict.fromkeys((first.batch_size, 2, 1))]
+    few = [(2, a), (3, b), (5, c), (2, last), (1, a), (1, b), (1, c)]
+    few += [(5, a)] if first.batch_size == 1 else [(1, last)]
+    more = [(3, d), (5, a), (2, c), (2, b), (2, d), (1, d), (1, last)]
+    for pairs in ([*probes, *few], [*probes, *few, *more]):
+        yield [replace(first, batch_size=batch, sequence_length=length) for batch, length in _others(pairs, first)]
 
 
-def _distinct(pairs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    return dict.fromkeys(pairs)
+def _others(pairs: Iterable[tuple[int, int]], first: Sizes) -> list[tuple[int, int]]:
+    return [pair for pair in dict.fromkeys(pairs) if pair != (first.batch_size, first.sequence_length)]

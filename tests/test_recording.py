@@ -23,9 +23,13 @@ def test_shipped_profiles_answer_any_batch():
         assert profile is not None and profile.batch_size == 6, question
 
 
-def undated(profile: ModelProfile) -> ModelProfile:
-    """Versions say what made it, not what is in it."""
-    return dataclasses.replace(profile, versions=())
+def undated(profile: ModelProfile) -> tuple[ModelProfile, list[tuple[int, int]]]:
+    """What a profile says, and of which sizes; versions and the sizes that were traced say how it was made."""
+    recordings = (profile.trace.recording, profile.trace.single)
+    plain, single = (each and dataclasses.replace(each, runs=()) for each in recordings)
+    trace = dataclasses.replace(profile.trace, recording=plain, single=single)
+    multiples = [(each.batch_multiple, each.sequence_multiple) for each in recordings if each is not None]
+    return dataclasses.replace(profile, versions=(), trace=trace), multiples
 
 
 def traced(model: str, precision: str) -> ModelProfile:

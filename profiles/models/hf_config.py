@@ -32,7 +32,7 @@ def configuration(spec: HuggingFaceSpec) -> Any:
     quiet_offline()
     torchvision_shim.prepare()
     lean_imports.prepare(spec.model_type)
-    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     kind = CONFIG_MAPPING[spec.model_type]
     options = {key: value for key, value in spec.options.items() if key not in _NOT_COMPUTED}

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import UnknownModel, UsageError
+from profiles import lean_imports
 from profiles.models import huggingface, image_packages
 from profiles.models.definition import Depth, ModelDefinition
 from profiles.models.hf_spec import parse
@@ -200,6 +201,7 @@ def _built(factory: str, dimensions: dict[str, Any]) -> torch.nn.Module:
 
 def _function(path: str) -> Any:
     module, _, function = path.partition(":")
+    lean_imports.prepare_own()
     return getattr(importlib.import_module(f"profiles.models.networks.{module}"), function)
 
 
