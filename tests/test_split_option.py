@@ -94,6 +94,7 @@ def test_estimate_runs_the_split_that_is_asked_for():
     [
         ("tp=8", "4", "must be multiples of 8"),
         ("tp=5", "10", "tensor_parallel 5 must divide"),
+        ("tp=8", "8", "tensor_parallel 8 must divide the 12 attention heads of gpt2"),
         ("ep=2", "16", "gpt2 has no experts"),
         ("pp=16", "16", "16 pipeline chunks need more"),
     ],

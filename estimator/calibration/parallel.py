@@ -84,7 +84,7 @@ class Measured:
         """Log of the seconds that these factors predict."""
         setting = self.asked.setting
         factors = adjustment_from(table, setting.stack.name, setting.device.architecture)
-        return float(np.log(self.asked.step(factors).total.mid))
+        return float(np.log(self.asked.seconds(factors)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from estimator.parallel.costs import Setting
 from estimator.parallel.network import network_of, usual_system
 from estimator.parallel.parallelism import Parallelism
 from estimator.parallel.stack import FSDP, MEGATRON, TORCH, XLA, Stack
-from estimator.parallel.step import ParallelStep, parallel_step
+from estimator.parallel.step import ParallelStep, parallel_step, step_s
 from hardware_db import load
 from hardware_db.errors import UsageError
 
@@ -53,6 +53,10 @@ class Asked:
     def step(self, factors: Adjustment | None = None) -> ParallelStep:
         """Return the predicted step, with other factors of the software where they are given."""
         return parallel_step(self.profile, self.split, replace(self.setting, factors=factors), self.micro_batches)
+
+    def seconds(self, factors: Adjustment) -> float:
+        """Return the middle seconds of the step with these factors of the software."""
+        return step_s(self.profile, self.split, replace(self.setting, factors=factors), self.micro_batches)
 
 
 def asked_of_case(case: Case, profile: ModelProfile, device: Device, execution: TimeSettings) -> Asked:

@@ -11,7 +11,7 @@ from estimator.parallel.layout import layout_of
 from estimator.parallel.memory import BytesPerParameter, Kept, computes_in_halves, kept_of, layers_of
 from estimator.parallel.passes import Passes, passes_of, with_copies
 from estimator.parallel.ranks import Ranks
-from estimator.parallel.sharding import check_split
+from estimator.parallel.sharding import check_heads, check_split
 from estimator.parallel.stages import Owners, chunks_of
 from estimator.parallel.sync import copies_of
 from estimator.parallel.weights import Weights, weights_of
@@ -56,6 +56,7 @@ def prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_b
     """
     layout = layout_of(profile)
     check_split(profile, layout, split)
+    check_heads(profile, layout, split)
     costs, kept = pass_of_one(profile, split, setting)
     passes, weights = passes_of(costs, split, layers_of(layout)), weights_of(profile)
     each = BytesPerParameter.of(profile, split, setting.stack)

@@ -95,6 +95,32 @@ def _check_features(profile: ModelProfile, layout: Layout, split: Parallelism) -
                 raise UsageError(f"tensor_parallel {tensor} must divide the {width} features of {linear.module}")
 
 
+def check_heads(profile: ModelProfile, layout: Layout, split: Parallelism) -> None:
+    """Refuse to share the products of attention heads among devices that cannot have equally many of them.
+
+    Raises
+    ------
+    UsageError
+        naming the heads
+    """
+    if split.tensor_parallel == 1:
+        return
+    for heads in _heads(profile, layout):
+        if heads % split.tensor_parallel:
+            raise UsageError(
+                f"tensor_parallel {split.tensor_parallel} must divide the {heads} attention heads of {profile.model}"
+            )
+
+
+@lru_cache(maxsize=256)
+def _heads(profile: ModelProfile, layout: Layout) -> tuple[int, ...]:
+    """Products of heads of each attention for one sample: heads, times windows where there are some."""
+    table = profile.table()
+    rows = (layout.role == Role.HEADS) & table.phase.mask("forward") & (np.nan_to_num(table.batch) > 0)
+    each = table.batch[rows] / profile.batch_size
+    return tuple({int(heads) for heads in each.tolist() if heads.is_integer()})
+
+
 def experts_of(layout: Layout) -> list[Linear]:
     """Return the products of experts of all kinds of layers."""
     walks = {id(walk): walk for walk in layout.walks.values()}.values()

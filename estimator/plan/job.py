@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from estimator.parallel.asked import ANYTHING, AskedSplit
 from estimator.parallel.costs import Setting
 from estimator.parallel.layout import layout_of
 from estimator.parallel.stack import usual_stack
+from estimator.parallel.stages import edges_of
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
     from estimator.parallel.network import Network
     from estimator.parallel.stack import Stack
+    from estimator.parallel.stages import Edges
     from hardware_db import Device
     from profiles.model_profile import ModelProfile
 
@@ -48,6 +50,17 @@ class Job:
     def __post_init__(self) -> None:
         if self.capacity_bytes <= 0:
             raise UsageError(f"no memory of {self.device.id} is known: nobody can say what fits")
+
+    @cached_property
+    def equal_layers(self) -> int:
+        """Number of layers of a model whose layers are all alike; 0 for others."""
+        blocks = layout_of(self.profile).blocks
+        return blocks.count if blocks.uniform else 0
+
+    @cached_property
+    def edges(self) -> Edges:
+        """What comes before and after the layers, in layers."""
+        return edges_of(self.profile)
 
     @property
     def setting(self) -> Setting:

@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING, Final
 
 from estimator.parallel.layout import layout_of
 from estimator.parallel.parallelism import Checkpointing, Parallelism, Schedule
-from estimator.parallel.sharding import check_split, experts_of
-from estimator.parallel.stages import edges_of, largest_load, layers_dealt
+from estimator.parallel.sharding import check_heads, check_split, experts_of
+from estimator.parallel.stages import largest_load, layers_dealt
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
+    from estimator.parallel.asked import AskedSplit
     from estimator.parallel.stages import Edges
     from estimator.plan.job import Job
 
 MOST_CONTEXT: Final = 16
 MOST_STAGES: Final = 64
 LARGEST_MICRO_BATCH: Final = 64
+ALONE: Final[tuple[Schedule, ...]] = ("1f1b", "zero_bubble")
+"""Schedules of stages with one chunk each."""
+
 WORTHWHILE: Final = 0.99
 """Uneven stages are tried where layers divide evenly if the fullest stage has less than this share to do."""
 
@@ -111,30 +115,32 @@ def split_of(shape: Shape, order: Order, sharding: tuple[int, int], checkpointin
     )
 
 
-def orders(job: Job, shape: Shape) -> list[Order]:
+def orders(job: Job, shape: Shape) -> tuple[Order, ...]:
     """Return the schedules that a shape can run, of those that were asked for."""
-    allows = job.asked.allows
-    return [
-        each
-        for each in ([Order("1f1b", 1)] if shape.pipeline == 1 else _orders(job, shape))
-        if allows("schedule", each.schedule)
-        and allows("virtual_pipeline", each.chunks)
-        and (allows("even_stages", each.even) or shape.pipeline == 1)
-    ]
-
-
-def _orders(job: Job, shape: Shape) -> list[Order]:
     micro_batches = job.global_batch_size // (shape.replicas * shape.micro_batch_size)
-    blocks = layout_of(job.profile).blocks
-    if not blocks.uniform:
-        return [Order("1f1b", 1), Order("zero_bubble", 1)]
-    found = []
-    for even, most in _deals(blocks.count, edges_of(job.profile), shape.pipeline).items():
-        found += [Order("1f1b", 1, even), Order("zero_bubble", 1, even)]
-        if micro_batches % shape.pipeline == 0:
-            chunks = _divisors(most, most)[1:]
-            found += [Order("interleaved", each, even) for each in chunks if even or _enough(job, shape.pipeline, each)]
-    return found
+    return _orders(job.equal_layers, job.edges, shape.pipeline, micro_batches % shape.pipeline == 0, job.asked)
+
+
+@lru_cache(maxsize=4096)
+def _orders(layers: int, edges: Edges, stages: int, whole_rounds: bool, asked: AskedSplit) -> tuple[Order, ...]:
+    """Schedules of so many equal layers (0: layers differ); chunks are interleaved in whole rounds only."""
+    found = [Order("1f1b", 1)]
+    if stages > 1:
+        deals = _deals(layers, edges, stages) if layers else {True: 1}
+        found = [Order(schedule, 1, even) for even in deals for schedule in ALONE]
+        found += [
+            Order("interleaved", chunks, even)
+            for even, most in deals.items()
+            for chunks in _divisors(most, most)[1:]
+            if whole_rounds and (even or layers_dealt(layers, edges, stages, chunks))
+        ]
+    return tuple(
+        each
+        for each in found
+        if asked.allows("schedule", each.schedule)
+        and asked.allows("virtual_pipeline", each.chunks)
+        and (asked.allows("even_stages", each.even) or stages == 1)
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -148,30 +154,25 @@ def _deals(layers: int, edges: Edges, stages: int) -> dict[bool, int]:
     return found
 
 
-def _enough(job: Job, stages: int, chunks: int) -> bool:
-    """Whether layers dealt by what there is to do leave no chunk without any."""
-    return layers_dealt(layout_of(job.profile).blocks.count, edges_of(job.profile), stages, chunks) is not None
-
-
-def shardings(job: Job, shape: Shape) -> list[tuple[int, int]]:
+def shardings(job: Job, shape: Shape) -> tuple[tuple[int, int], ...]:
     """Return the ZeRO stages and sharding groups that a shape can run, of those that were asked for."""
-    allows = job.asked.allows
-    return [
-        (stage, group)
-        for stage, group in _shardings(job, shape)
-        if stage in job.stack.zero_stages and allows("zero_stage", stage) and allows("sharding_group", group)
-    ]
-
-
-def _shardings(job: Job, shape: Shape) -> list[tuple[int, int]]:
-    sharers = shape.replicas * shape.context
-    if sharers == 1:
-        return [(0, 0)]
-    if shape.pipeline > 1:
-        return [(0, 0), (1, 0)]
     inside = job.network.joined // shape.tensor
-    hybrid = [(3, inside)] if 1 < inside < sharers and sharers % inside == 0 else []
-    return [(0, 0), (1, 0), (2, 0), (3, 0), *hybrid]
+    return _shardings(shape.sharers, shape.pipeline > 1, inside, job.stack.zero_stages, job.asked)
+
+
+@lru_cache(maxsize=4096)
+def _shardings(
+    sharers: int, piped: bool, inside: int, stages: tuple[int, ...], asked: AskedSplit
+) -> tuple[tuple[int, int], ...]:
+    found = [(0, 0)]
+    if sharers > 1:
+        hybrid = [(3, inside)] if 1 < inside < sharers and sharers % inside == 0 else []
+        found += [(1, 0)] if piped else [(1, 0), (2, 0), (3, 0), *hybrid]
+    return tuple(
+        (stage, group)
+        for stage, group in found
+        if stage in stages and asked.allows("zero_stage", stage) and asked.allows("sharding_group", group)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -188,6 +189,7 @@ def _divides(job: Job, tensor: int, context: int) -> bool:
     split = Parallelism(tensor_parallel=tensor, context_parallel=context, sequence_parallel=tensor > 1)
     try:
         check_split(job.profile, layout_of(job.profile), split)
+        check_heads(job.profile, layout_of(job.profile), split)
     except UsageError:
         return False
     return True
