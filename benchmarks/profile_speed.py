@@ -60,9 +60,10 @@ def made(model: str, device: str) -> Call:
     from profiles.models import resolve
 
     definition = resolve(model)
+    sizes = definition.sizes(1, LENGTHS.get(model), None)
     with torch.device(device):
         module = definition.build().eval()
-        args, kwargs = definition.inputs(1, LENGTHS.get(model), None)
+        args, kwargs = definition.inputs(sizes.batch_size, sizes.sequence_length, sizes.image_size)
     kwargs = {name: value for name, value in kwargs.items() if name not in definition.labels}
     names = [name for name in module.forward.__code__.co_varnames[1:]]
     return module, {**dict(zip(names, args, strict=False)), **kwargs}
@@ -105,7 +106,10 @@ def by_fvcore(module: Any, inputs: dict[str, Any]) -> float:
 
 
 def by_calflops(module: Any, inputs: dict[str, Any]) -> float:
-    """calflops.calculate_flops."""
+    """calflops.calculate_flops; it imports torchvision, whose compiled part a plain CPU build of torch lacks."""
+    from profiles.models import torchvision_shim
+
+    torchvision_shim.prepare()
     from calflops import calculate_flops
 
     flops, _, _ = calculate_flops(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import mul
 from typing import TYPE_CHECKING, Literal
@@ -79,6 +79,27 @@ class ModuleRow:
     calls: int
     tied: bool = False
     children: tuple[ModuleRow, ...] = ()
+
+
+def costliest(profile: ModelProfile, depth: int | None = None) -> list[ModuleRow]:
+    """Return the parts of a model, none inside another, the one that computes most first; together they are all of it.
+
+    Parts are at most `depth` levels deep (None: as deep as there are) and named by their whole path.
+    """
+    parts = sorted(_parts(module_tree(profile), depth), key=lambda row: row.flops.total, reverse=True)
+    return [replace(row, name=_full_name(row)) for row in parts]
+
+
+def _parts(row: ModuleRow, depth: int | None) -> Iterator[ModuleRow]:
+    if not row.children or depth == 0:
+        yield row
+    else:
+        for child in row.children:
+            yield from _parts(child, None if depth is None else depth - 1)
+
+
+def _full_name(row: ModuleRow) -> str:
+    return f"{row.path} {row.name}".strip() if row.name.startswith("(") else row.path or row.name
 
 
 def by_module(profile: ModelProfile, depth: int) -> tuple[ModuleRow, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hardware_db.units import parse_precision
 from profiles.library import Question, find, keep
 from profiles.models import InputSpec, ModelDefinition, names, resolve
+from profiles.models.zoo import exact_name
 from profiles.request import ProfileRequest
 
 if TYPE_CHECKING:
@@ -73,9 +74,10 @@ def _question(
     """Return what a kept profile is found by; None for a user's code, which only running could tell apart."""
     if definition.fingerprint is None:
         return None
-    named = model in names_of_zoo() and not inputs
+    name = exact_name(model)
+    named = name in names_of_zoo() and not inputs
     return Question(
-        model=model,
+        model=name,
         mode=request.mode,
         precision=parse_precision(request.precision),
         optimizer=request.optimizer if request.mode == "train" else None,

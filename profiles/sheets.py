@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from profiles.breakdown import ITSELF, Column, GroupRow, ModuleRow, by_label, module_tree
+from profiles.breakdown import ITSELF, Column, GroupRow, ModuleRow, by_label, costliest, module_tree
 from profiles.records import PhaseTotals
 
 if TYPE_CHECKING:
@@ -101,6 +101,15 @@ def module_sheet(profile: ModelProfile, depth: int | None = None) -> Sheet:
     for row in _shortened(top):
         _add_lines(row, 0, levels, fields, lines)
     total = Line("total", 0, tuple(cell(tree) for _, cell in fields))
+    return Sheet((Head("MODULE"), *(head for head, _ in fields)), tuple(lines), total)
+
+
+def costliest_sheet(profile: ModelProfile, depth: int | None = None) -> Sheet:
+    """Return one row for every part of a model, none inside another, the one that computes most first."""
+    tree = module_tree(profile)
+    fields = _module_fields(profile, tree)
+    rows = [*costliest(profile, depth), replace(tree, name="total")]
+    *lines, total = (Line(row.name, 0, tuple(cell(row) for _, cell in fields)) for row in rows)
     return Sheet((Head("MODULE"), *(head for head, _ in fields)), tuple(lines), total)
 
 

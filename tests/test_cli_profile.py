@@ -25,6 +25,10 @@ def make():
 
 def wide():
     return torch.nn.Linear(64, 48, bias=False)
+
+
+def growing():
+    return torch.nn.Sequential(*(torch.nn.Linear(8 * n, 8 * n + 8, bias=False) for n in (1, 2, 3)))
 """
 
 
@@ -110,6 +114,16 @@ def test_top_keeps_the_largest():
     everything = record("ten.json", "--by", "operator")["breakdown"]
     assert record("ten.json", "--by", "operator", "--top", "2")["breakdown"] == everything[:2]
     assert f"…{len(everything) - 2} more: --top 0" in run("ten.json", "--by", "operator", "--top", "2").stdout
+
+
+def test_top_modules_are_the_costliest_parts_and_not_in_model_order():
+    asked = ("train.py:growing", "--input", "4x8", "--inference")
+    whole, parts = record(*asked), record(*asked, "--top", "1000")["breakdown"]
+    assert [row["flops"]["total"] for row in parts] == [2 * 4 * 24 * 32, 2 * 4 * 16 * 24, 2 * 4 * 8 * 16]
+    assert sum(row["flops"]["total"] for row in parts) == whole["flops"]["total"]
+    assert record(*asked, "--top", "2")["breakdown"] == parts[:2]
+    shown = run(*asked, "--top", "2").stdout
+    assert parts[0]["name"] in shown and f"…{len(parts) - 2} more: --top 0" in shown
 
 
 def test_csv_has_the_rows_of_the_table():

@@ -8,8 +8,9 @@ import pytest
 from made_traces import profile, transformer
 
 from hardware_db.errors import DataError
-from profiles import library
+from profiles import library, recall
 from profiles.library import Question
+from profiles.request import ProfileRequest
 from profiles.trace_record import fit_growth, fold
 
 PROFILE = profile()
@@ -102,6 +103,12 @@ def test_every_shipped_profile_is_sound():
         assert (found.model, found.mode, found.precision, found.device) == (
             question.model, question.mode, question.precision, question.device,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(("spelling", "name"), [("resnet-50", "resnet50"), ("bert-base-uncased", "bert-base")])
+def test_another_spelling_finds_what_is_shipped(cache, spelling, name):
+    found = recall.known(spelling, ProfileRequest(precision="amp_bfloat16", batch_size=4))
+    assert found is not None and found == recall.known(name, ProfileRequest(precision="amp_bfloat16", batch_size=4))
 
 
 def test_profiles_are_read_and_shown_without_torch(tmp_path):

@@ -35,7 +35,7 @@ NO = 1
 @click.option("--device", type=click.Choice(TARGETS), help="Kind whose kernels are counted; default: cuda.")
 @click.option("--by", type=click.Choice(BREAKDOWNS), default="module", help="Rows of the table; default: module.")
 @click.option("--depth", **SIZE, help="Levels of the tree of modules.")
-@click.option("--top", default=0, **ROWS, help="Rows to show; 0: all.")
+@click.option("--top", default=0, **ROWS, help="The rows that compute most; 0: all.")
 @click.option("--compare", "other", metavar="MODEL", help="Set another model or saved profile beside it.")
 @click.option("--baseline", metavar="PROFILE", help="Saved profile to compare with, for --fail-above.")
 @click.option(

@@ -37,7 +37,7 @@ def profile_answer(profile: ModelProfile, view: View) -> Answer:
         return profile_text(profile, page, view.by, view.depth, view.top)
 
     def rows() -> list[dict[str, Any]]:
-        return breakdown_records(profile, view.by, view.depth)[: view.top or None]
+        return breakdown_records(profile, view.by, view.depth, view.top)
 
     def results() -> list[dict[str, Any]]:
         return [{**profile_record(profile), "breakdown": rows()}]

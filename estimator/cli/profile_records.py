@@ -38,12 +38,17 @@ def profile_record(profile: ModelProfile) -> dict[str, Any]:
     }
 
 
-def breakdown_records(profile: ModelProfile, by: Column | None, depth: int | None) -> list[dict[str, Any]]:
-    """Return the rows of the table: modules down to `depth` (None: as many levels as there are), or groups."""
-    from profiles.breakdown import by_label, module_tree
+def breakdown_records(profile: ModelProfile, by: Column | None, depth: int | None, top: int) -> list[dict[str, Any]]:
+    """Return the rows of the table: modules down to `depth` (None: as many levels as there are), or groups.
+
+    With `top` above 0 only so many: the first groups, or the modules that compute most, none inside another.
+    """
+    from profiles.breakdown import by_label, costliest, module_tree
 
     if by is not None:
-        return [_group(row) for row in by_label(profile, by)]
+        return [_group(row) for row in by_label(profile, by)[: top or None]]
+    if top:
+        return [_module(row, 0) for row in costliest(profile, depth)[:top]]
     return _modules([module_tree(profile)], depth)
 
 

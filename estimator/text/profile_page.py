@@ -10,7 +10,7 @@ from estimator.text.memory_curve import curve_lines
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from profiles.display import headline, sheet_text, summary
-from profiles.sheets import Line, Sheet, group_sheet, module_sheet
+from profiles.sheets import Line, Sheet, costliest_sheet, group_sheet, module_sheet
 
 if TYPE_CHECKING:
     from profiles.breakdown import Column
@@ -33,9 +33,12 @@ def profile_text(
     depth
         levels of the module tree; default as many as are readable
     top
-        rows to keep, 0 for all
+        rows to keep, 0 for all; of the modules those that compute most
     """
-    sheet = module_sheet(profile, depth) if by is None else group_sheet(profile, by)
+    if by is not None:
+        sheet = group_sheet(profile, by)
+    else:
+        sheet = costliest_sheet(profile, depth) if top else module_sheet(profile, depth)
     sheet = _first(sheet, top) if top else sheet
     footer = [*_with_curve(profile), ("Next", flow(_next(profile), page.width - 11))]
     return page.render(headline(profile), "", sheet_text(sheet, page.width), "", notes(footer))

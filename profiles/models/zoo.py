@@ -145,13 +145,18 @@ _TASKS = {
 }
 
 
+def exact_name(name: str) -> str:
+    """Return the name of a model under which it is listed and its profile is shipped: "resnet50" for "resnet-50"."""
+    return ALIASES.get(name, name)
+
+
 def find(text: str) -> ModelDefinition:
     """Look up "NAME" or, of those that transformers builds, "NAME,key=value,...".
 
     Raises UnknownModel with the nearest names, UsageError for options of a network that has none.
     """
     name, comma, options = text.partition(",")
-    exact = ALIASES.get(name, name)
+    exact = exact_name(name)
     for entry in NETWORKS:
         if entry.name == exact and comma:
             raise UsageError(f"{name} takes no options; {options!r} was given. Names that transformers builds do")
