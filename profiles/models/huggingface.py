@@ -82,7 +82,7 @@ def _default_sequence(spec: HuggingFaceSpec, kind: TaskKind) -> int | None:
         return DEFAULT_SAMPLES
     if spec.model_type in _OWN_SEQUENCES:
         return _OWN_SEQUENCES[spec.model_type]
-    written = [spec.options[name] for name in _POSITIONS if isinstance(spec.options.get(name), int)]
+    written = [int(spec.options[name]) for name in _POSITIONS if isinstance(spec.options.get(name), int)]
     if not written:
         return _FEW_POSITIONS.get(spec.model_type, DEFAULT_SEQUENCE)
     return min(
