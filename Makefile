@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 TORCH := $(shell grep '^torch==' constraints.txt)
 JOBS ?= 2
 
-.PHONY: demo test lint types dashboard clean
+.PHONY: demo test lint types dashboard docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/flopcast estimate gpt2 --tokens 10B
@@ -24,6 +24,10 @@ types: $(VENV)/.tools
 dashboard: $(VENV)/.installed
 	$(BIN)/flopcast dashboard
 
+docs: $(VENV)/.tools
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
+
 # torch goes first and alone: any other package may then only be satisfied by it, never replace it.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("flopcast needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -38,4 +42,4 @@ $(VENV)/.tools: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

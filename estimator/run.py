@@ -55,7 +55,7 @@ class TrainingRun:
     micro_batch_size
         samples that one device puts through at a time; default the largest that fits its memory
     compiled
-        whether GPUs and CPUs run `torch.compile`d code instead of eager PyTorch; TPUs run a compiled graph either way
+        whether GPUs and CPUs run what `torch.compile` made instead of eager PyTorch; TPUs run a compiled graph anyway
     mfu
         0 to 1: take this model FLOPs utilisation instead of a prediction
     split

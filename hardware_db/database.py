@@ -88,7 +88,7 @@ class Database:
             return self.devices_by_id[self.names.resolve(name)]
 
     def match(self, pattern: str) -> tuple[Device, ...]:
-        """Return the devices that a comma list of names and glob patterns on ids takes: "a100-*,tpu-v5e"."""
+        """Return the devices that a comma list of names and glob patterns on ids takes: ``"a100-*,tpu-v5e"``."""
         with self._machines_named(_text(pattern)):
             return tuple(self.devices_by_id[id] for id in self.names.match(pattern))
 
