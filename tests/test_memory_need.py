@@ -126,3 +126,14 @@ def test_the_table_of_optimizers_agrees_with_a_trace(name):
     known = optimizer(name)
     assert traced.memory.optimizer_state_bytes == pytest.approx(known.states * size, abs=0.01 * size)
     assert max(stepping, default=0) == pytest.approx(known.temporaries * size, abs=0.02 * size)
+
+
+def test_what_a_shared_memory_leaves_to_the_system_is_named(step):
+    """Metal leaves 71 to 84 % to programs: a quarter of 16 GiB is not the program's, and not its context either."""
+    mac = device(vendor="Apple", memory_bytes=16 * 2**30)
+    found = memory_of(step, device=mac)
+    assert found.parts["kept by the system"] == pytest.approx(0.26 * 16 * 2**30, abs=1)
+    assert found.context_bytes < 2**30
+    assert sum(found.parts.values()) == found.total_bytes == pytest.approx(found.total.mid, abs=20)
+    card = memory_of(step, device=device(memory_bytes=16 * 2**30))
+    assert card.system_bytes == 0

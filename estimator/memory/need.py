@@ -48,6 +48,8 @@ class MemoryNeed:
         when the peak is
     cache_bytes
         keys and values kept while text is written
+    system_bytes
+        of a memory that is shared with the rest of the machine, what the system keeps for itself
     """
 
     parameter_bytes: int
@@ -69,6 +71,7 @@ class MemoryNeed:
     phase: str
     module: str
     cache_bytes: int = 0
+    system_bytes: int = 0
 
     @property
     def live_bytes(self) -> int:
@@ -89,8 +92,8 @@ class MemoryNeed:
 
     @property
     def total_bytes(self) -> int:
-        """Everything: what the allocator holds and the context."""
-        return self.reserved_bytes + self.context_bytes
+        """Everything: what the allocator holds, the context and what the system keeps."""
+        return self.reserved_bytes + self.context_bytes + self.system_bytes
 
     def measured(self, basis: Basis) -> int:
         """Return the bytes that a measurement shows: "allocated", "reserved" or "nvidia_smi" (all of the process)."""
@@ -135,6 +138,7 @@ class MemoryNeed:
             "workspaces": self.workspace_bytes,
             "allocator": self.slack_bytes + self.reserve_bytes,
             "context": self.context_bytes,
+            "kept by the system": self.system_bytes,
         }
         return dict(sorted(named.items(), key=lambda part: -part[1]))
 
@@ -193,6 +197,7 @@ def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -
         context = context + overhead.communicator_bytes
     allocated = parameter("live_bytes", ()).value * held.live_bytes + workspace + slack
     reserve = allocated.times(overhead.reserve_share)
+    system = round(overhead.withheld_share.mid * (capacity_bytes or 0))
     return MemoryNeed(
         held.parameter_bytes,
         held.gradient_bytes,
@@ -204,7 +209,7 @@ def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -
         workspace_bytes=round(workspace.mid),
         slack_bytes=round(slack.mid),
         reserve_bytes=round(reserve.mid),
-        context_bytes=round(context.mid),
+        context_bytes=round(context.mid) - system,
         host_bytes=held.host_bytes,
         allocated=allocated,
         reserved=allocated + reserve,
@@ -213,4 +218,5 @@ def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -
         phase=held.phase,
         module=held.module,
         cache_bytes=held.cache_bytes,
+        system_bytes=system,
     )
