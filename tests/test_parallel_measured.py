@@ -87,7 +87,8 @@ def test_a_step_without_its_optimizer_is_shorter_by_the_optimizer():
     whole, passes = (
         predict_case(stated.model_copy(update={"scope": s}), llama(), H100) for s in (None, "forward_backward")
     )
-    assert 0 < whole.step_time.mid - passes.step_time.mid < 0.2 * whole.step_time.mid
+    streamed_s = llama().bytes_moved.optimizer / H100.memory_bandwidth_bytes_per_s
+    assert streamed_s < whole.step_time.mid - passes.step_time.mid < 2 * streamed_s
 
 
 def test_16_bit_weights_need_no_casts_and_move_half_of_what_autocast_keeps_wide():
