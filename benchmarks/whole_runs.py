@@ -5,10 +5,13 @@ global_batch_size, sequence_length, cost_usd. A row is predicted where it names 
 says how many samples were trained on; every other row is counted with its reason. Nothing is taken from a row that its
 run was not started with, except the samples until the target was reached.
 
+A row that names no model that ships, or no samples, is predicted where `published_recipes.csv` says what it was: from a
+model of that many parameters (`params=65B`), split as fast as the search knows.
+
 Assumed where a row is silent: the best half precision of the device, a compiled step for MLPerf's submissions, llm.c
 and nanoGPT, 512 tokens for BERT (256 unpadded) and 2,048 for GPT-3, which is split as fast as the search knows, a batch
-rounded to what the devices can share. Hours are training steps alone: MLPerf leaves starting up out, and its
-evaluations and data loading are part of the error.
+of 4 M tokens of a split language model and of 256 samples else, rounded to what the devices can share. Hours are
+training steps alone: MLPerf leaves starting up out, and its evaluations and data loading are part of the error.
 """
 
 from __future__ import annotations
@@ -24,13 +27,19 @@ from statistics import median
 
 from estimator import TrainingRun
 from estimator.answer import Cluster, answer
-from estimator.claims.asking import BEST, profile_of, split_over
+from estimator.claims.asking import BEST, profile_of
 from estimator.parallel.network import network_of, usual_system
+from estimator.plan import Job, search
+from estimator.plan.job import stack_for
 from estimator.ranges import Range
+from estimator.whole_run.run_time import tuned
 from estimator.workload import Workload
-from hardware_db import load
-from hardware_db.errors import FlopcastError, UsageError
+from hardware_db import Device, load
+from hardware_db.errors import DataError, FlopcastError, UsageError
 from hardware_db.units import parse_precision
+from profiles import recall
+from profiles.model_profile import ModelProfile
+from profiles.request import ProfileRequest
 
 RECORDED = {
     "torchvision:resnet50": "resnet50",
@@ -59,11 +68,47 @@ FEWEST_STEPS = 100
 """Fewer are a batch that was given in tokens."""
 
 BATCH = 256
+BATCH_TOKENS = 4e6
 LEAST = 1000
 """Samples below this are another unit (epochs, evaluations), whatever the row says."""
 
-IMAGENET, EPOCHS = 1_281_167, 90
-"""NVIDIA's recipes of ResNet-50 train for 90 epochs."""
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a row was, where it does not say so: the model, tokens of a sequence, samples, whether to split it."""
+
+    model: str
+    length: int | None = None
+    samples: float | None = None
+    splits: bool = False
+
+
+@cache
+def recipes() -> list[tuple[str, str, Recipe]]:
+    """Return (start of the stratum, start of the model's name, recipe) of published_recipes.csv."""
+    with Path(__file__).with_name("published_recipes.csv").open(encoding="utf-8", newline="") as file:
+        return [
+            (row["stratum"], row["name"], Recipe(row["model"], int(row["sequence_length"] or 0) or None,
+                                                 float(row["samples"] or 0) or None, bool(row["splits"])))
+            for row in csv.DictReader(file)
+        ]  # fmt: skip
+
+
+def recipe_of(row: dict[str, str]) -> Recipe:
+    """Return what a row was.
+
+    Raises
+    ------
+    UsageError
+        nobody says
+    """
+    for stratum, name, recipe in recipes():
+        if row["stratum"].startswith(stratum) and name and (row["model"] or row["model_name"]).startswith(name):
+            return recipe
+    shipped = next((name for start, name in RECORDED.items() if row["model"].startswith(start)), None)
+    if shipped is None:
+        raise UsageError("no model is named" if not row["model"] else "the model ships no profile")
+    return Recipe(shipped, LENGTHS.get(shipped), None, shipped in SEARCHED)
 
 
 @dataclass(frozen=True)
@@ -93,27 +138,38 @@ class Predicted:
         return self.hours.low <= self.measured_h <= self.hours.high
 
 
-def samples_of(row: dict[str, str], model: str) -> float:
+def samples_of(row: dict[str, str], recipe: Recipe, length: int | None) -> float:
     """Return the samples that a row was trained on."""
     given = float(row["tokens_or_samples"] or 0)
-    if row["unit"] in ("images", "sequences", "sequences (max 512, unpadded)") and given > LEAST:
+    if recipe.samples is not None:
+        return recipe.samples
+    if row["unit"].startswith(("images", "sequences")) and given > LEAST:
         return given
-    if row["unit"].startswith("tokens") and given > LEAST:
-        return given / LENGTHS.get(model, 1024)
-    if row["stratum"] == "nvidia-dle" and model == "resnet50":
-        return IMAGENET * EPOCHS
+    if row["unit"].startswith(("tokens", "datapoints")) and given > LEAST and length:
+        epochs = row["unit"].rpartition("epochs=")[2].rstrip(")")
+        return given * (float(epochs) if epochs.replace(".", "").isdecimal() else 1.0) / length
     raise UsageError("does not say how many samples were trained on")
 
 
 @cache
-def _answered(model: str, precision: str, device: str, size: tuple[int, int, int | None, bool]) -> Range:
+def profile_in(model: str, precision: str, length: int | None) -> ModelProfile:
+    """Return a profile that ships, or one made now (which needs torch)."""
+    try:
+        return profile_of(model, precision)
+    except DataError:
+        request = ProfileRequest(precision=precision, sequence_length=length)
+        return recall.profile(model, request)
+
+
+@cache
+def _answered(recipe: Recipe, precision: str, device: str, size: tuple[int, int, int | None, bool]) -> Range:
     """Seconds of a step of (devices, batch, tokens, compiled)."""
     database = load()
     found = database.device(device)
     count, batch, length, compiled = size
-    if model in SEARCHED:
-        return split_over(model, device, count * found.logical_devices, batch).step.total
-    profile = profile_of(model, precision)
+    profile = profile_in(recipe.model, precision, length)
+    if recipe.splits:
+        return _split(profile, found, count, batch)
     run = TrainingRun(
         profile, steps=1, global_batch_size=batch, sequence_length=length, compiled=compiled, overheads=None
     )
@@ -124,6 +180,16 @@ def _answered(model: str, precision: str, device: str, size: tuple[int, int, int
     return step.step.total
 
 
+def _split(profile: ModelProfile, device: Device, count: int, batch: int) -> Range:
+    one = device.logical_device()
+    network = network_of(one, usual_system(load(), device))
+    job = Job(profile, one, network, stack_for(profile, one), count * device.logical_devices, batch)
+    best = search(job).best
+    if best is None:
+        raise UsageError("no split fits")
+    return best.step.total
+
+
 def predicted(row: dict[str, str]) -> Predicted:
     """Predict a row.
 
@@ -132,26 +198,38 @@ def predicted(row: dict[str, str]) -> Predicted:
     FlopcastError
         model or device is not known, the samples are not stated, or it cannot run as stated
     """
-    model = next((name for start, name in RECORDED.items() if row["model"].startswith(start)), None)
-    if model is None:
-        raise UsageError("no model is named" if not row["model"] else "the model ships no profile")
-    device, count = load().device(row["device"]), int(float(row["device_count"]))
+    recipe = recipe_of(row)
+    device, precision = load().device(row["device"]), _precision(row)
+    count = int(float(row["device_count"] or 0))
+    if not (count and row["wall_hours"]):
+        raise UsageError("does not say how many devices or hours")
+    length = int(float(row["sequence_length"])) if row["sequence_length"] else recipe.length
+    length = UNPADDED if "unpadded" in row["unit"] else length
+    samples = samples_of(row, recipe, length)
+    batch = _batch(row, recipe, length, samples, count * device.logical_devices)
+    compiled = row["stratum"].startswith(COMPILED)
+    step = _answered(recipe, precision, device.id, (count, batch, length, compiled))
+    hours = tuned(step) * (samples / batch / 3600)
+    return Predicted(row["case_id"], row["stratum"], recipe.model, device.id, count, float(row["wall_hours"]), hours)
+
+
+def _precision(row: dict[str, str]) -> str:
+    device = load().device(row["device"])
     asked = parse_precision(row["precision"]) if row["precision"] else None
     precision = asked if asked in BEST else next((each for each in BEST if device.supports(each)), None)
     if precision is None:
         raise UsageError(f"no peak of {device.id} is published")
-    samples = samples_of(row, model)
-    unit = count * device.logical_devices
-    length = int(float(row["sequence_length"])) if row["sequence_length"] else LENGTHS.get(model)
-    length = UNPADDED if "unpadded" in row["unit"] else length
-    stated = float(row["global_batch_size"] or BATCH)
-    if length and samples / stated < FEWEST_STEPS and row["unit"].startswith("tokens"):
+    return precision
+
+
+def _batch(row: dict[str, str], recipe: Recipe, length: int | None, samples: float, unit: int) -> int:
+    """Return the samples of a step, as many for each device."""
+    usual = BATCH_TOKENS / length if recipe.splits and length else BATCH
+    stated = float(row["global_batch_size"] or usual)
+    in_tokens = row["unit"].startswith(("tokens", "datapoints"))
+    if length and in_tokens and (samples / stated < FEWEST_STEPS or stated > 100 * length):
         stated /= length
-    batch = round(stated) if model in SEARCHED else max(1, round(stated / unit)) * unit
-    compiled = row["stratum"].startswith(COMPILED)
-    step = _answered(model, precision, device.id, (count, batch, length, compiled))
-    hours = step * (samples / batch / 3600)
-    return Predicted(row["case_id"], row["stratum"], model, device.id, count, float(row["wall_hours"]), hours)
+    return round(stated) if recipe.splits else max(1, round(stated / unit)) * unit
 
 
 def lines(found: list[Predicted], reasons: Counter[str]) -> Iterator[str]:

@@ -28,6 +28,9 @@ PLAIN: Final[Sharding] = (0, "none")
 SHARDINGS: Final[tuple[Sharding, ...]] = ((1, "none"), (2, "none"), (3, "none"), (3, "full"))
 """ZeRO stage and checkpointing that make room where whole copies do not fit."""
 
+ORDINARY_BYTES: Final = 8 * 2**30
+"""Memory of a plain machine, from which the micro-batch follows where nobody says what there is."""
+
 MORE_DEVICES: Final = tuple(2**power for power in range(1, 11))
 """Numbers of devices that are tried where one cannot hold the model."""
 
@@ -128,7 +131,7 @@ class Workload:
         """Return how one of `replicas` runs: with the micro-batch asked for, or the largest that fits.
 
         What fits is what does so at the upper end of the range: nine times in ten. Where nothing fits, the smallest
-        comes back; where the capacity is unknown, the largest up to the profile's.
+        comes back; a capacity that is unknown (a CPU that nobody rents out) is taken to be `ORDINARY_BYTES`.
 
         Raises
         ------
@@ -141,10 +144,8 @@ class Workload:
             Replica(size, size < share, replicas, *sharding)
             for size in ([given] if given else self._micro_batches(share))
         ]
-        if capacity_bytes is None:
-            recorded = self.run.profile.batch_size
-            return next((c for c in choices if c.micro_batch_size <= recorded), choices[-1])
-        first = bisect_left(choices, True, key=lambda c: self.need(c, overhead).total.high <= capacity_bytes)
+        room = ORDINARY_BYTES if capacity_bytes is None else capacity_bytes
+        first = bisect_left(choices, True, key=lambda c: self.need(c, overhead).total.high <= room)
         return choices[min(first, len(choices) - 1)]
 
     def sharded(self, replicas: int, overhead: Overhead, capacity_bytes: int) -> list[Replica]:

@@ -18,6 +18,7 @@ from estimator.whole_run.bill import billed_s
 from estimator.whole_run.compute_optimal import compute_optimal_tokens
 from estimator.whole_run.interruptions import failures_of, preemptions_of
 from estimator.whole_run.price_spread import SAME, price_spread
+from estimator.whole_run.run_time import tuned
 from hardware_db.errors import UsageError
 
 DB = database(
@@ -216,3 +217,13 @@ def test_independent_spreads_add_as_squares():
     found = Range(math.exp(-3), 1, math.exp(3)).times_independent(Range(math.exp(-4), 1, math.exp(4)))
     assert (math.log(found.low), math.log(found.high)) == pytest.approx((-5, 5))
     assert Range(1, math.inf, math.inf).times_independent(Range(0.5, 1, 2)).mid == math.inf
+
+
+def test_a_whole_run_may_be_tuned_further_than_its_steps():
+    assert tuned(Range.exactly(100.0)) == Range(pytest.approx(75.0), 100.0, 100.0)
+    row = with_()
+    training, steps = row.whole.seconds("training"), row.step_time * row.run.total_steps
+    assert training.low < steps.low and (training.mid, training.high) == pytest.approx((steps.mid, steps.high))
+    # A utilisation that is given leaves nothing to tune.
+    given = estimate(RUN.replace(overheads=NOTHING, mfu=0.4), "big", database=DB)
+    assert given.whole.seconds("training").low == given.whole.seconds("training").high

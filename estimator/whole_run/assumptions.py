@@ -11,7 +11,15 @@ from typing import Literal
 from estimator.ranges import Range
 
 Name = Literal[
-    "startup", "compile", "restart", "storage", "spot_between", "provisioning", "price_drift", "price_moving"
+    "startup",
+    "compile",
+    "restart",
+    "storage",
+    "spot_between",
+    "provisioning",
+    "price_drift",
+    "price_moving",
+    "software",
 ]
 
 

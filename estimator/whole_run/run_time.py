@@ -97,7 +97,7 @@ def whole_run_time(run: TrainingRun, found: Answer, rental: Rental | None) -> Ru
     step, overheads = found.step.total, run.overheads
     training = Part(
         "training",
-        step * run.total_steps,
+        tuned(step) * run.total_steps if overheads and run.mfu is None else step * run.total_steps,
         lambda: f"{run.total_steps:,} steps of {format_duration(step.mid)}; the last one counted in full",
         lambda: "the predicted step",
         "--tokens, --mfu",
@@ -107,6 +107,15 @@ def whole_run_time(run: TrainingRun, found: Answer, rental: Rental | None) -> Ru
     before = [*_before(run, overheads, found, rental)]
     work = [training, *_stall(run, overheads, training.seconds), *_evaluation(run, overheads, found)]
     return _interrupted(_State(run, overheads, found, rental), before, work)
+
+
+def tuned(step: Range) -> Range:
+    """Return the range of a step in a whole run: its software may be tuned further than what steps were measured with.
+
+    Ranges of steps hold 80 % of steps, but of published whole runs only six in ten: teams that publish a run have made
+    it fast. What a tuned run gains is independent of the error of the step.
+    """
+    return step.times_independent(assumption("software").range)
 
 
 @dataclass(frozen=True, slots=True)
