@@ -1,5 +1,6 @@
 """What the docs show is run: the reference is that of `--help`, every command in README and docs answers."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -58,3 +59,14 @@ def test_shown_commands_answer(line, tmp_path, monkeypatch):
     result = CliRunner().invoke(main, words)
     assert result.exit_code in (0, 1), result.stderr
     assert result.stdout
+
+
+def test_the_readme_says_of_accuracy_what_the_page_says():
+    page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## How right it is")[2].partition("## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) == 9
+    assert [row for row in rows if row not in page] == [], "README: copy the table of docs/accuracy.md"
+    (median,) = re.findall(r"without its source: median error ([\d.]+)%", page)
+    assert f"{float(median):.0f} % off in the median" in readme.replace("\n", " ")
