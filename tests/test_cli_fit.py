@@ -43,7 +43,8 @@ def test_the_rows_of_csv_are_the_ways(saved):
 
 def test_the_exit_code_says_whether_anything_fits():
     run("llama-3.1-8b", "--device", "l4")
-    assert "No way" in run("llama-3.1-405b", "--device", "l4", code=1).stdout
+    said = run("llama-3.1-405b", "--device", "l4", code=1).stdout
+    assert "No way" in said and "flopcast plan" in said
 
 
 def test_the_precision_is_the_best_that_the_device_has():
@@ -65,6 +66,12 @@ def test_an_optimizer_that_is_not_recorded_is_worked_out(saved, name, bytes_each
     (told,) = json.loads(run("ten.json", "--device", "l4", "--optimizer", name, "--json").stdout)["results"]
     assert told["optimizer"] == name and told["memory"]["optimizer"] == round(bytes_each * saved.parameters)
     assert not any("8-bit AdamW" in way["changes"] for way in told["ways"] if name == "adamw-8bit")
+
+
+@pytest.mark.slow
+def test_inputs_say_how_many_samples_a_device_takes(saved):
+    (told,) = json.loads(run("imdb-lstm", "--device", "l4", "--input", "int64:48x80", "--json").stdout)["results"]
+    assert told["micro_batch_size"] == 48
 
 
 def test_an_optimizer_of_no_kind_is_refused():

@@ -99,7 +99,7 @@ def _stepped(ask: _Ask, output: Output) -> Fit:
         [profile, *_others(question, profile, ask.device)],
         ask.device.id,
         ask.count,
-        micro_batch_size=ask.micro_batch_size,
+        micro_batch_size=ask.micro_batch_size or (profile.batch_size if question.inputs else None),
         sequence_length=question.sequence_length,
         settings=MemorySettings(optimizer=apart),
         database=ask.database,

@@ -29,6 +29,7 @@ COLUMNS = (
 )
 WORDS = {"fits": "fits", "tight": "tight", "out_of_memory": "does not fit"}
 PARTS = 5
+REMEDY = "a larger device is needed, or more that share each layer or the stack of layers (flopcast plan)"
 GIB = 2**30
 
 
@@ -143,5 +144,5 @@ def _footer(found: Fit, ways: Sequence[Way]) -> list[tuple[str, str]]:
     said = dict.fromkeys(note for way in ways for note in way.notes)
     lines += [("" if number else "Notes", note) for number, note in enumerate([*found.notes, *said])]
     if not found.fits:
-        lines.append(("No way", f"nothing listed fits {found.device.id}; a larger device or more devices are needed"))
+        lines.append(("No way", f"nothing listed fits {found.device.id}: {REMEDY}"))
     return lines
