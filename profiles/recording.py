@@ -27,6 +27,8 @@ MODELS = (
     "cifar10-cnn",
     "cifar10-resnet20",
     "dcgan",
+    "dlrm",
+    "gnmt",
     "gpt2",
     "gpt2-medium",
     "gpt2-large",
@@ -41,13 +43,18 @@ MODELS = (
     "mistral-7b",
     "mixtral-8x7b",
     "mnist-cnn",
+    "ncf",
     "resnet18",
     "resnet50",
+    "rnn-t",
+    "ssd300",
     "t5-small",
     "transformer-base",
+    "unet3d",
     "vgg16",
     "vit-b-16",
     "whisper-small",
+    "yolov3",
 )
 
 
