@@ -97,6 +97,21 @@ def test_nothing_predicted_is_exit_code_1(tmp_path):
     assert run(table(tmp_path / "c.csv", changed(device="warp drive"))).exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("measured_step_time_s", "-5"),
+        ("measured_step_time_s", "0"),
+        ("measured_step_time_s", "nan"),
+        ("micro_batch_size", "0"),
+    ],
+)
+def test_what_cannot_have_been_measured_is_not_compared(tmp_path, column, value):
+    (row,) = read_rows(table(tmp_path / "cases.csv", changed(**{column: value})))
+    assert isinstance(row, Unreadable)
+    assert row.reason.startswith(f"line 2: {column} is {value!r}; Input should be")
+
+
 def test_a_table_without_its_columns_is_refused(tmp_path):
     result = run(table(tmp_path / "c.csv", ("gpt2",), header=("model",)))
     assert result.exit_code == 2 and "misses the column task, device" in result.stderr

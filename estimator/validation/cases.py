@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hardware_db.errors import DataError
 
@@ -48,7 +48,8 @@ def _layout(value: object) -> object:
     return value if value in LAYOUTS else LAYOUTS[0]
 
 
-Count = Annotated[int | None, BeforeValidator(_whole)]
+Count = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_whole)]
+Measure = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
 
 
 class Case(BaseModel):
@@ -66,7 +67,7 @@ class Case(BaseModel):
     scope: Literal["forward", "forward_backward", "step"] | None = None
     compile: Annotated[Literal["eager", "inductor", "xla", "megatron", "other"], BeforeValidator(_compiler)] = "eager"
     memory_format: Annotated[Literal["contiguous", "channels_last"], BeforeValidator(_layout)] = "contiguous"
-    device_count: Annotated[int, BeforeValidator(_whole)] = 1
+    device_count: Annotated[Annotated[int, Field(ge=1)], BeforeValidator(_whole)] = 1
     devices_per_node: Count = None
     micro_batch_size: Count = None
     gradient_accumulation_steps: Count = None
@@ -80,10 +81,10 @@ class Case(BaseModel):
     virtual_pipeline: Count = None
     context_parallel: Count = None
     expert_parallel: Count = None
-    zero_stage: Count = None
+    zero_stage: Annotated[Annotated[int, Field(ge=0, le=3)] | None, BeforeValidator(_whole)] = None
     activation_checkpointing: str | None = None
-    measured_step_time_s: float | None = None
-    measured_peak_memory_bytes: float | None = None
+    measured_step_time_s: Measure = None
+    measured_peak_memory_bytes: Measure = None
     memory_basis: str | None = None
     notes: str = ""
 
