@@ -205,4 +205,6 @@ def _check_settings(profile: ModelProfile, baseline: ModelProfile) -> None:
         now, before = getattr(profile, setting), getattr(baseline, setting)
         if now != before:
             name = setting.replace("_", " ")
-            raise UsageError(f"The baseline has {name} {before}, the profile {now}: compare the same {name}")
+            models = "" if profile.model == baseline.model else f" (it is of {baseline.model}, not {profile.model})"
+            before, now = ("no" if each is None else each for each in (before, now))
+            raise UsageError(f"The baseline has {name} {before}{models}, the profile {now}: compare the same {name}")

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_c
 
 from profiles.formulas import cost_of
 from profiles.trace.calls import call_of, tensors_in
-from profiles.trace.rungs import Ground
+from profiles.trace.rungs import Ground, fake_mode
 
 Workload = tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]
 MakeWorkload = Callable[[Ground], Workload]
@@ -93,7 +92,7 @@ def _first_that_works(
 ) -> SecondOpinion:
     failure = ""
     for name in grounds:
-        ground = Ground("meta" if name == "meta" else "cpu", FakeTensorMode() if name == "fake" else None)
+        ground = Ground("meta" if name == "meta" else "cpu", fake_mode() if name == "fake" else None)
         try:
             with torch.no_grad(), _quiet(), ground.context():
                 found = count(make(ground))

@@ -219,3 +219,15 @@ def test_no_line_of_the_table_is_wider_than_the_page(monkeypatch, width):
     monkeypatch.setenv("COLUMNS", width)
     for arguments in ((), ("--by", "operator")):
         assert max(map(len, run("ten.json", *arguments).stdout.splitlines())) <= int(width)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--compare", "ten.json", "--cross-check"),
+        ("--baseline", "ten.json", "--compare", "ten.json"),
+        ("--cross-check", "--baseline", "ten.json", "--fail-above", "flops=+1%"),
+    ],
+)
+def test_two_questions_at_once_are_refused(options):
+    assert "are different questions: ask one at a time" in run("ten.json", *options, code=2).stderr

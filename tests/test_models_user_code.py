@@ -1,6 +1,9 @@
 """The user's own code: what a factory may return, and a message for everything that can go wrong."""
 
+import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -193,3 +196,25 @@ def test_sizes_alone_describe_a_model(spec, forward_per_token, parameters):
 def test_contradicting_sizes_are_refused(text, message):
     with pytest.raises(FlopcastError, match=re.escape(message)):
         resolve(text)
+
+
+QUANTISED = """
+import torch
+
+
+def quantised():
+    layers = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
+    return torch.ao.quantization.quantize_dynamic(layers, {torch.nn.Linear}, dtype=torch.qint8)
+"""
+
+
+def test_a_factory_that_packs_weights_in_compiled_code_is_run_for_real(tmp_path):
+    """Packing reads and writes where fake tensors say that their data lies: it corrupted memory, then crashed."""
+    (tmp_path / "packed.py").write_text(QUANTISED)
+    command = [sys.executable, "-m", "estimator", "profile", "packed.py:quantised", "--input", "4x64", "--inference"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert json.loads(done.stdout)["results"][0]["matmul_flops"]["total"] == 2 * 4 * 64 * 64 + 2 * 4 * 64 * 10
+    assert "Warning" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ def find_profile(question: ModelQuestion, output: Output) -> ModelProfile:
     if path is None:
         from profiles.recall import profile
 
-        with progress(f"Profiling {question.model}", output):
+        with progress(f"Profiling {question.model}", output), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"torch\b")  # what torch tells whoever wrote the model
             return profile(question.model, question.request(), inputs=question.input_specs())
     from profiles.model_profile import ModelProfile
 

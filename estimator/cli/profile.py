@@ -51,6 +51,7 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
     """
     other, baseline, limits = (options.pop(name) for name in ("other", "baseline", "limits"))
     cross_check = options.pop("cross_check")
+    _only_one({"--compare": other, "--baseline": baseline or limits, "--cross-check": cross_check})
     question = ModelQuestion(model, "forward" if options.pop("inference") else "train", **options)
     if cross_check:
         output.show(cross_check_answer(question, output))
@@ -70,6 +71,12 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
         output = replace(output, path=None)
     output.show(profile_answer(profile, View(None if by == "module" else by, depth, top)))  # type: ignore[arg-type]
     return 0
+
+
+def _only_one(questions: dict[str, object]) -> None:
+    asked = [option for option, value in questions.items() if value]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)} are different questions: ask one at a time")
 
 
 def _baseline(path: str | None) -> ModelProfile:

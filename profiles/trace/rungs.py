@@ -93,7 +93,7 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
 
 def trace_on(rung: Rung, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
     """Trace a step on one rung, whatever happens."""
-    ground = Ground("meta" if rung == "meta" else "cpu", FakeTensorMode() if rung == "fake" else None)
+    ground = Ground("meta" if rung == "meta" else "cpu", fake_mode() if rung == "fake" else None)
     with _no_log_of_fake_tensors():
         try:
             step = make_step(ground)
@@ -102,6 +102,13 @@ def trace_on(rung: Rung, make_step: MakeStep, settings: StepSettings, strict: bo
         except Exception as error:
             raise StepFailed(error) from error
         return trace_step(step, settings, Tracing(ground.device, ground.fake, strict))
+
+
+def fake_mode() -> FakeTensorMode:
+    """Return a mode whose tensors refuse to tell where their data lies: compiled code that asks would write there."""
+    mode = FakeTensorMode()
+    mode._allow_unsafe_data_ptr_access = False
+    return mode
 
 
 @contextmanager
