@@ -12,7 +12,8 @@ from estimator.plan.job import stack_for
 from estimator.run import TrainingRun
 from hardware_db import load
 from hardware_db.errors import DataError
-from profiles.library import Question, find
+from profiles.recall import known
+from profiles.request import ProfileRequest
 
 if TYPE_CHECKING:
     from estimator.plan import Plan
@@ -33,7 +34,7 @@ def profile_of(model: str, precision: str) -> ModelProfile:
     DataError
         there is none
     """
-    found = find(Question(model, "train", precision, "adamw", "cuda"))
+    found = known(model, ProfileRequest(precision=precision))
     if found is None:
         raise DataError(f"No profile of {model} in {precision} ships with flopcast: reinstall it")
     return found
