@@ -46,3 +46,10 @@ def test_the_gate_of_pull_requests_lets_the_same_pass_and_refuses_the_dearer(tmp
         assert done.returncode == code, done.stderr
     rows = [line for line in page.splitlines() if "**too much**" in line]
     assert len(rows) == 2 and all(row in done.stdout for row in rows)
+
+
+@pytest.mark.slow
+def test_the_cookbook_shows_what_the_commands_print():
+    page = ROOT / "docs" / "cookbook.py"
+    done = subprocess.run([sys.executable, str(page)], capture_output=True, text=True, timeout=600, cwd=ROOT)
+    assert done.stdout == page.with_suffix(".md").read_text(encoding="utf-8"), "python docs/cookbook.py > the page"
