@@ -227,3 +227,12 @@ def test_a_whole_run_may_be_tuned_further_than_its_steps():
     # A utilisation that is given leaves nothing to tune.
     given = estimate(RUN.replace(overheads=NOTHING, mfu=0.4), "big", database=DB)
     assert given.whole.seconds("training").low == given.whole.seconds("training").high
+
+
+def test_a_checkpoint_of_adapters_leaves_frozen_parameters_out():
+    whole = profile()
+    tuned_profile = replace(whole, trainable_parameters=whole.parameters // 100)
+    run = RUN.replace(profile=tuned_profile, overheads=replace(NOTHING, checkpoint_every_s=60.0))
+    found = estimate(run, "big", database=DB).whole.checkpoint_bytes
+    memory = whole.memory
+    assert found == pytest.approx(memory.parameter_bytes / 100 + memory.optimizer_state_bytes, rel=1e-3)

@@ -136,9 +136,10 @@ class _State:
 
     @property
     def checkpoint_bytes(self) -> float:
-        """Parameters and optimizer states, one copy of the model's."""
-        memory = self.run.profile.memory
-        return self.overheads.checkpoint_bytes or memory.parameter_bytes + memory.optimizer_state_bytes
+        """Parameters that are trained (adapters alone, of LoRA) and optimizer states, one copy of the model's."""
+        profile = self.run.profile
+        trained = profile.memory.parameter_bytes * (profile.trainable_parameters / max(1, profile.parameters))
+        return self.overheads.checkpoint_bytes or trained + profile.memory.optimizer_state_bytes
 
     @property
     def step_s(self) -> float:
