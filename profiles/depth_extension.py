@@ -138,8 +138,10 @@ def _scaled(short: list[Operation], longer: list[Operation], copies: int) -> lis
 
 
 def _line(short: Operation, longer: Operation, copies: int) -> Operation:
-    pairs = zip(numbers_of(short), numbers_of(longer), strict=True)
-    return with_numbers(short, [a + copies * (b - a) for a, b in pairs])
+    below, above = numbers_of(short), numbers_of(longer)
+    if len(below) != len(above):
+        raise NotPeriodic(f"{short.operator} takes tensors of another shape in a longer model")
+    return with_numbers(short, [a + copies * (b - a) for a, b in zip(below, above, strict=True)])
 
 
 def _moments(moments: Sequence[Moment], growth: Growth, place: _Places) -> LiveTable:

@@ -262,3 +262,14 @@ def test_reserved_machines_are_taken_where_they_are_allowed_and_the_commitment_i
     assert any("$4,380" in risk for risk in found.risks)
     change = next(s for s in advise(RUN, database=market, devices="big", counts=(1,)).savings if "reserved" in s.change)
     assert change.usd < 0 and "$4,380" in change.note
+
+
+@pytest.mark.slow
+def test_runs_of_adapters_are_advised_on():
+    words = ["--tokens", "1B", "--hardware", "l4", "--count", "1", "--precision", "amp_bfloat16", "--json"]
+    whole, adapters = (
+        json.loads(run_cli(model, *words).stdout)["results"][0]["recommendation"] for model in ("gpt2", "gpt2,lora=8")
+    )
+    # Adapters spare the gradients of the weights, a third of the products, and the states of the optimizer.
+    assert 0.5 * whole["run_time_s"] < adapters["run_time_s"] < whole["run_time_s"]
+    assert adapters["memory"]["optimizer_state_bytes"] < 0.05 * whole["memory"]["optimizer_state_bytes"]
