@@ -34,7 +34,6 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     ),
 }
 """Field of a `ModelQuestion` -> its option, with what is to be said of it."""
-input_option = _OPTIONS["inputs"]("")
 TRAINED = ("precision", "optimizer", "image_size", "inputs")
 """What a command asks of a training step whose length and batch the amount of work says."""
 PROFILE_SUFFIXES = (".json", ".json.gz")
