@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -16,6 +17,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 MOST_BYTES = 256 * 2**20
 PATIENCE_S = 120.0
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -120,6 +122,12 @@ def put(address: str, path: str, name: str, parts: Iterable[bytes]) -> int:
         return int(error.code)
     except OSError:
         return 599
+
+
+def finished(visit: Coroutine[Any, Any, Result]) -> Result:
+    """Run a visit in a thread of its own: a browser's driver keeps a loop running in the tests' one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, visit).result()
 
 
 async def opened(server: str) -> Session:

@@ -17,7 +17,7 @@ pytest.importorskip("websockets")
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import Serving, serving
-from sessions import Session, opened
+from sessions import Session, finished, opened
 
 SESSIONS = 20
 REACTIONS = 5
@@ -75,7 +75,7 @@ def test_twenty_sessions(own_server: Serving) -> None:
     server, process = own_server.address, own_server.process
     if os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
         pytest.skip(f"the machine is busy (load {os.getloadavg()[0]:.1f}); figures would be of the others")
-    seconds, wrong = asyncio.run(all_visits(server))
+    seconds, wrong = finished(all_visits(server))
     memory = sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
     median, most = np.quantile(seconds, [0.5, 0.95])
     print(

@@ -19,7 +19,7 @@ pytest.importorskip("websockets")
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import Serving
-from sessions import Session, opened, put
+from sessions import Session, finished, opened, put
 
 from dashboard.reader import MOST_UNPACKED_BYTES
 
@@ -37,7 +37,7 @@ def with_session(running: Serving, act) -> Session:
         await session.socket.close()
         return session
 
-    return asyncio.run(visit())
+    return finished(visit())
 
 
 def test_no_page_brings_torch_into_the_server(running: Serving) -> None:
