@@ -29,6 +29,7 @@ def grow(raw: RawTrace, trace_at: TraceAt, sizes: Sizes, bounds: Bounds = NO_BOU
         Longest sequence that the model takes, and lengths at which it may begin to compute something else.
     """
     reason = ""
+    short = "" if sizes.sequence_length is None else f"holds for sequences of {sizes.sequence_length} only"
     seen, unlike = cache(partial(_raw, trace_at)), set[Sizes]()
     for others in more_sizes(sizes, bounds, raw.operations):
         if unlike & set(others):
@@ -36,10 +37,12 @@ def grow(raw: RawTrace, trace_at: TraceAt, sizes: Sizes, bounds: Bounds = NO_BOU
         try:
             raws = [raw, *_traced(raw, seen, others, unlike)]
             trace = fit_growth(raws, bounds.thresholds)
-            return trace, _range_note(trace) if trace.recording.sequence_multiple else reason
+            return trace, _range_note(trace) if trace.recording.sequence_multiple else short
         except SizeDependent as refusal:
-            reason = f"holds for sequences of {sizes.sequence_length} only: {refusal}"
-    return fold(raw), reason.replace("for sequences of None only", "for this size only")
+            reason = str(refusal)
+            if len({each.sequence_length for each in others}) > 1:
+                short = f"holds for sequences of {sizes.sequence_length} only: {refusal}"
+    return fold(raw), short or f"holds for this size only: {reason}"
 
 
 def _range_note(trace: OperationTrace) -> str:

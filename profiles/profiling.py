@@ -181,7 +181,7 @@ def _notes(settings: StepSettings, result: Climb) -> list[str]:
     if result.rung == "meta" and (count := trace.guesses.total()):
         notes.append(f"guessed {count} branches or sizes that depend on values")
     if trace.balanced_choices:
-        notes.append(f"choices among unknown scores are assumed balanced ({trace.balanced_choices} operations)")
+        notes.append("choices among unknown scores are assumed balanced")
     return notes
 
 
