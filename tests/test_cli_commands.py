@@ -189,3 +189,16 @@ def test_shell_completion_knows_the_commands(shell, word):
     code = "from estimator.cli import main; main(prog_name='flopcast')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **asked})
     assert "estimate" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("fit", {"--device", "--hardware"}),
+        ("plan", {"--device", "--hardware"}),
+        ("plan", {"--global-batch-size", "--batch-size"}),
+        ("estimate", {"--global-batch-size", "--batch-size"}),
+    ],
+)
+def test_what_one_command_calls_it_the_others_understand(command, names):
+    assert any(names <= set(option.opts) for option in main.commands[command].params)

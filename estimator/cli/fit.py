@@ -37,7 +37,9 @@ NO = 1
 
 @click.command("fit")
 @click.argument("model")
-@click.option("--device", "name", required=True, metavar="NAME", help="The device: l4, h100-sxm, tpu-v5e ...")
+@click.option(
+    "--device", "--hardware", "name", required=True, metavar="NAME", help="The device: l4, h100-sxm, tpu-v5e ..."
+)
 @click.option("--count", default=1, **SIZE, help="Devices, each with its own samples; default: 1.")
 @click.option("--micro-batch-size", **SIZE, help="Samples (sequences) a device takes at once; default: the smallest.")
 @model_options(

@@ -42,9 +42,15 @@ SOFTWARE_OF = {
 
 @click.command("plan")
 @click.argument("model")
-@click.option("--hardware", required=True, metavar="NAME", help="The device: h100-sxm, tpu-v5e ...")
+@click.option("--hardware", "--device", required=True, metavar="NAME", help="The device: h100-sxm, tpu-v5e ...")
 @click.option("--count", required=True, metavar="N", help="Devices: 512, 64,128 or all doublings of a range: 8..1024.")
-@click.option("--global-batch-size", required=True, metavar="N", help="Samples of one step, or tokens: 512, 4M-tokens.")
+@click.option(
+    "--global-batch-size",
+    "--batch-size",
+    required=True,
+    metavar="N",
+    help="Samples of one step, or tokens: 512, 4M-tokens.",
+)
 @model_options("sequence_length", *TRAINED, precision="bf16-mixed, fp16-mixed, fp8 ...; default: its best.")
 @click.option("--software", type=click.Choice(SOFTWARE), help="What runs the step; default: what usually does.")
 @split_option("Search only splits with these degrees: tp=8,pp=16,zero=1,recompute=none.")

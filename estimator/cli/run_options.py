@@ -74,7 +74,9 @@ _WORK = (
     click.option("--epochs", type=float, metavar="N", help="Train for this many passes over --dataset-size samples."),
     click.option("--dataset-size", **_COUNT, help="Samples of one epoch."),
     click.option("--steps", **_COUNT, help="Train for this many steps."),
-    click.option("--batch-size", "global_batch_size", **SIZE, help="Global batch: samples of one step."),
+    click.option(
+        "--batch-size", "--global-batch-size", "global_batch_size", **SIZE, help="Global batch: samples of one step."
+    ),
     click.option("--micro-batch-size", **SIZE, help="Samples a device takes at once; default: what fits."),
     click.option("--sequence-length", **SIZE, help="Tokens of one sample."),
     click.option("--compile", "compiled", is_flag=True, help="torch.compile instead of eager PyTorch."),
