@@ -10,10 +10,11 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dashboard.isolation import isolate
 from hardware_db.errors import DataError, FlopcastError, ModelError
+from profiles.models.size_limits import check_sizes
 from profiles.request import ProfileRequest
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 MOST_UNPACKED_BYTES: Final = 512 * 2**20
 MOST_MEMBERS: Final = 20_000
-MOST_LAYERS: Final = 10_000
-MOST_NUMBER: Final = 10**9
 
 
 def read(path: Path, precision: str) -> ModelProfile:
@@ -51,20 +50,8 @@ def _json(path: Path, precision: str) -> ModelProfile:
         raise DataError(f"It is no JSON: {str(error)[:200]}") from error
     if not isinstance(content, dict) or "model_type" not in content:
         return ModelProfile.from_json(data)
-    _check_numbers(content)
+    check_sizes(content)
     return _counted(path, precision)
-
-
-def _check_numbers(content: Any, name: str = "") -> None:
-    """Refuse sizes that no model has: 10^9 layers would be built one by one."""
-    for key, value in content.items() if isinstance(content, dict) else ():
-        _check_numbers(value, str(key))
-    for value in content if isinstance(content, list) else ():
-        _check_numbers(value, name)
-    if isinstance(content, int | float) and not isinstance(content, bool):
-        most = MOST_LAYERS if "layers" in name or "depth" in name else MOST_NUMBER
-        if not abs(content) <= most:
-            raise ModelError(f"{name} of {content:.3g} is beyond any model: at most {most:,} is counted here")
 
 
 def _archive(path: Path, precision: str) -> ModelProfile:

@@ -132,7 +132,7 @@ def parse_count(text: str | int | float) -> int:
     if suffix.lower() not in _COUNT:
         raise QuantityError(f"{text!r} is no number: {suffix!r} is not one of K, M, B, T, Q. Try 10B")
     value = number * _COUNT[suffix.lower()]
-    if value != round(value) or value <= 0:
+    if not math.isclose(value, round(value), rel_tol=1e-12) or round(value) <= 0:  # 8.3 times 1e9 is no whole float
         raise QuantityError(f"{text!r} is no count: it must be a whole number above 0")
     return round(value)
 

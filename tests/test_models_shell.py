@@ -194,3 +194,26 @@ def test_a_detector_of_torchvision_trains_symbolically():
     totals = profile["matmul_flops"]
     # torchvision documents 0.719 billion multiply-adds at inference; training looks at 512 regions, 13.9 M each
     assert totals["forward"] / 2e9 > 0.719 and totals["backward"] > totals["forward"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("hf:llama,num_hidden_layers=1000000000", "num_hidden_layers of 1e+09 is beyond any model: at most 10,000"),
+        ("hf:llama,num_hidden_layers=-3", "num_hidden_layers of -3 is no number of layers"),
+        ("hf:llama,vocab_size=1e12", "beyond any model"),
+        ("params=7Q", "7e+15 parameters are beyond any model: at most 1Q is counted"),
+        ("params=7B,layers=100000,hidden=64", "layers of 1e+05 is beyond any model"),
+    ],
+)
+def test_sizes_beyond_any_model_are_refused_before_anything_is_built(model, said):
+    result = CliRunner().invoke(main, ["profile", model])
+    assert result.exit_code == 2 and said in result.stderr
+
+
+def test_a_described_model_of_many_layers_is_traced_by_few():
+    result = CliRunner().invoke(main, ["profile", "params=8.3T", "--json"])
+    (found,) = json.loads(result.stdout)["results"]
+    # 6 FLOPs a parameter and token; the head leaves over less than its width.
+    products = sum(found["matmul_flops"][phase] for phase in ("forward", "backward"))
+    assert products == pytest.approx(6 * 8.3e12 * 1024, rel=1e-3)

@@ -7,19 +7,24 @@ A step then costs 6 FLOPs per parameter and token - 2 forward, 4 backward (Kapla
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware_db.errors import UsageError
 from hardware_db.units import parse_count
-from profiles.models.definition import Arguments, DeclaredModel, ModelDefinition
+from profiles.models.definition import Arguments, DeclaredModel, Depth, ModelDefinition
 from profiles.models.hf_spec import split_options
+from profiles.models.size_limits import check_sizes
 from profiles.models.suggest import did_you_mean
 from profiles.models.tensors import floats
 
 if TYPE_CHECKING:
     import torch
 
+    from profiles.models.networks.described import Proportions
+
+MOST_PARAMETERS = 10**15
 DEFAULT_SEQUENCE = 1024
 _KEYS = ("params", "active", "layers", "hidden", "sequence")
 _FORM = "Expected params=7B, with layers=32,hidden=4096 for attention and active=2B for a mixture of experts"
@@ -37,9 +42,9 @@ def resolve(text: str, base: Path | None = None) -> ModelDefinition:
         hidden_size=given.get("hidden"),
     )
     _check(declared, text)
-    return ModelDefinition(
+    definition = ModelDefinition(
         name=text,
-        build=lambda: _build(declared),
+        build=lambda: _build(_proportions(declared)),
         inputs=lambda batch, sequence, image: _inputs(declared, batch, sequence or 1),
         loss=lambda outputs, args, kwargs: outputs,
         sequence_length=given.get("sequence", DEFAULT_SEQUENCE),
@@ -47,6 +52,7 @@ def resolve(text: str, base: Path | None = None) -> ModelDefinition:
         fingerprint=f"declared {declared}",
         notes=(_note(declared),),
     )
+    return replace(definition, find_depth=lambda: _depth(definition, _proportions(declared)))
 
 
 def _pair(text: str) -> tuple[str, int]:
@@ -57,6 +63,9 @@ def _pair(text: str) -> tuple[str, int]:
 
 
 def _check(declared: DeclaredModel, text: str) -> None:
+    if declared.parameters > MOST_PARAMETERS:
+        raise UsageError(f"{text!r}: {declared.parameters:.3g} parameters are beyond any model: at most 1Q is counted")
+    check_sizes({"layers": declared.layers, "hidden": declared.hidden_size})
     if declared.active_parameters > declared.parameters:
         raise UsageError(f"{text!r}: a token cannot meet more parameters (active) than there are (params)")
     if (declared.layers is None) != (declared.hidden_size is None):
@@ -68,10 +77,25 @@ def _note(declared: DeclaredModel) -> str:
     return f"no code was given: a step is taken as 6 FLOPs per parameter and token{attention}"
 
 
-def _build(declared: DeclaredModel) -> torch.nn.Module:
+def _build(sizes: Proportions) -> torch.nn.Module:
     from profiles.models.networks.described import Described
 
-    return Described(declared.parameters, declared.active_parameters, declared.layers, declared.hidden_size)
+    return Described(sizes)
+
+
+def _proportions(declared: DeclaredModel) -> Proportions:
+    from profiles.models.networks.described import Proportions
+
+    return Proportions.of(declared.parameters, declared.active_parameters, declared.layers, declared.hidden_size)
+
+
+def _depth(definition: ModelDefinition, sizes: Proportions) -> Depth:
+    """All layers are equal: few of them are traced."""
+
+    def with_layers(count: int) -> ModelDefinition:
+        return replace(definition, build=lambda: _build(replace(sizes, layers=count)), find_depth=None)
+
+    return Depth(sizes.layers, with_layers, fewest=2)
 
 
 def _inputs(declared: DeclaredModel, batch: int, sequence: int) -> Arguments:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware_db.errors import ModelError, UnknownModel, UsageError
+from profiles.models.size_limits import check_sizes
 
 # Ours, not options of a configuration: how the model is run.
 RUN_OPTIONS = (
@@ -48,6 +49,7 @@ def parse(text: str, base: Path | None) -> HuggingFaceSpec:
     for key, value in given.items():
         if key not in RUN_OPTIONS:
             _set(options, key.split("."), value)
+    check_sizes(options)
     run = {key: value for key, value in given.items() if key in RUN_OPTIONS}
     typed = tuple(key for key in given if key not in RUN_OPTIONS)
     return HuggingFaceSpec(config["model_type"], options, typed, run, head or _architecture(config))

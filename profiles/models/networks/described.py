@@ -7,6 +7,8 @@ layers and hidden size are given, 12 x layers x hidden x sequence for attention 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -40,18 +42,41 @@ class Layer(nn.Module):
         return output
 
 
-class Described(nn.Module):
-    """Vectors [batch, sequence, hidden] -> a loss; what the layers leave over lies in the head and in idle experts."""
+@dataclass(frozen=True, slots=True)
+class Proportions:
+    """Widths and numbers of a described model; `head` and `idle` are what its layers leave over.
 
-    def __init__(self, parameters: int, active: int, layers: int | None, hidden: int | None) -> None:
-        super().__init__()
+    width      of all vectors
+    layers     of 12 x width^2 parameters each
+    head       columns of the output
+    idle       parameters that no token meets
+    attention  whether tokens look at each other
+    """
+
+    width: int
+    layers: int
+    head: int
+    idle: int
+    attention: bool
+
+    @classmethod
+    def of(cls, parameters: int, active: int, layers: int | None, hidden: int | None) -> Proportions:
+        """Return those of a model of so many parameters, of which a token meets `active`."""
         width = hidden or width_for(active)
         count = min(layers or active, active // (PARAMETERS_PER_LAYER * width**2))
         left = active - count * PARAMETERS_PER_LAYER * width**2
+        return cls(width, count, left // width, max(1, parameters - active), attention=hidden is not None)
+
+
+class Described(nn.Module):
+    """Vectors [batch, sequence, hidden] -> a loss; what the layers leave over lies in the head and in idle experts."""
+
+    def __init__(self, sizes: Proportions) -> None:
+        super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
-        self.layers = nn.ModuleList(Layer(width, attention=hidden is not None) for _ in range(count))
-        self.head = nn.Linear(width, left // width, bias=False)
-        self.idle = nn.Parameter(torch.zeros(max(1, parameters - active)))
+        self.layers = nn.ModuleList(Layer(sizes.width, sizes.attention) for _ in range(sizes.layers))
+        self.head = nn.Linear(sizes.width, sizes.head, bias=False)
+        self.idle = nn.Parameter(torch.zeros(sizes.idle))
 
     def forward(self, x: Tensor) -> Tensor:
         """Run as the class says."""
