@@ -29,7 +29,7 @@ DECIDING_PACKAGES = ("flopcast", "torch", "transformers", "timm", "torchvision")
 _SUFFIX = ".json.gz"
 _NONE = "none"
 _LENGTHS = "-lengths-"
-_METHOD = 2  # raised when models come to be traced in another way, so that what was kept before is forgotten
+_METHOD = 3  # raised when models come to be traced in another way, so that what was kept before is forgotten
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 
 
