@@ -232,5 +232,5 @@ def _group_fields(whole: GroupRow) -> list[GroupField]:
 
 
 def _group_line(row: GroupRow, fields: Sequence[GroupField]) -> Line:
-    name = (row.name or "(unknown)") + ("" if row.counted else " *")
+    name = (row.name or "(not in your own code)") + ("" if row.counted else " *")
     return Line(name, 0, tuple(cell(row) for _, cell in fields))

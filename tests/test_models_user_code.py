@@ -218,3 +218,14 @@ def test_a_factory_that_packs_weights_in_compiled_code_is_run_for_real(tmp_path)
     )
     assert json.loads(done.stdout)["results"][0]["matmul_flops"]["total"] == 2 * 4 * 64 * 64 + 2 * 4 * 64 * 10
     assert "Warning" not in done.stderr
+
+
+def test_a_file_that_ends_the_program_is_a_message(tmp_path):
+    (tmp_path / "quits.py").write_text("import sys\n\n\ndef build():\n    sys.exit(3)\n")
+    (tmp_path / "gone.py").write_text("raise SystemExit\n")
+    with pytest.raises(
+        ModelError, match=r"quits.py:build\(\) failed at quits.py:5: it ended the program with exit\(3\)"
+    ):
+        resolve("quits.py:build", base=tmp_path)
+    with pytest.raises(ModelError, match=r"gone.py:1: it ended the program with exit\(None\)"):
+        resolve("gone.py:build", base=tmp_path)

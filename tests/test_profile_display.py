@@ -184,7 +184,7 @@ def test_the_page_by_groups_names_them_all(by):
     shown = text(PROFILE, by)
     for row in by_label(PROFILE, by):
         if row.flops.total or row.bytes_moved.total:
-            assert (row.name or "(unknown)") in shown
+            assert (row.name or "(not in your own code)") in shown
     assert "1 multiply-add = 2 FLOPs" in shown
 
 

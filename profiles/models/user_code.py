@@ -72,7 +72,7 @@ def _import_file(place: str, base: Path | None) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _import_failure(place, error) from error
     finally:
@@ -88,26 +88,28 @@ def _import_module(place: str) -> ModuleType:
         if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
             raise UnknownModel(f"There is no module {place!r} here. Expected package.module:function") from error
         raise _import_failure(place, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _import_failure(place, error) from error
     finally:
         sys.path.remove("")
 
 
-def _import_failure(place: str, error: Exception) -> ModelError:
+def _import_failure(place: str, error: BaseException) -> ModelError:
     if isinstance(error, SyntaxError):
         return ModelError(f"{place}:{error.lineno}: {error.msg}\n{_MEANT}")
     return ModelError(f"{_where(error) or place}: {_said(error)}\n{_MEANT}")
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """Return "file.py:3", the last line of the user's own code that the error passed; empty where there is none."""
     installed = (sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), str(Path(__file__).parents[1]), "<")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(installed)]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it ended the program with exit({error.code!r})"
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -129,7 +131,7 @@ def call(factory: Callable[[], Any], name: str) -> Any:
         return factory()
     except FlopcastError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = _where(error)
         raise ModelError(f"{name}() failed{f' at {where}' if where else ''}: {_said(error)}") from error
 
