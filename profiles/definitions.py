@@ -18,6 +18,11 @@ from profiles.trace.settings import StepSettings
 from profiles.trace_record import OperationTrace, RawTrace, fold
 from profiles.tracers import Tracer, start, start_whole
 
+RUN_FOR_REAL = (
+    "holds for this size only: it was run for real, on made-up weights and inputs (random, seed 0); "
+    "other values may compute more or less"
+)
+
 
 def profile_definition(definition: ModelDefinition, request: ProfileRequest | None = None) -> ModelProfile:
     """Trace a model definition and make its profile.
@@ -60,7 +65,7 @@ def _grow(tracer: Tracer, first: Climb, sizes: Sizes, limit: int | None) -> tupl
     """Return the trace, for all sizes if possible, and why it is for one only if not; NotPeriodic as in `Tracer`."""
     raw = first.trace.raw(sizes.batch_size, sizes.sequence_length)
     if first.rung == "cpu":
-        return fold(raw), "holds for this size only: it was run for real"
+        return fold(raw), RUN_FOR_REAL
 
     def trace_at(other: Sizes) -> RawTrace:
         return tracer.trace(other, first.rung).raw(other.batch_size, other.sequence_length)

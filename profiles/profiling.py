@@ -178,7 +178,7 @@ def _notes(settings: StepSettings, result: Climb) -> list[str]:
     notes = []
     if settings.mode == "train" and not trace.trained:
         notes.append("nothing to train: neither a parameter nor an input requires a gradient; forward pass only")
-    if result.rung == "meta" and (count := trace.guesses.total()):
+    if result.rung != "cpu" and (count := trace.guesses.total()):
         notes.append(f"guessed {count} branches or sizes that depend on values")
     if trace.balanced_choices:
         notes.append("choices among unknown scores are assumed balanced")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from hand_truth_modules import Apply
 from torch import nn
 from torch.distributions import Categorical, Distribution
 
+from hardware_db.errors import ModelError
 from profiles import ModelProfile, profile_model
-from profiles.definitions import profile_definition
-from profiles.models import ModelDefinition
+from profiles.definitions import ProfileRequest, profile_definition
+from profiles.models import ModelDefinition, resolve
 
 ROWS = torch.arange(8).reshape(2, 4)
 WIDTH = 16
@@ -157,3 +159,77 @@ def test_marks_of_who_takes_what_say_how_much_each_expert_gets(weighted: bool) -
     profile = forward(use, torch.zeros(tokens, WIDTH))
     assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * (1 + 2) * tokens * WIDTH**2)
     assert any("balanced" in note for note in profile.notes)
+
+
+class Shrinking(nn.Module):
+    """Five products [8, 32] x [32, 32]: weights halve and shrink what they multiply, yet not to 1e-3 in five turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 32, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        turns = 0
+        while x.norm() > 1e-3 and turns < 5:
+            x, turns = self.layer(x) * 0.5, turns + 1
+        return x
+
+
+PRODUCT = 2 * 8 * 32 * 32
+
+
+@pytest.mark.parametrize(("mode", "backward"), [("forward", 0), ("train", (5 + 4) * PRODUCT)])
+def test_a_loop_that_values_end_is_run_for_real(mode: Any, backward: int) -> None:
+    profile = profile_model(Shrinking(), torch.randn(8, 32), mode=mode)  # the first input needs no gradient
+    assert profile.rung == "cpu"
+    assert (profile.matmul_flops.forward, profile.matmul_flops.backward) == (5 * PRODUCT, backward)
+
+
+FACTORY = """
+import torch
+from test_trace_values import Shrinking
+
+def random():
+    return Shrinking(), torch.randn(8, 32)
+
+def tiny():
+    return Shrinking(), torch.full((8, 32), 1e-9)
+
+def scaled():
+    scale = torch.full((32,), 2.0)
+    return Shrinking(), torch.randn(8, 32), lambda model, x: (model(x) * scale).sum()
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "mode", "products"),
+    [("random", "forward", 5), ("random", "train", 14), ("scaled", "train", 14), ("tiny", "forward", 0)],
+)
+def test_a_real_run_has_weights_and_inputs_of_the_factory(
+    tmp_path: Path, factory: str, mode: Any, products: int
+) -> None:
+    (tmp_path / "looping.py").write_text(FACTORY)
+    request = ProfileRequest(mode=mode)
+    profile = profile_definition(resolve(f"looping.py:{factory}", base=tmp_path), request)
+    assert (profile.rung, profile.matmul_flops.total) == ("cpu", products * PRODUCT)
+    assert any("made-up weights and inputs (random, seed 0)" in note for note in profile.notes)
+
+
+def test_made_up_values_are_the_same_each_time_and_leave_random_numbers_alone(tmp_path: Path) -> None:
+    (tmp_path / "drawn.py").write_text(
+        "import torch\nfrom torch import nn\n\nclass Drawn(nn.Linear):\n    def forward(self, x):\n"
+        "        return x[: int(self.weight.abs().sum() * 1e4) % 997] @ self.weight\n\n"
+        "def model():\n    return Drawn(8, 8), torch.randn(1000, 8)\n"
+    )
+    before = torch.get_rng_state()
+    seen = [profile_definition(resolve("drawn.py:model", base=tmp_path)).matmul_flops.forward for _ in range(2)]
+    assert seen[0] == seen[1] > 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_output_that_a_guess_cut_off_is_named_as_such_where_a_real_run_fails_too() -> None:
+    def use(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 1 else x.detach()
+
+    with pytest.raises(ModelError, match=r"differentiated(.|\n)*guessed: _local_scalar_dense \(1\)"):
+        profile_model(Apply(use, nn.Parameter(WEIGHT)), torch.zeros(8, WIDTH))

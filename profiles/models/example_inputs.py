@@ -74,13 +74,21 @@ def _mapped(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
 
 
 def _like(tensor: torch.Tensor, shape: list[int]) -> torch.Tensor:
-    """Return a new tensor: integers repeat their values in a larger shape; those without values become zeros."""
+    """Return a new tensor: integers repeat their values in a larger shape; those without values become zeros.
+
+    Real numbers without values, or for another shape, are normally distributed, the same on every call.
+    """
     import torch
 
     if tensor.is_floating_point() or tensor.is_complex():
+        device = torch.get_default_device()
         if tensor.device.type != "meta" and list(tensor.shape) == shape:
-            return tensor.detach().to(torch.get_default_device())
-        return torch.zeros(shape, dtype=tensor.dtype, device=torch.get_default_device())
+            return tensor.detach().to(device)
+        if device.type == "meta":
+            return torch.empty(shape, dtype=tensor.dtype, device=device)
+        kind = tensor.dtype if tensor.is_complex() else torch.float32
+        generator = torch.Generator(device="cpu").manual_seed(0)
+        return torch.randn(shape, generator=generator, dtype=kind, device="cpu").to(device, tensor.dtype)
     if tensor.device.type == "meta" or not tensor.numel():
         return torch.zeros(shape, dtype=tensor.dtype, device="cpu")
     for dimension, size in enumerate(shape):

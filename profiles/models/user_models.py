@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 def resolve(spec: str, base: Path | None = None, inputs: Sequence[InputSpec] = ()) -> ModelDefinition:
     """Run the user's factory once, without weights, to see what it makes.
 
+    Inputs and step are those that the factory returned with the module that was built last: they may share tensors.
+
     Raises UnknownModel (file, module or function missing), ModelError (its code fails or returns something else),
     UsageError (the inputs cannot be guessed).
     """
@@ -32,23 +34,32 @@ def resolve(spec: str, base: Path | None = None, inputs: Sequence[InputSpec] = (
         return made if not inputs else with_inputs(made, inputs)
     user = _on_meta(lambda: user_code.sort_out(made, spec))
     given, notes = _given(user, inputs, spec)
-    spare = [user.module]
+    spare, last = [user.module], [user]
 
     def build() -> torch.nn.Module:
         import torch
 
         if spare and torch.get_default_device().type == "meta":
             return settle(spare.pop())
-        return settle(user_code.sort_out(_anywhere(lambda: user_code.call(factory, spec)), spec).module)
+        last[0] = user_code.sort_out(_anywhere(lambda: user_code.call(factory, spec)), spec)
+        return settle(last[0].module)
+
+    def feed(batch: int, sequence: int | None, image: int | None) -> Arguments:
+        own = None if inputs else last[0].inputs
+        return (given if own is None else dataclasses.replace(given, arguments=own)).at(batch, sequence)
+
+    def step(*args: Any, **kwargs: Any) -> Any:
+        made = last[0].step
+        return None if made is None else made(*args, **kwargs)
 
     return ModelDefinition(
         name=spec,
         build=build,
-        inputs=lambda batch, sequence, image: given.at(batch, sequence),
+        inputs=feed,
         loss=model_loss,
         batch_size=given.batch_size,
         sequence_length=given.sequence_length,
-        step=user.step,
+        step=None if user.step is None else step,
         source=f"{spec}, {type(user.module).__name__}",
         notes=notes,
     )

@@ -8,6 +8,7 @@ given data, where values decide what is computed; it is refused where that would
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ from profiles.trace.values import ValueNeeded, Values
 MakeStep = Callable[["Ground"], Step]
 
 LARGEST_REAL_BYTES = 1 << 30
+
+SEED = 0
+"""Of the random numbers that weights and inputs are made of where the model is run for real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +96,10 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
 
 
 def trace_on(rung: Rung, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
-    """Trace a step on one rung, whatever happens."""
+    """Trace a step on one rung, whatever happens; weights and inputs that are made up are so from the same seed."""
     ground = Ground("meta" if rung == "meta" else "cpu", fake_mode() if rung == "fake" else None)
-    with _no_log_of_fake_tensors():
+    with _no_log_of_fake_tensors(), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(SEED)
         try:
             step = make_step(ground)
         except StepFailed:
@@ -124,7 +129,7 @@ def _no_log_of_fake_tensors() -> Iterator[None]:
 
 def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, parameter_bytes: int) -> Climb:
     """Replace a trace with guesses by a real run, if that is small enough."""
-    asked = ", ".join(f"{name} ({count})" for name, count in guessed.trace.guesses.items())
+    asked = _listed(guessed.trace.guesses)
     flops = sum(operation.flops for operation in guessed.trace.operations)
     if parameter_bytes > LARGEST_REAL_BYTES or flops > LARGEST_REAL_FLOPS:
         return replace(guessed, reason=f"values that decide were guessed, the model is too large to run: {asked}")
@@ -138,18 +143,29 @@ def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, param
 
 def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, failed: StepFailed) -> Climb:
     first = failed.error
-    if isinstance(first, FlopcastError):
+    if isinstance(first, FlopcastError) and not (failed.guesses and isinstance(first, ModelError)):
         raise first
     reason = _first_line(first)
     rungs: list[tuple[Rung, bool]] = [] if isinstance(first, ValueNeeded) else [("fake", True)]
     rungs += [("cpu", True)] if parameter_bytes <= LARGEST_REAL_BYTES else []
     rungs += [("meta", False)] if isinstance(first, ValueNeeded) else []
+    if failed.guesses and not isinstance(first, ValueNeeded):  # a wrong guess may be what it failed of
+        rungs, reason = rungs[::-1], f"values decide what is computed: {_listed(failed.guesses)}"
     for rung, strict in rungs:
         try:
-            return Climb(trace_on(rung, make_step, settings, strict), rung, reason)
+            found = Climb(trace_on(rung, make_step, settings, strict), rung, reason)
+            first_guess = rung == "fake" and found.trace.guesses and not failed.guesses
+            return _for_real(make_step, settings, found, parameter_bytes) if first_guess else found
         except StepFailed as failure:  # the first reason is the one that is reported
             first.add_note(f"{rung}: {_first_line(failure.error)}")
-    raise ModelError(explain(failed.scene, reason)) from first
+    if isinstance(first, FlopcastError):
+        guessed = f"Values that decide what is computed were guessed: {_listed(failed.guesses)}"
+        raise ModelError(f"{first}\n{guessed}") from first
+    raise ModelError(explain(failed.scene, _first_line(first))) from first
+
+
+def _listed(guesses: Counter[str]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in guesses.items())
 
 
 def _first_line(error: BaseException) -> str:

@@ -178,7 +178,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
             run.run()
         except Exception as error:
             scene = scene_of(step.model, (step.args, step.kwargs), run.places.failed_in(error))
-            raise StepFailed(error, scene) from error
+            raise StepFailed(error, scene, run.values.guesses) from error
     return run.trace()
 
 
@@ -190,12 +190,13 @@ def _warm_up() -> None:
 
 
 class StepFailed(Exception):
-    """The model, its loss or its optimizer raised; `error` is what, `scene` where."""
+    """The model, its loss or its optimizer raised; `error` is what, `scene` where, `guesses` what was guessed."""
 
-    def __init__(self, error: Exception, scene: Scene | None = None) -> None:
+    def __init__(self, error: Exception, scene: Scene | None = None, guesses: Counter[str] | None = None) -> None:
         super().__init__(str(error))
         self.error = error
         self.scene = scene or Scene()
+        self.guesses: Counter[str] = guesses or Counter()
 
 
 class _Run:
