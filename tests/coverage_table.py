@@ -37,8 +37,8 @@ timm's table, results/benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv of huggin
 (`tests/published_timm.csv`, a sample): of {compared} networks {agreeing} agree to 2 % or to the table's last digit.
 fvcore made that table. It counts batch norm with the products, two operations an element, which shows in the smallest
 networks: with these added all agree but ConvMixer, of which it lacks the depthwise convolutions, whose padding is given
-as a word; networks without normalisation (nf_), whose standardised weights it counts too; and swinv2_cr, which makes
-its position biases once a batch, here of two.
+as a word; networks without normalisation (nf_), where it probably counts the standardising of weights too (not traced);
+and swinv2_cr, which makes its position biases once a batch, here of two.
 
 {rows}
 Of the networks of torchvision 98 agree with the figure published with their weights to its last digit, detectors among

@@ -93,7 +93,7 @@ def published(model: str) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("row", TABLE, ids=[row["model"] for row in TABLE])
 def test_all_that_timm_publishes(row: dict[str, str]) -> None:
-    if row["model"] not in ("convmixer_768_32", "nf_resnet26", "nf_regnet_b0"):  # it counts standardised weights too
+    if row["model"] not in ("convmixer_768_32", "nf_resnet26", "nf_regnet_b0"):  # it probably counts standardising too
         check_timm(row)
 
 
