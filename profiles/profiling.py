@@ -60,7 +60,8 @@ def profile_model(
         Kind of the device the step is meant for; decides which kernels are counted.
     step
         Your own training step: `step(model, *args, **kwargs)` returns the loss, or - for several optimizers, as in a
-        GAN - is a generator that yields (loss, parameters) once for each.
+        GAN - is a generator that yields (loss, parameters) once for each. It may also call `loss.backward()` and
+        `optimizer.step()` itself; `optimizer` is then counted in the place of its own.
 
     Returns
     -------
@@ -180,6 +181,10 @@ def _notes(settings: StepSettings, result: Climb) -> list[str]:
         notes.append("nothing to train: neither a parameter nor an input requires a gradient; forward pass only")
     if result.rung != "cpu" and (count := trace.guesses.total()):
         notes.append(f"guessed {count} branches or sizes that depend on values")
+    if trace.own_optimizers:
+        own, counted = ", ".join(trace.own_optimizers), _optimizer_name(settings)
+        if own.casefold() != counted.casefold():
+            notes.append(f"the step calls an optimizer of its own ({own}); {counted} is counted in its place")
     if trace.balanced_choices:
         notes.append("choices among unknown scores are assumed balanced")
     return notes

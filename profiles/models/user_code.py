@@ -3,7 +3,7 @@
 The factory takes no arguments and returns one of: a torch.nn.Module; (module, inputs); (module, inputs, step);
 a ModelDefinition. `inputs` is a tensor, a tuple of positional or a dict of keyword arguments. `step` is
 `step(model, *args, **kwargs)`: a generator that yields (loss, parameters) once per optimizer, or a function that
-returns the loss.
+returns the loss, or one that calls `backward()` and the optimizer itself.
 """
 
 from __future__ import annotations

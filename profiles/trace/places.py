@@ -83,6 +83,8 @@ class Places:
 
     def _enter(self, module: torch.nn.Module, args: Any) -> None:
         if (name := self._names.get(id(module))) is not None:
+            if self.phase == "optimizer":  # a step that goes on by itself
+                self.phase = "forward"
             self._stack.append(name)
             self._mark(name)
 

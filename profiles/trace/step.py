@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -26,6 +27,7 @@ from profiles.trace.higher_order import uncompiled
 from profiles.trace.kernels import kernels_of
 from profiles.trace.ledger import Ledger, Moment, table_of, with_states
 from profiles.trace.optimizers import make_optimizer
+from profiles.trace.own_steps import OwnSteps
 from profiles.trace.places import Places
 from profiles.trace.recorder import Recorder, Sight
 from profiles.trace.settings import StepSettings
@@ -99,7 +101,7 @@ class StepTrace:
 
     `kept` are the activation bytes alive between forward and backward pass, by the module that made them.
     `whole` are the moments of a trace that was extended to more layers. `decided_sizes` says how many results had a
-    size that known values decided.
+    size that known values decided. `own_optimizers` are classes of optimizers that the user's step called itself.
     """
 
     operations: list[Operation]
@@ -111,6 +113,7 @@ class StepTrace:
     parameters: Parameters
     trained: bool
     whole: LiveTable | None = None
+    own_optimizers: tuple[str, ...] = ()
 
     def raw(self, batch_size: int, sequence_length: int | None = None) -> RawTrace:
         """The trace as the record takes it."""
@@ -209,6 +212,8 @@ class _Run:
         self._state_bytes = 0
         self._kept: dict[str, int] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
+        run = weakref.proxy(self)  # tensors are freed with the run, without garbage collection
+        self.own = OwnSteps(step.model.parameters(), lambda: run._backward_pass(), lambda moved: run._optimize(moved))
         trainable = any(t.requires_grad for t in (*step.model.parameters(), *_tensors(step)))
         self.trained = settings.mode == "train" and trainable
         self.ledger.hold(step.model.parameters(), "parameter")
@@ -228,22 +233,33 @@ class _Run:
 
     def _train(self) -> None:
         handles = self._gradients_become_gradients()
-        losses = self.step.losses()
-        while (found := self._next_loss(losses)) is not None:
-            loss, parameters = found[0], list(found[1])
-            for parameter in parameters:
-                parameter.grad = None
-            self._kept = self.ledger.activations_by_module()
-            self.places.phase = "backward"
-            loss.backward()
-            self._optimize(parameters)
+        with self.own.follow() if self.step.procedure is not None else nullcontext():
+            losses = self.step.losses()
+            while (found := self._next_loss(losses)) is not None:
+                loss, parameters = found[0], list(found[1])
+                if not self.own.done(loss):
+                    for parameter in parameters:
+                        parameter.grad = None
+                    with self._backward_pass():
+                        loss.backward()
+                    self._optimize(parameters)
+                elif not self.own.optimizers:
+                    self._optimize(parameters)
         for handle in handles:
             handle.remove()
 
     def _next_loss(self, losses: Iterator[Any]) -> Any:
         self.places.phase = "forward"
-        with self._mixed_precision():
+        with self._mixed_precision(), self.own if self.step.procedure is not None else nullcontext():
             return next(losses, None)
+
+    @contextmanager
+    def _backward_pass(self) -> Iterator[None]:
+        self._kept = self.ledger.activations_by_module()
+        self.places.phase = "backward"
+        with self._mixed_precision(False):
+            yield
+        self.places.phase = "optimizer"
 
     def trace(self) -> StepTrace:
         return StepTrace(
@@ -255,15 +271,16 @@ class _Run:
             self.values.decided_sizes,
             Parameters.of(self.step.model),
             self.trained,
+            own_optimizers=tuple(self.own.optimizers),
         )
 
-    def _mixed_precision(self) -> AbstractContextManager[Any]:
+    def _mixed_precision(self, enabled: bool = True) -> AbstractContextManager[Any]:
         """The autocast region of the target device; a real run has that of the CPU instead."""
         low = self.settings.arithmetic.autocast
         if low is None:
             return nullcontext()
         target = "cuda" if self.symbolic and self.settings.device != "cpu" else "cpu"
-        return torch.autocast(target, dtype=low)
+        return torch.autocast(target, dtype=low, enabled=enabled)
 
     def _gradients_become_gradients(self) -> list[Any]:
         """A gradient is an activation until it has been accumulated."""
@@ -283,7 +300,8 @@ class _Run:
         moved = [parameter for parameter in parameters if parameter.grad is not None]
         if not moved:
             return
-        with torch._C.DisableTorchFunction():  # what the optimizer makes by itself belongs to the host
+        # What the optimizer makes by itself belongs to the host; a step that runs it itself is within autocast.
+        with self.own.aside(), torch._C.DisableTorchFunction(), self._mixed_precision(False):
             self.recorder.recording = self.values.counting = False
             optimizer = make_optimizer(self.settings, moved)  # some make their states at once (Adagrad)
             optimizer.step()
