@@ -18,8 +18,10 @@ from profiles.models.hf_tables import heads
 from profiles.stand_ins import StandIn, compiler, symbolic_algebra, symbolic_shapes
 
 COMMAND = "flopcast"
-_SEVERAL_MODELS = frozenset({"dashboard", "benchmark", "validate", "--compare"})
-"""What is hidden for the sake of one model may be what the next one needs."""
+_SEVERAL_MODELS = frozenset(
+    {"dashboard", "benchmark", "validate", "campaign", "portfolio", "claims", "--compare", "--cross-check"}
+)
+"""What is hidden for the sake of one model may be what the next one needs, or another tool that counts it."""
 _USES = {
     "accelerate": ("is_accelerate_available",),
     "scipy": ("is_scipy_available",),
@@ -33,9 +35,12 @@ _NEEDY_HEADS = ("Detection", "Segmentation", "Matching")
 
 
 def own_process() -> bool:
-    """Tell whether this process is the command, which neither compiles nor distributes, and answers for one model."""
-    program, *arguments = sys.argv or [""]
-    return Path(program).stem == COMMAND and not _SEVERAL_MODELS & set(arguments)
+    """Tell whether this process is the command, which neither compiles nor distributes, and answers for one model.
+
+    A script that calls the command's function may call it again, for another model.
+    """
+    program = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    return Path(program).stem == COMMAND and not _SEVERAL_MODELS & set(sys.argv[1:])
 
 
 def prepare(model_type: str) -> None:
@@ -44,7 +49,7 @@ def prepare(model_type: str) -> None:
         return
     version = {"__version__": importlib.metadata.version("transformers")}
     for package in _LISTS_ALL_MODELS:
-        sys.modules[package] = StandIn(package, version, opens_parts=True)
+        sys.modules[package] = StandIn(package, version, parts="all")
     expect_numbers()
     unused = _unused(model_type)
     if "torchvision" in unused:  # which wants the real compiler
