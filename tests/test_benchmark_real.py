@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from estimator.cli import benchmark_run, main
 from hardware_db import load
-from hardware_db.errors import UsageError
+from hardware_db.errors import ModelError, UsageError
 from profiles.benchmark.cases import Lab
 from profiles.benchmark.library import profiles_of, usable
 from profiles.benchmark.observed import operations_of
@@ -219,3 +219,14 @@ def test_several_optimizers_are_measured_in_their_own_loop():
     words = ["benchmark", "--device", "cpu", "--memory", "dcgan", "--batch-size", "2", "--json"]
     (result,) = json.loads(CliRunner().invoke(main, words).stdout)["results"]
     assert result["measured_bytes"] == pytest.approx(result["predicted_bytes"], rel=0.01)
+
+
+def test_a_step_that_runs_backward_itself_is_refused(tmp_path):
+    (tmp_path / "whole.py").write_text(
+        "import torch\n\ndef model():\n    step = lambda model, x: model(x).sum().backward()\n"
+        "    return torch.nn.Linear(4, 4), torch.ones(2, 4), step\n"
+    )
+    definition = resolve("whole.py:model", base=tmp_path)
+    step = real_step(definition, definition.sizes(), SETTINGS, "cpu")
+    with pytest.raises(ModelError, match="can be profiled, not timed"):
+        step.run()

@@ -54,7 +54,12 @@ class RealStep:
         losses, number = self.losses(), 0
         while (found := self._next(losses)) is not None:
             loss, parameters = found
-            loss.backward()
+            if not isinstance(loss, torch.Tensor) or loss.grad_fn is None:
+                raise ModelError(
+                    "A training step that runs backward() and the optimizer itself can be profiled, not timed.\n"
+                    "Return the loss and leave both out: they are added"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer = self._optimizer(number, parameters)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
