@@ -209,3 +209,35 @@ def test_projected_lstm_on_the_cpu() -> None:
 def test_a_model_that_fails_says_why() -> None:
     with pytest.raises(ModelError, match=r"\[4, 15\] X \[16, 8\]"):
         profile_model(linear(), torch.zeros(4, 15))
+
+
+FIXED = torch.eye(64).to_sparse()
+
+
+@pytest.mark.parametrize("matrix", [FIXED, FIXED.to_sparse_csr()], ids=["coo", "csr"])
+def test_a_sparse_tensor_from_outside_of_the_model_is_counted_by_its_values(matrix) -> None:
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(32, 32, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sparse.mm(matrix, self.linear(x))
+
+    found = profile_model(Graph(), (torch.randn(64, 32),))
+    linear, product = 2 * 64 * 32 * 32, 2 * 64 * 32  # 64 stored ones meet 32 columns each
+    assert found.matmul_flops.forward == linear + product
+    assert found.matmul_flops.backward == linear + product  # gradients of the weight and of the dense factor alone
+
+
+def test_inputs_of_eight_bit_floats_stay_what_they_are() -> None:
+    class Scaled(nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            one = torch.tensor(1.0)
+            return torch._scaled_mm(a, b.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
+
+    left, right = torch.randn(32, 64).to(torch.float8_e4m3fn), torch.randn(48, 64).to(torch.float8_e4m3fn)
+    found = profile_model(Scaled(), (left, right), mode="forward")
+    assert found.matmul_flops.forward == 2 * 32 * 64 * 48
+    (product,) = (each for each in found.operations if each.family == "matmul")
+    assert product.precision == "float8" and product.bytes_read == 32 * 64 + 48 * 64 + 2 * 4  # and two scales

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from profiles.trace.calls import tensors_in
 from profiles.trace.higher_order import stand_in
-from profiles.trace.values import Values, give_values, values_of
+from profiles.trace.values import ValueNeeded, Values, give_values, values_of
 
 _ACCELERATORS = frozenset({"cuda", "xpu", "mps", "xla", "hpu"})
 _INDEXING = frozenset({torch.Tensor.__getitem__, torch.Tensor.__setitem__})
@@ -102,6 +102,8 @@ def _together(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 def _symbolic_twin(value: Any) -> Any:
     if not isinstance(value, torch.Tensor) or value.device.type != "cpu" or not value.dim():
         return value
+    if value.layout is not torch.strided:
+        raise ValueNeeded("the work on a sparse tensor depends on its values")
     with torch._C._DisableTorchDispatch():
         twin = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
     return give_values(twin, value)

@@ -15,6 +15,10 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from profiles.trace.values import ValueNeeded, give_values, is_followed, values_of
 
 _COPIES = (torch.Tensor.__deepcopy__,)
+_QUANTISED = frozenset(
+    {torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz, torch.float8_e8m0fnu}
+)
+"""Real numbers of 8 bits: stored with scales beside them, and made to be multiplied as they are."""
 
 
 class Twins(TorchFunctionMode):
@@ -124,7 +128,9 @@ class Twins(TorchFunctionMode):
         return twin
 
     def _dtype(self, tensor: torch.Tensor) -> torch.dtype:
-        return self._weights if self._weights is not None and tensor.is_floating_point() else tensor.dtype
+        """Type of the twin: no precision is asked for what has been quantised, whose kernels take no other type."""
+        kept = tensor.dtype in _QUANTISED or not tensor.is_floating_point()
+        return tensor.dtype if kept or self._weights is None else self._weights
 
     def _remember(self, original: Any, twin: Any) -> None:
         self._memo[id(original)] = twin
