@@ -31,7 +31,7 @@ def profile(*timings, **more):
 @pytest.fixture(autouse=True)
 def own_store(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setattr(library, "_recorded", lambda: iter(()))
+    monkeypatch.setattr(library, "recorded_profiles", lambda: ())
 
 
 def test_json_keeps_everything():

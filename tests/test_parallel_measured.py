@@ -60,7 +60,6 @@ def test_shards_of_several_tpu_slices_stay_inside_each():
     [
         ({"data_parallel": 8}, "data 8 × tensor 4 × pipeline 2 × context 1 parallel are not its 16 devices"),
         ({"activation_checkpointing": "now and then"}, "activation_checkpointing 'now and then' is unknown"),
-        ({"zero_stage": 4}, "zero_stage 4 is unknown"),
         ({"global_batch_size": 33}, "leaves a remainder"),
         ({"global_batch_size": None}, "global or the micro-batch size is not stated"),
         ({"task": "infer"}, "inference on several devices is not predicted"),

@@ -86,7 +86,7 @@ def test_the_command_line_takes_the_copied_command():
 
 
 def test_the_page_says_what_to_rent_and_what_is_beside_it():
-    page = advise_page(model="mnist-cnn", work="samples", amount="1M", precision="float32", hardware="t4,l4")
+    page = advise_page(model="mnist-cnn", work="samples", amount="100M", precision="float32", hardware="t4,l4")
     assert not page.exception and not page.error and not page.warning
     assert page.success[0].value.startswith("Rent ")
     names = [json.loads(chart.proto.spec)["data"][0]["type"] for chart in page.get("plotly_chart")]

@@ -89,7 +89,7 @@ def test_nothing_leaves_the_machine_and_nothing_breaks(page: Any) -> None:
     assert errors == []
 
 
-ADVISE = "/advise?model=mnist-cnn&work=samples&amount=1M&precision=float32&hardware=t4,l4"
+ADVISE = "/advise?model=mnist-cnn&work=samples&amount=100M&precision=float32&hardware=t4,l4"
 PAGES = {
     "/?model=gpt2&amount=1B": "What will it take",
     "/compare?model=gpt2&amount=1B": "GPU, TPU or CPU",
