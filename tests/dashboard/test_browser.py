@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-expect = pytest.importorskip("playwright.sync_api").expect
+playwright = pytest.importorskip("playwright.sync_api")
+expect, PlaywrightTimeout = playwright.expect, playwright.TimeoutError
 expect.set_options(timeout=90_000)
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 PATIENCE_MS = 90_000
@@ -118,9 +119,18 @@ def test_pages_on_a_phone_in_the_dark(dark_phone: Any, path: str) -> None:
     page.close()
 
 
-def saved(page: Any, name: str) -> str:
+def saved(page: Any, name: str, tries: int = 3) -> str:
+    """Return the file behind a button; one that is just being drawn anew takes a click and does nothing."""
+    button = page.get_by_role("button", name=name, exact=True).first
+    for _ in range(tries - 1):
+        try:
+            with page.expect_download(timeout=15_000) as download:
+                button.click()
+            return str(download.value.path().read_text())
+        except PlaywrightTimeout:
+            page.locator(READY).wait_for()
     with page.expect_download() as download:
-        page.get_by_role("button", name=name, exact=True).first.click()
+        button.click()
     return str(download.value.path().read_text())
 
 
