@@ -5,8 +5,8 @@ global_batch_size, sequence_length, cost_usd. A row is predicted where it names 
 says how many samples were trained on; every other row is counted with its reason. Nothing is taken from a row that its
 run was not started with, except the samples until the target was reached.
 
-A row that names no model that ships, or no samples, is predicted where `published_recipes.csv` says what it was: from a
-model of that many parameters (`params=65B`), split as fast as the search knows.
+A row that names no model that ships, or no samples, is predicted where `published_recipes.csv` says what it was, with
+the paper that says so: its dimensions where they are known, else a model of that many parameters (`params=34B`).
 
 Assumed where a row is silent: the best half precision of the device, a compiled step for MLPerf's submissions, llm.c
 and nanoGPT, 512 tokens for BERT (256 unpadded) and 2,048 for GPT-3, which is split as fast as the search knows, a batch
@@ -27,7 +27,7 @@ from statistics import median
 
 from estimator import TrainingRun
 from estimator.answer import Cluster, answer
-from estimator.claims.asking import BEST, profile_of
+from estimator.claims.asking import BEST
 from estimator.parallel.network import network_of, usual_system
 from estimator.plan import Job, search
 from estimator.plan.job import stack_for
@@ -35,7 +35,7 @@ from estimator.ranges import Range
 from estimator.whole_run.run_time import tuned
 from estimator.workload import Workload
 from hardware_db import Device, load
-from hardware_db.errors import DataError, FlopcastError, UsageError
+from hardware_db.errors import FlopcastError, UsageError
 from hardware_db.units import parse_precision
 from profiles import recall
 from profiles.model_profile import ModelProfile
@@ -75,12 +75,13 @@ LEAST = 1000
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a row was, where it does not say so: the model, tokens of a sequence, samples, whether to split it."""
+    """What a row was, where it does not say so: model, tokens of a sequence, samples, whether to split it, device."""
 
     model: str
     length: int | None = None
     samples: float | None = None
     splits: bool = False
+    device: str | None = None
 
 
 @cache
@@ -89,7 +90,8 @@ def recipes() -> list[tuple[str, str, Recipe]]:
     with Path(__file__).with_name("published_recipes.csv").open(encoding="utf-8", newline="") as file:
         return [
             (row["stratum"], row["name"], Recipe(row["model"], int(row["sequence_length"] or 0) or None,
-                                                 float(row["samples"] or 0) or None, bool(row["splits"])))
+                                                 float(row["samples"] or 0) or None, bool(row["splits"]),
+                                                 row["device"] or None))
             for row in csv.DictReader(file)
         ]  # fmt: skip
 
@@ -153,12 +155,8 @@ def samples_of(row: dict[str, str], recipe: Recipe, length: int | None) -> float
 
 @cache
 def profile_in(model: str, precision: str, length: int | None) -> ModelProfile:
-    """Return a profile that ships, or one made now (which needs torch)."""
-    try:
-        return profile_of(model, precision)
-    except DataError:
-        request = ProfileRequest(precision=precision, sequence_length=length)
-        return recall.profile(model, request)
+    """Return a profile at this length: one that ships, or one made now (which needs torch)."""
+    return recall.profile(model, ProfileRequest(precision=precision, sequence_length=length))
 
 
 @cache
@@ -199,7 +197,8 @@ def predicted(row: dict[str, str]) -> Predicted:
         model or device is not known, the samples are not stated, or it cannot run as stated
     """
     recipe = recipe_of(row)
-    device, precision = load().device(row["device"]), _precision(row)
+    device = load().device(recipe.device or row["device"])
+    precision = _precision(row, device)
     count = int(float(row["device_count"] or 0))
     if not (count and row["wall_hours"]):
         raise UsageError("does not say how many devices or hours")
@@ -213,8 +212,7 @@ def predicted(row: dict[str, str]) -> Predicted:
     return Predicted(row["case_id"], row["stratum"], recipe.model, device.id, count, float(row["wall_hours"]), hours)
 
 
-def _precision(row: dict[str, str]) -> str:
-    device = load().device(row["device"])
+def _precision(row: dict[str, str], device: Device) -> str:
     asked = parse_precision(row["precision"]) if row["precision"] else None
     precision = asked if asked in BEST else next((each for each in BEST if device.supports(each)), None)
     if precision is None:
