@@ -41,3 +41,26 @@ def test_the_peak_of_a_real_step_is_met_to_the_byte(make, optimizer):
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     real = real_peak(model, inputs, CLASSES[optimizer](trained, foreach=False, **OPTIMIZERS[optimizer]))
     assert profile_model(model, inputs, optimizer=optimizer, device="cpu").peak_memory_bytes == real
+
+
+def recurrent(kind, **options):
+    class All(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cells = kind(12, 16, **options)
+
+        def forward(self, x):
+            return self.cells(x)[0]
+
+    return All(), (torch.randn(6, 4, 12),)
+
+
+FORMS = [{}, {"bidirectional": True}, {"num_layers": 2, "dropout": 0.1}, {"batch_first": True}, {"bias": False}]
+
+
+@pytest.mark.parametrize("options", FORMS, ids=str)
+@pytest.mark.parametrize("kind", [torch.nn.GRU, torch.nn.LSTM, torch.nn.RNN])
+def test_recurrent_layers_of_any_form_are_met_to_the_byte(kind, options):
+    model, inputs = recurrent(kind, **options)
+    real = real_peak(model, inputs, torch.optim.AdamW(model.parameters(), foreach=False))
+    assert profile_model(model, inputs, optimizer="adamw", device="cpu").peak_memory_bytes == real

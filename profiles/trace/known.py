@@ -17,9 +17,13 @@ import torch
 from profiles.formulas import Call, Cost, cost_of, formula_of, view_cost
 from profiles.records import TensorSpec
 from profiles.trace.calls import call_of, compact, tensors_in
+from profiles.trace.ledger import storages_of
 from profiles.trace.values import ASKS_FOR_VALUES, MASKED, may_be_followed
 
-_VIEWS = frozenset({"detach", "detach_", "_unsafe_view", "lift_fresh", "_reshape_alias", "alias", "is_same_size"})
+_VIEWS = frozenset(
+    {"detach", "detach_", "_unsafe_view", "lift_fresh", "_reshape_alias", "alias", "is_same_size",
+     "unsafe_split", "unsafe_split_with_sizes"}
+)  # fmt: skip
 _TYPES = (int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format)
 MOST_CALLS = 1 << 16
 
@@ -131,9 +135,9 @@ def describe(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: A
 
 
 def _shares(outputs: tuple[torch.Tensor, ...], args: tuple[Any, ...]) -> bool:
-    """Whether a result is an argument, whatever the schema says (cuDNN gives back the weights that it was given)."""
-    given = {id(tensor) for tensor in tensors_in(args)}
-    return any(id(output) in given for output in outputs)
+    """Whether a result is no new memory, whatever the schema says (cuDNN gives back the weights that it was given)."""
+    given = {storage._cdata for storage in storages_of(tensors_in(args))}
+    return any(storage._cdata in given for storage in storages_of(outputs))
 
 
 def _is_symbolic(tensors: tuple[torch.Tensor, ...]) -> bool:

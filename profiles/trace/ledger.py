@@ -44,13 +44,13 @@ class Ledger:
 
     def hold(self, tensors: Iterable[torch.Tensor], holder: Holder) -> None:
         """Note these tensors; storages that are known already change their holder."""
-        for storage in _storages(tensors):
+        for storage in storages_of(tensors):
             self._forget(storage._cdata)
             self._add(storage, holder)
 
     def see(self, tensors: Iterable[torch.Tensor]) -> None:
         """Note the outputs of an operation; those that are new are activations."""
-        for storage in _storages(tensors):
+        for storage in storages_of(tensors):
             if storage._cdata not in self._entries:
                 self._add(storage, "activation")
                 self._new.append(storage._cdata)
@@ -85,15 +85,16 @@ class Ledger:
             self._makers.pop(key, None)
 
 
-def _storages(tensors: Iterable[torch.Tensor]) -> Iterable[torch.UntypedStorage]:
+def storages_of(tensors: Iterable[torch.Tensor]) -> Iterable[torch.UntypedStorage]:
+    """Yield the storages that tensors lie in; of sparse tensors (COO) those of indices and values."""
     for tensor in tensors:
         if is_traceable_wrapper_subclass(tensor):
             names, _ = tensor.__tensor_flatten__()
-            yield from _storages(getattr(tensor, name) for name in names)
+            yield from storages_of(getattr(tensor, name) for name in names)
         elif tensor.layout is torch.strided:
             yield tensor.untyped_storage()
         elif tensor.layout is torch.sparse_coo:
-            yield from _storages((tensor._indices(), tensor._values()))
+            yield from storages_of((tensor._indices(), tensor._values()))
 
 
 def with_states(moments: Iterable[Moment], optimizer_state_bytes: int) -> list[Moment]:

@@ -2,17 +2,20 @@
 
 On symbolic tensors torch unrolls a recurrent layer into several operators per time step. CUDA instead calls cuDNN once
 for all steps, layers and directions (aten/src/ATen/native/RNN.cpp, cudnn/RNN.cpp), and the CPU calls oneDNN once per
-layer and direction of an LSTM (mkldnn/RNN.cpp); other cells are unrolled on the CPU as well.
+layer and direction of an LSTM (mkldnn/RNN.cpp); other cells are unrolled there too (`profiles.trace.recurrent_cpu`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
+
+from profiles.trace import recurrent_cpu
 
 aten = torch.ops.aten
 Tensor = torch.Tensor
@@ -70,7 +73,10 @@ def cudnn_replacements(autocast_device: str) -> dict[str, Callable[..., Any]]:
 
 
 def onednn_replacements(autocast_device: str) -> dict[str, Callable[..., Any]]:
-    """Return the LSTM operator as oneDNN calls; packed and projected ones stay unrolled, as torch does."""
+    """Return the LSTM operator as oneDNN calls and other cells as a CPU unrolls them.
+
+    Packed and projected ones stay as torch unrolls them on symbolic tensors.
+    """
 
     def run(call: Recurrence) -> tuple[Tensor, ...]:
         if torch.is_autocast_enabled(autocast_device):
@@ -83,7 +89,12 @@ def onednn_replacements(autocast_device: str) -> dict[str, Callable[..., Any]]:
         projected = hidden[0].shape[-1] != hidden[1].shape[-1]
         return aten.lstm.input.decompose(input, hidden, *rest) if projected else padded(input, hidden, *rest)
 
-    return {"lstm.input": lstm}
+    return {"lstm.input": lstm, **{f"{name}.input": _Padded(_CELLS[name], run) for name, run in _unrolled().items()}}
+
+
+def _unrolled() -> dict[str, Callable[[Recurrence], tuple[Tensor, ...]]]:
+    cells = {"gru": recurrent_cpu.gru, "rnn_tanh": recurrent_cpu.rnn_tanh, "rnn_relu": recurrent_cpu.rnn_relu}
+    return {name: partial(recurrent_cpu.unrolled, cell=cell) for name, cell in cells.items()}
 
 
 def _replacements(
@@ -178,8 +189,9 @@ def _onednn(call: Recurrence) -> tuple[Tensor, ...]:
 
 def _onednn_layer(call: Recurrence, input: Tensor, weights: Sequence[Tensor], row: int, reverse: bool) -> Any:
     if not call.biased:
-        zeros = torch.zeros(weights[0].shape[0], dtype=input.dtype, device=input.device)
-        weights = (*weights, zeros, zeros)
+        # aten/src/ATen/native/mkldnn/RNN.cpp, mkldnn_rnn: as large as the weights, though no more than a row is used.
+        zeros = (torch.zeros(weight.shape, dtype=input.dtype, device=input.device).select(1, 0) for weight in weights)
+        weights = (*weights, *zeros)
     assert call.state is not None
     hidden, state = call.hidden.select(0, row), call.state.select(0, row)
     shape = (call.cell, call.hidden_size, call.layers, True, call.bidirectional, call.batch_first, call.train)
