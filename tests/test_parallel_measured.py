@@ -6,9 +6,10 @@ import pytest
 
 import hardware_db
 from estimator.parallel.costs import without_autocast
-from estimator.parallel.measured import split_of
+from estimator.parallel.measured import asked_of_case, split_of, stack_of_case
 from estimator.parallel.network import network_of, usual_system
-from estimator.parallel.stack import MEGATRON, TORCH, XLA
+from estimator.parallel.stack import FSDP, MEGATRON, TORCH, XLA
+from estimator.timing import TimeSettings
 from estimator.validation import floors
 from estimator.validation.cases import Case
 from estimator.validation.prediction import predict_case
@@ -99,3 +100,30 @@ def test_16_bit_weights_need_no_casts_and_move_half_of_what_autocast_keeps_wide(
     assert casts.any() and (halved.count[casts] == 0).all()
     assert (2 * halved.bytes_read[wide] <= table.bytes_read[wide]).all() and wide.any()
     assert (halved.bytes_moved[rest] == table.bytes_moved[rest]).all()
+
+
+def test_what_would_not_fit_was_computed_again():
+    """Eight samples of 4,096 tokens keep 190 GB of activations on one device of 80 GB: nobody ran that."""
+    h100 = DATABASE.device("h100-sxm")
+    profile = llama().at(batch_size=8)
+    alone = {"tensor_parallel": 1, "pipeline_parallel": 1, "micro_batch_size": 8, "global_batch_size": 128}
+    asked = asked_of_case(case(**alone, zero_stage=3), profile, h100, TimeSettings("megatron", "contiguous"))
+    assert asked.split.activation_checkpointing == "full"
+    fits = asked_of_case(case(zero_stage=1), llama(), h100, TimeSettings("megatron", "contiguous"))
+    assert fits.split.activation_checkpointing == "none"
+    stated = case(**alone, zero_stage=3, activation_checkpointing="none")
+    asked = asked_of_case(stated, profile, h100, TimeSettings("megatron", "contiguous"))
+    assert asked.split.activation_checkpointing == "none"
+
+
+def test_software_is_known_by_its_name_where_a_case_says_it():
+    assert stack_of_case(case(source="NVIDIA/dgxc-benchmarking, maxtext/README_70b.md")) is XLA
+    assert stack_of_case(case(source="NVIDIA/dgxc-benchmarking, llama3.1/README_70b.md")) is MEGATRON
+    assert stack_of_case(case(source="mosaicml/llm-foundry, throughput", compile="eager")) is FSDP
+    assert stack_of_case(case(compile="eager")) is TORCH
+
+
+def test_maxtext_computes_layers_again_where_nothing_is_said():
+    source = "AI-Hypercomputer/maxtext, MaxText/configs/v5p"
+    assert split_of(case(source=source), XLA, NODE).activation_checkpointing == "full"
+    assert split_of(case(source=source, activation_checkpointing="none"), XLA, NODE).activation_checkpointing == "none"

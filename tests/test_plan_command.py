@@ -85,3 +85,28 @@ def test_nothing_fits_is_an_answer_with_exit_code_1():
 def test_a_plan_is_exported():
     answered = ask(*GPT2, "--count", "8", "--export", "torchrun")
     assert answered.output.splitlines()[1].startswith("torchrun --nnodes 1 --nproc-per-node 8 --standalone")
+
+
+def test_a_plan_waits_for_its_data_and_says_so():
+    """64 samples at 200 a second are 0.32 s, far more than the step on eight H100 takes."""
+    answered = json.loads(ask(*GPT2, "--count", "8", "--data-rate", "200", "--json").output)
+    for row in answered["results"]:
+        assert row["step_time_s"] == pytest.approx(0.32) and row["bound"] == "data"
+        assert row["parts_s"]["data"] == pytest.approx(
+            0.32 - sum(seconds for name, seconds in row["parts_s"].items() if name != "data")
+        )
+    free = json.loads(ask(*GPT2, "--count", "8", "--data-rate", "1e9", "--json").output)
+    assert "data" not in free["results"][0]["parts_s"]
+
+
+def test_a_cluster_of_cpus_needs_memory_and_network():
+    words = ("plan", "gpt2", "--hardware", "epyc-9654", "--count", "4", "--global-batch-size", "32")
+    answered = ask(*words, "--memory", "384GB", "--network", "12.5GB")
+    assert answered.return_value == 0 and "software as PyTorch runs it" in answered.output
+    assert "no memory of epyc-9654 is known" in str(ask(*words).exception)
+    assert "no network between machines" in str(ask(*words, "--memory", "384GB").exception)
+
+
+def test_a_capacity_and_a_load_of_experts_contradict_each_other():
+    refused = ask(*GPT2, "--count", "8", "--capacity-factor", "1.25", "--expert-load", "1.2")
+    assert "leave out --expert-load" in str(refused.exception)

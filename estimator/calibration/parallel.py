@@ -23,8 +23,8 @@ from scipy.optimize import least_squares
 
 from estimator.calibration.leave_out import model_family
 from estimator.calibration.parallel_results import Outcome, report, write
-from estimator.parallel.adjust import Factor, adjustment_from, factor_table
-from estimator.parallel.measured import Asked, asked_of_case
+from estimator.parallel.adjust import Factor, adjustment_from, factor_table, is_measured
+from estimator.parallel.measured import Asked, asked_of_case, stack_of_case
 from estimator.validation.answering import answers
 from estimator.validation.cases import Case, read_cases
 from estimator.validation.defaults import completed
@@ -166,10 +166,12 @@ def _robust(off: Floats) -> Floats:
 
 
 def measured_steps(path: Path, jobs: int, database: Database) -> Iterator[Measured]:
-    """Yield the steps on several devices that can be predicted; the others are counted on the way."""
+    """Yield the steps on several devices, of software with factors, that can be predicted; say which cannot."""
     waiting: dict[ProfileQuestion, list[tuple[Case, Device]]] = {}
     for case in read_cases(path):
         if runs_alone(case) or not case.training or not case.measured_step_time_s:
+            continue
+        if not is_measured(stack_of_case(case).name):
             continue
         try:
             device = database.device(case.device).logical_device()

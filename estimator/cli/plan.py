@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.cluster_options import ClusterFacts, cluster_options
 from estimator.cli.estimate import AUTO
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import TRAINED, ModelQuestion, find_profile, model_options, profile_file
@@ -55,6 +56,7 @@ SOFTWARE_OF = {
 @click.option("--software", type=click.Choice(SOFTWARE), help="What runs the step; default: what usually does.")
 @split_option("Search only splits with these degrees: tp=8,pp=16,zero=1,recompute=none.")
 @click.option("--export", "form", type=click.Choice(FORMATS), help="Print the best plan as the file of this software.")
+@cluster_options
 @devices_option
 @output_options
 def command(
@@ -65,6 +67,7 @@ def command(
     software: str | None,
     split: AskedSplit | None,
     form: str | None,
+    cluster: ClusterFacts,
     output: Output,
     **options: Any,
 ) -> int:
@@ -77,12 +80,13 @@ def command(
     from estimator.plan import scaling_of
 
     here = load_here(options.pop("devices_file"))
-    device = here.database.device(hardware)
+    device = cluster.of(here.database.device(hardware))
     counts = read_counts(count)
     profile = find_profile(_precise(ModelQuestion(model, **options), device), output)
     batch, said = read_batch(global_batch_size, profile)
     stack = _stack(software or SOFTWARE_OF.get(form or ""), profile, device)
     job = _job(profile, device, usual_system(here.database, device), stack, batch)
+    job = replace(job, routing=cluster.routing, data_samples_per_s=cluster.data_samples_per_s)
     job = job if split is None else replace(job, asked=split)
     found = scaling_of(job, counts)
     assumed = _assumed(job) + _remainders(found)
@@ -171,8 +175,10 @@ def _assumed(job: Job) -> list[str]:
 
     measured = "collectives as measured here" if job.network.measured else f"links of {job.network.name}"
     software = f"software as {job.stack.name} runs it"
-    experts = ["tokens spread evenly over experts"] if layout_of(job.profile).has_experts else []
-    return [measured, software, *experts, "no step waits for data", f"batch of {job.global_batch_size}"]
+    experts = [str(job.routing)] if layout_of(job.profile).has_experts else []
+    rate = job.data_samples_per_s
+    data = f"data at {rate:,.6g} samples/s" if rate else "no step waits for data (else --data-rate)"
+    return [measured, software, *experts, data, f"batch of {job.global_batch_size}"]
 
 
 def _remainders(found: Scaling) -> list[str]:

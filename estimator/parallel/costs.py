@@ -23,6 +23,7 @@ from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.linears import ROWS
 from estimator.parallel.memory import AUTOCAST, computes_in_halves
 from estimator.parallel.roles import Role
+from estimator.parallel.routing import USUAL, Routing
 from estimator.parallel.sharding import on_scores, quadratic, sharded_table
 from estimator.parallel.values import triple
 from estimator.parallel.wires import wires_of
@@ -109,13 +110,17 @@ class PartCosts:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and how a step runs; `factors` take the place of those of the software (None), to find them."""
+    """Where and how a step runs.
+
+    `routing` is how tokens go to experts; `factors` take the place of those of the software (None), to find them.
+    """
 
     device: Device
     network: Network
     stack: Stack
     memory_format: MemoryFormat = "contiguous"
     factors: Adjustment | None = None
+    routing: Routing = USUAL
 
     @property
     def adjustment(self) -> Adjustment:
@@ -137,7 +142,8 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     halves = computes_in_halves(profile, split, setting.stack)
     run = _Run(setting.device, setting.stack, setting.memory_format, halves)
     table, alone = _alone(profile, replace(split, zero_stage=0), run)
-    device_s = alone.device_s * adjusted.of_operations(table)
+    load = setting.routing.load(layout, split.expert_parallel)[:, None]
+    device_s = alone.device_s * adjusted.of_operations(table) * np.where(layout.role >= Role.EXPERT, load, 1.0)
     breakdown = replace(alone, device_s=device_s, host_s=alone.host_s * adjusted.host)
     phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
     blocks = layout.blocks
@@ -159,8 +165,8 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         host_operation=_one(breakdown.host_s, phases["forward"], table),
         tensor_forward=adjusted.tensor * wires.tensor,
         tensor_backward=adjusted.tensor * wires.tensor,
-        expert_forward=adjusted.expert * wires.expert,
-        expert_backward=adjusted.expert * wires.expert,
+        expert_forward=adjusted.expert * wires.expert * load,
+        expert_backward=adjusted.expert * wires.expert * load,
         context_forward=_beside(wires.context, hidden["forward"]) + wires.merging,
         context_backward=_beside(2 * wires.context, hidden["backward"]) + wires.merging,
         optimizer=(breakdown.device_s * phases["optimizer"]).sum(axis=1),

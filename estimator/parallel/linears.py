@@ -105,7 +105,7 @@ class Products:
         A recording of one size cannot tell; there, modules with batched weights in models that choose experts do.
         """
         sizes = self.recording.sizes
-        growing = np.array([monomial != (0, 0, 0) for monomial in sizes.monomials], dtype=np.bool_)
+        growing = np.array([any(monomial) for monomial in sizes.monomials], dtype=np.bool_)
         if not growing.any():
             return np.full(len(self.operations), any(each.operator == TOP_K for each in self.operations))
         matrix = np.array(sizes.coefficients, dtype=object).reshape(-1, len(sizes.monomials))

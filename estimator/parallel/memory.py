@@ -87,11 +87,14 @@ def computes_in_halves(profile: ModelProfile, split: Parallelism, stack: Stack) 
 
 
 @lru_cache(maxsize=2048)
-def kept_of(profile: ModelProfile, split: Parallelism, stack: Stack) -> Kept:
-    """Return what a micro-batch (the profile's batch) leaves on one device; `split` is that of its layers alone."""
+def kept_of(profile: ModelProfile, split: Parallelism, stack: Stack, crowd: float = 1.0) -> Kept:
+    """Return what a micro-batch (the profile's batch) leaves on one device; `split` is that of its layers alone.
+
+    `crowd` is how many times the mean of all devices the experts of this one have to do.
+    """
     layout, table = layout_of(profile), sharded_table(profile, split)
-    recorded, layers = _recorded(profile, layout, split), layers_of(layout)
-    whole = np.where(layers, _fused(layout, table, split), recorded) if stack.fused_layers else recorded
+    recorded, layers = _recorded(profile, layout, split, crowd), layers_of(layout)
+    whole = np.where(layers, _fused(layout, table, split, crowd), recorded) if stack.fused_layers else recorded
     return Kept(whole, np.where(layers, _inputs(layout, table, split), recorded), _working(profile, split))
 
 
@@ -102,11 +105,11 @@ def layers_of(layout: Layout) -> Floats:
     return np.array(known, dtype=np.float64)
 
 
-def _recorded(profile: ModelProfile, layout: Layout, split: Parallelism) -> Floats:
+def _recorded(profile: ModelProfile, layout: Layout, split: Parallelism, crowd: float) -> Floats:
     """Bytes that the profile saw each part keep, divided as its modules are and over the parts of the sequence."""
     held = profile.trace.activation_bytes
     roles, parts = _holders(layout, tuple(held))
-    own = np.fromiter(held.values(), dtype=np.float64, count=len(held)) * _role_shares(split)[roles]
+    own = np.fromiter(held.values(), dtype=np.float64, count=len(held)) * _role_shares(split, crowd)[roles]
     kept: Floats = own @ parts / split.context_parallel
     return kept
 
@@ -127,9 +130,10 @@ def _holders(layout: Layout, paths: tuple[str, ...]) -> tuple[NDArray[np.intp], 
     return roles, shares
 
 
-def _role_shares(split: Parallelism) -> Floats:
+def _role_shares(split: Parallelism, crowd: float) -> Floats:
     shares = np.ones(len(Role))
     shares[[Role.INSIDE, Role.HEADS, Role.EXPERT]] = 1 / split.tensor_parallel
+    shares[Role.EXPERT :] *= crowd
     shares[Role.TOKENS] = 1 / split.tensor_parallel if split.sequence_parallel else 1.0
     return shares
 
@@ -142,7 +146,7 @@ def outside_of(layout: Layout) -> dict[str, int]:
     return dict.fromkeys(modules, FIRST)
 
 
-def _fused(layout: Layout, table: OperationTable, split: Parallelism) -> Floats:
+def _fused(layout: Layout, table: OperationTable, split: Parallelism, crowd: float) -> Floats:
     """Bytes that fused layers keep: around each pair the input of its norm and of its product, and a dropout mask."""
     elements = np.nan_to_num(table.batch * table.m)
     forward = table.phase.mask("forward")
@@ -154,7 +158,8 @@ def _fused(layout: Layout, table: OperationTable, split: Parallelism) -> Floats:
     spread = split.tensor_parallel if split.sequence_parallel else 1
     bytes_kept = elements * (inside * FEATURE_BYTES + around * (2 * FEATURE_BYTES + dropped) / spread)
     routed = np.where(closed & (layout.role == Role.EXPERT_ROW), elements * np.nan_to_num(table.n) * FEATURE_BYTES, 0.0)
-    return layout.blocks.per_part((bytes_kept + routed) * table.count.astype(np.float64))
+    crowded = np.where(layout.role >= Role.EXPERT, crowd, 1.0) * table.count.astype(np.float64)
+    return layout.blocks.per_part((bytes_kept + routed) * crowded)
 
 
 def _has_dropout(table: OperationTable) -> float:

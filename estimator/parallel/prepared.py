@@ -84,7 +84,8 @@ def pass_of_one(profile: ModelProfile, split: Parallelism, setting: Setting) -> 
     alike = replace(inside, zero_stage=0)
     if computes_in_halves(profile, inside, setting.stack) == computes_in_halves(profile, alike, setting.stack):
         inside = alike
-    return _costs(profile, inside, setting), kept_of(profile, alike, setting.stack)
+    crowd = float(setting.routing.load(layout_of(profile), split.expert_parallel)[1])
+    return _costs(profile, inside, setting), kept_of(profile, alike, setting.stack, crowd)
 
 
 @lru_cache(maxsize=2048)

@@ -167,7 +167,7 @@ def _fewer_tokens(table: OperationTable, layout: Layout, context_parallel: int) 
 def quadratic(recording: Recording) -> Mask:
     """Return which operations grow with the square of the sequence length."""
     sizes = recording.sizes
-    squares = np.array([length + padded >= 2 for _, length, padded in sizes.monomials], dtype=np.bool_)
+    squares = np.array([sum(lengths) >= 2 for _, *lengths in sizes.monomials], dtype=np.bool_)
     matrix = np.array(sizes.coefficients, dtype=object).reshape(-1, len(sizes.monomials))
     square = (matrix[:, squares] != 0).any(axis=1)
     slots = recording.layout.quantities

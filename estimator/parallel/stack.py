@@ -77,10 +77,13 @@ STACKS: Final = {stack.name.casefold(): stack for stack in (TORCH, FSDP, MEGATRO
 
 
 def usual_stack(device: Device, model_parallel: bool) -> Stack:
-    """Return what such a step is usually run with: XLA on TPUs, Megatron where layers are split, else PyTorch."""
+    """Return what such a step is usually run with: XLA on TPUs, Megatron where layers are split, else PyTorch.
+
+    Megatron's kernels are for accelerators: CPUs run PyTorch.
+    """
     if device.kind == "tpu":
         return XLA
-    return MEGATRON if model_parallel else TORCH
+    return MEGATRON if model_parallel and device.kind != "cpu" else TORCH
 
 
 def own_stack(device: Device, compiled: bool) -> Stack:

@@ -5,8 +5,8 @@ step = (latest stage: pipeline of micro-batches + exposed gradient collectives +
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,15 +17,18 @@ from estimator.parallel.prepared import Prepared, prepare
 from estimator.parallel.stage_ends import stage_ends
 from estimator.parallel.stage_memory import StageMemory, memory_of
 from estimator.parallel.values import as_range
+from estimator.ranges import Range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from estimator.parallel.costs import Setting
     from estimator.parallel.parallelism import Parallelism
-    from estimator.ranges import Range
     from estimator.timing import Basis
     from profiles.model_profile import ModelProfile
+
+DATA: Final = "data"
+"""Part of a step in which its data are waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,12 @@ class ParallelStep:
     parts
         seconds of the slowest stage by what they go to: forward, backward, recomputation, tensor parallel, expert
         parallel, context parallel, parameter gathering, host, bubble, gradients, accumulation (adding gradients of
-        micro-batches up), optimizer, stragglers
+        micro-batches up), optimizer, stragglers, data (waiting for it)
     device, host, sent
         seconds of the slowest stage: its own stream of operations and collectives, the host's, and all collectives of
         gradients, hidden or not
     buckets
-        middle seconds by what binds: compute, memory, launch, network, waiting
+        middle seconds by what binds: compute, memory, launch, network, waiting, data
     memory
         bytes a device of each stage holds
     chunk_layers
@@ -113,8 +116,21 @@ class ParallelStep:
 
     @property
     def bound(self) -> str:
-        """What takes most of the step: compute, memory, launch, network or waiting."""
+        """What takes most of the step: compute, memory, launch, network, waiting or data."""
         return max(self.buckets, key=self.buckets.__getitem__)
+
+    def fed(self, data_s: float) -> ParallelStep:
+        """Return the step where its data take `data_s` seconds to come, beside the step before."""
+        waiting = max(0.0, data_s - self.total.mid)
+        if not waiting:
+            return self
+        return replace(
+            self,
+            total=self.total.or_longer(Range.exactly(data_s)),
+            parts={**self.parts, DATA: Range.exactly(waiting)},
+            buckets={**self.buckets, DATA: waiting},
+            mfu=self.mfu * self.total.mid / data_s,
+        )
 
 
 def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, micro_batches: int) -> ParallelStep:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from estimator.parallel.asked import ANYTHING, AskedSplit
 from estimator.parallel.costs import Setting
 from estimator.parallel.layout import layout_of
+from estimator.parallel.routing import USUAL, Routing
 from estimator.parallel.stack import usual_stack
 from estimator.parallel.stages import edges_of
 from hardware_db.errors import UsageError
@@ -37,6 +38,10 @@ class Job:
         samples of one step
     asked
         what was asked for of the split: nothing else is searched
+    routing
+        how tokens go to experts
+    data_samples_per_s
+        what the data loaders of the whole job bring; None: no step waits for data
     """
 
     profile: ModelProfile
@@ -46,10 +51,14 @@ class Job:
     count: int
     global_batch_size: int
     asked: AskedSplit = ANYTHING
+    routing: Routing = USUAL
+    data_samples_per_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.capacity_bytes <= 0:
-            raise UsageError(f"no memory of {self.device.id} is known: nobody can say what fits")
+            raise UsageError(
+                f"no memory of {self.device.id} is known: nobody can say what fits. Give it (plan: --memory 384GB)"
+            )
 
     @cached_property
     def equal_layers(self) -> int:
@@ -65,7 +74,12 @@ class Job:
     @property
     def setting(self) -> Setting:
         """Where and how the step runs."""
-        return Setting(self.device, self.network, self.stack)
+        return Setting(self.device, self.network, self.stack, routing=self.routing)
+
+    @property
+    def data_s(self) -> float:
+        """Seconds until the data of one step are there; 0 where no step waits for them."""
+        return self.global_batch_size / self.data_samples_per_s if self.data_samples_per_s else 0.0
 
     @property
     def capacity_bytes(self) -> float:

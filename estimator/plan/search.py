@@ -167,7 +167,7 @@ def evaluate(job: Job, candidate: Candidate) -> Plan:
     """Return a candidate with its step, event by event."""
     size, split = candidate.micro_batch_size, candidate.split
     micro_batches = split.micro_batches(job.global_batch_size, size)
-    return Plan(split, parallel_step(job.at(size), split, job.setting, micro_batches))
+    return Plan(split, parallel_step(job.at(size), split, job.setting, micro_batches).fed(job.data_s))
 
 
 def blocks_of_candidates(job: Job) -> Iterator[Block]:
