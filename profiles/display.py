@@ -1,4 +1,4 @@
-"""A profile as people read it: the table of its modules and the lines under it, as text and as HTML."""
+"""A profile as people read it: its modules, its work by phase and the lines under them, as text and as HTML."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hardware_db.units import format_count
 from profiles.breakdown import Column
+from profiles.display_work import work_lines, work_sheet
 from profiles.records import MemoryFootprint
 from profiles.sheets import Line, Sheet, amount, figure, group_sheet, module_sheet, scale_of
 
@@ -47,7 +48,8 @@ def text(profile: ModelProfile, by: Column | None = None, depth: int | None = No
     """
     sheet = module_sheet(profile, depth) if by is None else group_sheet(profile, by)
     lines = [_hanging(name, value, width) for name, value in summary(profile)]
-    return "\n".join([headline(profile), "", sheet_text(sheet, width), "", *lines])
+    work = sheet_text(work_sheet(profile), width)
+    return "\n".join([headline(profile), "", sheet_text(sheet, width), "", work, "", *lines])
 
 
 def _hanging(name: str, value: str, width: int) -> str:
@@ -77,22 +79,12 @@ def _size(profile: ModelProfile) -> str:
 
 
 def summary(profile: ModelProfile) -> list[tuple[str, str]]:
-    """Return the lines under the table: (name, text) of step, memory, what was counted, and notes."""
-    lines = [("Step", _step(profile)), ("Products", _products(profile)), ("Model", _model_flops(profile))]
+    """Return the lines under the tables: (name, text) of step, memory, what was counted, and notes."""
+    step = f"{amount(profile.flops.total, 'FLOPs')}, {_per_sample(profile)} ({CONVENTION})"
+    lines = [("Step", step), *work_lines(profile)]
     lines += [("Memory", _memory(profile)), ("Counted", _counted(profile)), ("Traced", _traced(profile))]
     lines += [("Note", note) for note in _notes(profile)]
     return [(name, line) for name, line in lines if line]
-
-
-def _step(profile: ModelProfile) -> str:
-    optimizer = profile.flops.optimizer
-    included = f", {amount(optimizer, 'FLOPs')} in the optimizer" if optimizer else ""
-    return f"{amount(profile.flops.total, 'FLOPs')}{included} ({CONVENTION}; {_per_sample(profile)})"
-
-
-def _products(profile: ModelProfile) -> str:
-    products = profile.matmul_flops.total
-    return f"{amount(products, 'FLOPs')} = {amount(products / 2, 'MACs')} in matrix products" if products else "none"
 
 
 def _per_sample(profile: ModelProfile) -> str:
@@ -101,17 +93,6 @@ def _per_sample(profile: ModelProfile) -> str:
         return f"{amount(each, 'FLOPs')} per sample"
     times = f", {figure(each / profile.parameters, 1)} × parameters" if profile.parameters else ""
     return f"{amount(each, 'FLOPs')} per token{times}"
-
-
-def _model_flops(profile: ModelProfile) -> str:
-    """Return what MFU counts and what is executed; nothing where that is the work as called."""
-    asked, executed = profile.model_flops.total, profile.executed_flops.total
-    if (profile.matmul_flops.total, profile.flops.total) == (asked, executed):
-        return ""
-    called = profile.flops.total
-    skipped, again = " (masked attention is skipped)", " (some of it computed again)"
-    how = skipped if executed < called else again if executed > called else ""
-    return f"{amount(asked, 'FLOPs')} asked for (what MFU counts), {amount(executed, 'FLOPs')} executed{how}"
 
 
 def _memory(profile: ModelProfile) -> str:
@@ -207,7 +188,13 @@ def _table(sheet: Sheet, dropped: set[int]) -> Table:
         table.add_column(justify="right" if at else "left", no_wrap=True)
     titles, units = [head.title for head in sheet.heads], [head.unit for head in sheet.heads]
     rule = ["", *("-" * len(cell) if cell != "-" else "-" for cell in sheet.total.cells)]
-    rows = [titles, *([units] if any(units) else []), *map(_cells, sheet.lines), rule, _cells(sheet.total)]
+    rows = [
+        titles,
+        *([units] if any(units) else []),
+        *map(_cells, sheet.lines),
+        rule,
+        *map(_cells, (sheet.total, *sheet.below)),
+    ]
     for row in rows:
         table.add_row(*(Text(row[at]) for at in shown))
     return table
@@ -221,14 +208,15 @@ def html(profile: ModelProfile) -> str:
     """Return the profile for a notebook: escaped, without colours of its own."""
     lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in summary(profile))
     title = f"<p><strong>{escape(headline(profile))}</strong></p>"
-    return f"<div>{title}{sheet_html(module_sheet(profile))}<dl>{lines}</dl></div>"
+    tables = sheet_html(module_sheet(profile)) + sheet_html(work_sheet(profile))
+    return f"<div>{title}{tables}<dl>{lines}</dl></div>"
 
 
 def sheet_html(sheet: Sheet) -> str:
     """Return a table as HTML; every text in it is escaped."""
     heads = "".join(_html_head(head.title, head.unit) for head in sheet.heads)
     body = "".join(f"<tr>{_html_cells(line)}</tr>" for line in sheet.lines)
-    foot = f"<tr>{_html_cells(sheet.total)}</tr>"
+    foot = "".join(f"<tr>{_html_cells(line)}</tr>" for line in (sheet.total, *sheet.below))
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table>"
 
 

@@ -48,11 +48,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table: headers, rows and the last row with the totals."""
+    """A table: headers, rows, the row with their totals, and rows below it that are no part of them."""
 
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
     total: Line
+    below: tuple[Line, ...] = ()
 
 
 def figure(value: float, unit: float) -> str:

@@ -13,6 +13,7 @@ from made_traces import WIDTH, direct, operation, product, profile, transformer
 from hardware_db.errors import DataError
 from profiles.breakdown import by_label, module_tree
 from profiles.display import headline, summary, text
+from profiles.display_work import work_sheet
 from profiles.records import PHASES, PhaseTotals
 from profiles.sheets import amount, figure, module_sheet, scale_of
 from profiles.trace_record import RawTrace, fold
@@ -158,15 +159,79 @@ head                    (tied)      1.05       1.05     8.24          16.4      
                           ----      ----       ----      ---          ----         ---
 total                     88.6      7.91       17.6      100          33.6         145
 
-Step      25.5 GFLOPs, 88.6 kFLOPs in the optimizer (1 multiply-add = 2 FLOPs; 3.11 MFLOPs per token, 35.1 × parameters)
-Products  25.5 GFLOPs = 12.7 GMACs in matrix products
-Model     22.2 GFLOPs asked for (what MFU counts), 14.2 GFLOPs executed (masked attention is skipped)
+WORK              FORWARD   BACKWARD   OPTIMIZER    TOTAL
+                   GFLOPs     GFLOPs      GFLOPs   GFLOPs
+matrix products      7.89       17.6           -     25.5
+  as GMACs           3.95       8.78           -     12.7
+vector work        0.0113    0.00315      <0.001   0.0146
+                     ----       ----      ------     ----
+step                 7.91       17.6      <0.001     25.5
+  share %            31.0       69.0      <0.001      100
+model FLOPs          7.89       14.3           -     22.2
+executed FLOPs       4.68       9.51      <0.001     14.2
+
+Step      25.5 GFLOPs, 3.11 MFLOPs per token, 35.1 × parameters (1 multiply-add = 2 FLOPs)
+MFU       counts model FLOPs, the matrix products without 3.22 GFLOPs that attention's backward pass computes again
+Time      follows from executed FLOPs, the step without 11.3 GFLOPs of masked attention, which kernels skip
 Memory    34.2 MB peak in forward (head): 0.177 parameters + 0.354 optimizer + 33.6 activations + 0.0655 inputs
 Counted   72.0 % of the bytes; without a formula (FLOPs estimated): my.loss (1 call, 28.0 %)"""
 
 
 def test_the_page_of_a_profile():
     assert repr(PROFILE) == GOLDEN
+
+
+def work(profile):
+    """The block of work: label -> figures of the phases and their total."""
+    sheet = work_sheet(profile)
+    return {line.label: line.cells for line in (*sheet.lines, sheet.total, *sheet.below)}
+
+
+def test_the_block_of_work_by_hand():
+    """A product of 4x10x5 each way, one of the two backward computed again; attention that skips half; 30 for AdamW."""
+    mm = product("a", "forward", 4, 10, 5)
+    vector = {"model_flops": 0, "flops": 30, "executed_flops": 30}
+    seen = [
+        mm,
+        replace(mm, phase="backward"),
+        replace(mm, phase="backward", recomputed=True, model_flops=0),
+        replace(mm, family="attention", flops=1000, model_flops=1000, executed_flops=500),
+        operation("a", **vector),
+        operation("", "optimizer", **vector),
+    ]
+    assert work(made(seen)) == {
+        "matrix products": ("1.40", "0.800", "-", "2.20"),
+        "as kMACs": ("0.700", "0.400", "-", "1.10"),
+        "vector work": ("0.0300", "-", "0.0300", "0.0600"),
+        "step": ("1.43", "0.800", "0.0300", "2.26"),
+        "share %": ("63.3", "35.4", "1.33", "100"),
+        "model FLOPs": ("1.40", "0.400", "-", "1.80"),
+        "executed FLOPs": ("0.930", "0.800", "0.0300", "1.76"),
+    }
+    lines = dict(summary(made(seen)))
+    assert lines["MFU"] == (
+        "counts model FLOPs, the matrix products without 400 FLOPs that activation checkpointing computes again"
+    )
+    assert lines["Time"] == (
+        "follows from executed FLOPs, the step without 500 FLOPs of masked attention, which kernels skip"
+    )
+
+
+def test_what_kernels_compute_besides_is_said():
+    unasked = product("a", "backward", 4, 10, 5)
+    lines = dict(summary(made([replace(unasked, family="rnn", executed_flops=600)])))
+    assert lines["Time"].endswith("the step with 200 FLOPs more of gradients that its kernels compute unasked")
+    assert "MFU" not in lines
+
+
+def test_nothing_is_explained_where_all_counts_agree():
+    assert {"MFU", "Time"} & set(dict(summary(made([product("a", "forward", 4, 8, 8)])))) == set()
+
+
+def test_a_forward_pass_has_one_column_of_work():
+    forward = replace(made([product("a", "forward", 4, 10, 5)]), mode="forward", optimizer=None)
+    assert work(forward)["matrix products"] == ("400",)
+    assert "share %" not in work(forward)
 
 
 def test_a_narrow_page_shows_fewer_columns_and_never_wraps_a_row():
@@ -290,7 +355,7 @@ def test_a_notebook_shows_the_same_escaped_and_without_colours():
     tags.feed(shown)
     assert not tags.open
     assert "script" not in tags.seen
-    assert tags.seen["tr"] == 2 + len(module_sheet(PROFILE).lines)
+    assert tags.seen["tr"] == 2 + len(module_sheet(PROFILE).lines) + 8
     assert any(hostile in word for word in tags.words)
     assert "color" not in shown
     assert "model.layers (×3)" in tags.words

@@ -1,4 +1,4 @@
-"""A profile as a page: the table that was asked for and the lines under it."""
+"""A profile as a page: the table that was asked for, the work by phase and the lines under them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from estimator.text.memory_curve import curve_lines
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from profiles.display import headline, sheet_text, summary
+from profiles.display_work import work_sheet
 from profiles.sheets import Line, Sheet, costliest_sheet, group_sheet, module_sheet
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ def profile_text(
         sheet = costliest_sheet(profile, depth) if top else module_sheet(profile, depth)
     sheet = _first(sheet, top) if top else sheet
     footer = [*_with_curve(profile), ("Next", flow(_next(profile), page.width - 11))]
-    return page.render(headline(profile), "", sheet_text(sheet, page.width), "", notes(footer))
+    work = sheet_text(work_sheet(profile), page.width)
+    return page.render(headline(profile), "", sheet_text(sheet, page.width), "", work, "", notes(footer))
 
 
 def _with_curve(profile: ModelProfile) -> list[tuple[str, str]]:
-    """Return the lines under the table, the course of memory after its peak."""
+    """Return the lines under the tables, the course of memory after its peak."""
     lines = summary(profile)
     after = next((at for at, (name, _) in enumerate(lines, start=1) if name == "Memory"), len(lines))
     return [*lines[:after], *curve_lines(profile), *lines[after:]]
