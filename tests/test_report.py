@@ -1,12 +1,16 @@
 """Advice as files: a report that needs nothing else, and a task that SkyPilot reads."""
 
+import csv
 import xml.etree.ElementTree as ElementTree
+from datetime import date
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 from click.testing import CliRunner
 from hand_made import database, device, offer, profile
 
+import hardware_db
 from estimator import TrainingRun
 from estimator.advice import advise
 from estimator.advice.sky import sky_task
@@ -113,7 +117,7 @@ def test_spot_machines_are_recovered_and_saved_from_time_to_time():
 
 
 def test_what_skypilot_cannot_rent_is_said():
-    with pytest.raises(UsageError, match="has no name for odd"):
+    with pytest.raises(UsageError, match="no name of odd for SkyPilot"):
         sky_task(asked(devices="odd"))
     with pytest.raises(UsageError, match="is there already"):
         sky_task(asked(own={"h100-sxm": 1}, devices="h100-sxm", counts=(1,), budget_usd=1e9))
@@ -121,7 +125,60 @@ def test_what_skypilot_cannot_rent_is_said():
         sky_task(asked(devices="h100-sxm", budget_usd=0.01))
     # A cloud that SkyPilot does not know is left to it, and the file says so.
     text = sky_task(asked(devices="h100-sxm", counts=(1,), provider="nobody"))
-    assert "does not rent from nobody" in text and "infra" not in yaml.safe_load(text)["resources"]
+    assert "SkyPilot lists no h100-sxm of nobody" in text and "infra" not in yaml.safe_load(text)["resources"]
+
+
+SOCKET = {
+    "kind": "cpu",
+    "memory_bytes": None,
+    "compute_units": 64.0,
+    "matrix_peaks": {},
+    "vector_peaks": {"bfloat16": 8e12},
+}
+ELSEWHERE = database(
+    [device("h200-sxm"), device("tpu-v6e", kind="tpu"), device("epyc-9654", **SOCKET), *TIERS],
+    [offer("h200-sxm", 8, 40.0, provider="runpod", instance="8x"),
+     offer("tpu-v6e", 16, 40.0, provider="gcp", region="us-east1", instance="tpu-v6e-16", kind="tpu"),
+     offer("epyc-9654", 1, 1.0, provider="aws", instance="m7a.48xlarge", cores=64.0),
+     offer("epyc-9654", 1, 1.0, provider="nobody", instance="xl", cores=64.0)],
+)  # fmt: skip
+
+
+def task_of(devices, **limits):
+    run = TrainingRun(profile(), tokens=1e9, sequence_length=1024)
+    return yaml.safe_load(sky_task(advise(run, database=ELSEWHERE, devices=devices, **limits)))
+
+
+def test_a_device_has_the_name_that_its_cloud_gives_it():
+    assert task_of("h200-sxm", counts=(8,))["resources"]["accelerators"] == "H200-SXM:8"
+    with pytest.raises(UsageError, match="one machine of runpod; this takes 2"):
+        task_of("h200-sxm", counts=(16,))
+
+
+def test_every_host_of_a_slice_of_tpus_starts_the_script():
+    task = task_of("tpu-v6e", counts=(16,))
+    assert task["resources"]["accelerators"] == "tpu-v6e-16:1" and task["resources"]["infra"] == "gcp/us-east1"
+    assert task["num_nodes"] == 1 and "every host" in task["run"] and "torchrun" not in task["run"]
+    with pytest.raises(UsageError, match="2 slices tpu-v6e-16 train as one only as a multislice"):
+        task_of("tpu-v6e", counts=(32,))
+
+
+def test_a_machine_without_accelerator_is_rented_by_its_own_name():
+    task = task_of("epyc-9654", provider="aws")
+    assert task["resources"]["instance_type"] == "m7a.48xlarge" and task["resources"]["infra"] == "aws/us-east1"
+    assert "torchrun" not in task["run"]
+    with pytest.raises(UsageError, match="does not rent from nobody, whose name xl is"):
+        task_of("epyc-9654", provider="nobody")
+
+
+def test_names_for_skypilot_are_of_known_devices_and_have_sources():
+    with files("estimator.advice").joinpath("sky_names.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    ids = {each.id for each in hardware_db.load().devices()}
+    listed = [(row["device"], cloud) for row in rows for cloud in row["clouds"].split()]
+    assert {row["device"] for row in rows} <= ids and len(listed) == len(set(listed))
+    assert all(row["accelerator"] and row["clouds"] and "@" in row["source"] for row in rows)
+    assert all(date(2026, 1, 1) <= date.fromisoformat(row["as_of"]) <= date.today() for row in rows)
 
 
 def test_the_command_writes_both(tmp_path):

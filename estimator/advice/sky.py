@@ -1,7 +1,9 @@
 """Advice as a SkyPilot task: the machines, and how the training starts on them.
 
-Fields: docs.skypilot.co/en/latest/reference/yaml-spec.html; names of accelerators and clouds: `sky show-gpus -a`
-(docs.skypilot.co/en/stable/compute/gpus.html), entered in sky_names.csv.
+Fields: docs.skypilot.co/en/latest/reference/yaml-spec.html. sky_names.csv holds the names of accelerators and the
+clouds that each is listed for, from SkyPilot's catalog; one device may have other names in other clouds. The commands
+of a task are run on every machine of it, and on every host of a slice of TPUs
+(docs.skypilot.co/en/latest/reference/tpu.html, "Multi-Host TPU Pods").
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import csv
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -22,11 +25,14 @@ if TYPE_CHECKING:
     from estimator.result import Estimate
     from hardware_db import Offer
 
-CLOUDS: Final[Mapping[str, str]] = {
-    name: name for name in ("aws", "azure", "gcp", "lambda", "oci", "runpod", "vast", "nebius", "paperspace", "cudo",
-                            "fluidstack", "seeweb", "verda")
-} | {"digitalocean": "do"}  # fmt: skip
-"""Provider -> SkyPilot's name of it."""
+OTHER_NAMES: Final[Mapping[str, str]] = {"digitalocean": "do"}
+"""Provider -> SkyPilot's name of it, where it is another one."""
+
+ONE_MACHINE: Final = frozenset({"runpod", "verda"})
+"""Clouds of which SkyPilot gives a task one machine only.
+
+skypilot-org/skypilot sky/clouds/runpod.py @74da432 and sky/clouds/verda.py @0d3f784: MULTI_NODE is unsupported.
+"""
 
 CHECKPOINT_ROUNDED_S: Final = 60
 Value = str | int | float | bool
@@ -38,6 +44,18 @@ torchrun --nnodes $SKYPILOT_NUM_NODES --node-rank $SKYPILOT_NODE_RANK \\
   --master-addr $(echo "$SKYPILOT_NODE_IPS" | head -n 1) --master-port 29500 train.py
 """
 ALONE: Final = "# Your training script.\npython train.py\n"
+SLICE: Final = """\
+# Your training script, started on every host of the slice; jax.distributed.initialize() lets them find each other.
+python train.py
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """SkyPilot's name of a device, and the clouds that its catalog lists it for under this name."""
+
+    name: str
+    clouds: frozenset[str]
 
 
 def sky_task(advice: Advice) -> str:
@@ -46,7 +64,8 @@ def sky_task(advice: Advice) -> str:
     Raises
     ------
     UsageError
-        nothing is recommended, it is a device that is there already, or SkyPilot has no name for it
+        nothing is recommended, it is a device that is there already, SkyPilot has no name for it, or several machines
+        or slices of it are not what a task of SkyPilot can be
     """
     if advice.best is None:
         raise UsageError("--sky: nothing keeps the limits, so there is no task to write")
@@ -54,39 +73,68 @@ def sky_task(advice: Advice) -> str:
     if row.offer is None or row.offer.provider == "own":
         raise UsageError(f"--sky: {row.device.id} is there already; SkyPilot rents machines")
     name = re.sub(r"[^a-z0-9-]+", "-", f"flopcast-{row.run.profile.model}".lower()).strip("-")[:40].strip("-")
+    resources = _resources(row, row.offer)
     fields: dict[str, Value | Mapping[str, Value]] = {
         "name": name,
         "num_nodes": row.instances or 1,
-        "resources": _resources(row, row.offer),
+        "resources": resources,
         "envs": _settings(row),
     }
-    unknown = f"# SkyPilot does not rent from {row.offer.provider}: it takes the cheapest of its clouds.\n"
-    head = f"# {advice.sentence}\n" + ("" if row.offer.provider in CLOUDS else unknown)
-    run = RUN if row.device.kind == "gpu" and row.count > 1 else ALONE
-    return f"{head}{_yaml(fields)}run: |\n" + "".join(f"  {line}\n" for line in run.splitlines())
+    unknown = f"# SkyPilot lists no {row.device.id} of {row.offer.provider}: it takes the cheapest of its clouds.\n"
+    head = f"# {advice.sentence}\n" + ("" if "infra" in resources else unknown)
+    return f"{head}{_yaml(fields)}run: |\n" + "".join(f"  {line}\n" for line in _run(row).splitlines())
+
+
+def _run(row: Estimate) -> str:
+    """Start one process a device, one a host of a slice of TPUs, or one alone."""
+    if row.count == 1:
+        return ALONE
+    return SLICE if row.device.kind == "tpu" else RUN
 
 
 def _resources(row: Estimate, offer: Offer) -> dict[str, Value]:
-    cloud = CLOUDS.get(offer.provider)
-    region = "" if offer.region in ("global", "-") else f"/{offer.region}"
-    fields: dict[str, Value] = {"infra": f"{cloud}{region}"} if cloud else {}
-    fields |= _hardware(row, offer)
+    cloud = OTHER_NAMES.get(offer.provider, offer.provider)
+    fields: dict[str, Value] = _hardware(row, offer, cloud)
+    if cloud in _clouds_of(row):
+        _refuse_several(row, cloud)
+        region = "" if offer.region in ("global", "-") else f"/{offer.region}"
+        fields = {"infra": f"{cloud}{region}", **fields}
     if offer.pricing == "spot":
         fields |= {"use_spot": True, "job_recovery": "EAGER_NEXT_REGION"}
     return fields | {"max_hourly_cost": math.ceil(120 * offer.usd_per_hour) / 100}
 
 
-def _hardware(row: Estimate, offer: Offer) -> dict[str, Value]:
+def _hardware(row: Estimate, offer: Offer, cloud: str) -> dict[str, Value]:
+    """Name what is rented; a machine without an accelerator has the name that its provider gives it."""
     if row.device.kind == "cpu":
+        if cloud not in _clouds():
+            raise UsageError(f"--sky: SkyPilot does not rent from {offer.provider}, whose name {offer.instance} is")
         return {"instance_type": offer.instance}
+    found = _names().get(row.device.id)
+    if found is None:
+        known = ", ".join(list(_names())[:6])
+        raise UsageError(f"--sky: no name of {row.device.id} for SkyPilot is known. There are names of {known} ...")
     if offer.kind == "tpu":
+        if (row.instances or 1) > 1:
+            raise UsageError(
+                f"--sky: {row.instances} slices {offer.instance} train as one only as a multislice, which a task of "
+                "SkyPilot does not set up. Ask for one slice: --count"
+            )
         return {"accelerators": f"{offer.instance}:1"}
-    name = _names().get(row.device.id)
-    if name is None:
-        raise UsageError(
-            f"--sky: SkyPilot has no name for {row.device.id}. It knows {', '.join(list(_names())[:6])} ..."
-        )
-    return {"accelerators": f"{name}:{offer.device_count}"}
+    named = next((each for each in found if cloud in each.clouds), found[0])
+    return {"accelerators": f"{named.name}:{offer.device_count}"}
+
+
+def _clouds_of(row: Estimate) -> frozenset[str]:
+    """Clouds that SkyPilot lists the machine for."""
+    if row.device.kind == "cpu":
+        return _clouds()
+    return frozenset().union(*(each.clouds for each in _names()[row.device.id]))
+
+
+def _refuse_several(row: Estimate, cloud: str) -> None:
+    if cloud in ONE_MACHINE and (row.instances or 1) > 1:
+        raise UsageError(f"--sky: SkyPilot gives a task one machine of {cloud}; this takes {row.instances}")
 
 
 def _settings(row: Estimate) -> dict[str, Value]:
@@ -113,6 +161,16 @@ def _yaml(fields: Mapping[str, Value | Mapping[str, Value]], indent: str = "") -
 
 
 @cache
-def _names() -> Mapping[str, str]:
+def _clouds() -> frozenset[str]:
+    return frozenset().union(*(each.clouds for found in _names().values() for each in found))
+
+
+@cache
+def _names() -> Mapping[str, Sequence[Accelerator]]:
+    found: dict[str, list[Accelerator]] = {}
     with files("estimator.advice").joinpath("sky_names.csv").open(encoding="utf-8") as file:
-        return {row["device"]: row["accelerator"] for row in csv.DictReader(file)}
+        for row in csv.DictReader(file):
+            found.setdefault(row["device"], []).append(
+                Accelerator(row["accelerator"], frozenset(row["clouds"].split()))
+            )
+    return found
