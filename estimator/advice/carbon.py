@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from estimator.ranges import Range
@@ -34,18 +35,24 @@ class Emissions:
 
 def grams_and_effectiveness(offer: Offer | None) -> tuple[float, float, str, tuple[str, ...]]:
     """Return grams of CO2 equivalent per kWh, power usage effectiveness, area, and what of it is assumed."""
-    area = area_of(offer.provider, offer.region) if offer else None
-    published = power_usage_effectiveness(offer.provider) if offer else None
+    if offer is None:
+        return WORLD_GRAMS_PER_KWH, 1.0, "world", ("own devices: the world's electricity",)
+    return _of_place(offer.provider, offer.region)
+
+
+@cache
+def _of_place(provider: str, region: str) -> tuple[float, float, str, tuple[str, ...]]:
+    area = area_of(provider, region)
+    published = power_usage_effectiveness(provider)
     intensity = carbon_intensity(area) if area else None
     assumed = []
     if intensity is None:
-        assumed.append(f"where {offer.provider} {offer.region} stands is not known: the world's electricity"
-                       if offer else "own devices: the world's electricity")  # fmt: skip
-    if published is None and offer is not None:
-        assumed.append(f"{offer.provider} publishes no power usage effectiveness: {USUAL_EFFECTIVENESS}")
-    usual = USUAL_EFFECTIVENESS if offer is not None else 1.0
+        assumed.append(f"where {provider} {region} stands is not known: the world's electricity")
+    if published is None:
+        assumed.append(f"{provider} publishes no power usage effectiveness: {USUAL_EFFECTIVENESS}")
     grams = intensity.value if intensity else WORLD_GRAMS_PER_KWH
-    return grams, published.value if published else usual, intensity.area if intensity else "world", tuple(assumed)
+    effectiveness = published.value if published else USUAL_EFFECTIVENESS
+    return grams, effectiveness, intensity.area if intensity else "world", tuple(assumed)
 
 
 def emissions(row: Estimate) -> Emissions | None:

@@ -116,27 +116,13 @@ class Shelf:
         return usd
 
 
-_KNOWN_HAZARDS: Final[dict[tuple[str, str], Range | None]] = {}
-
-
 def _hazard(offer: Offer) -> Range | None:
-    """How often one machine is taken away, None where it is not, looked up once for all its regions and prices."""
-    if offer.pricing != "spot":
-        return None
-    key = (offer.provider, offer.instance)
-    if key not in _KNOWN_HAZARDS:
-        found = preemptions_of(offer, 1)
-        _KNOWN_HAZARDS[key] = found.seconds_between if found else None
-    return _KNOWN_HAZARDS[key]
-
-
-_KNOWN_KG: Final[dict[tuple[str, str], float]] = {}
+    """How often one machine is taken away, None where it is not."""
+    found = preemptions_of(offer, 1)
+    return found.seconds_between if found else None
 
 
 def _kg_per_kwh(offer: Offer) -> float:
-    """Kilograms of CO2 equivalent for a kWh of a device in a region, looked up once."""
-    key = (offer.provider, offer.region)
-    if key not in _KNOWN_KG:
-        grams, effectiveness = grams_and_effectiveness(offer)[:2]
-        _KNOWN_KG[key] = effectiveness * grams / 1000
-    return _KNOWN_KG[key]
+    """Kilograms of CO2 equivalent for a kWh of a device in a region."""
+    grams, effectiveness = grams_and_effectiveness(offer)[:2]
+    return effectiveness * grams / 1000

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from estimator.ranges import Range
@@ -105,14 +106,20 @@ def preemptions_of(offer: Offer, instances: int, given_per_day: float | None = N
         return None
     if given_per_day is not None:
         return Hazard("preemptions", Range.exactly(24 * HOUR_S / given_per_day / instances), "given")
-    term = provider_term(offer.provider, "spot_interrupted", offer.instance)
+    hours, source = _hours_between(offer.provider, offer.instance)
+    return Hazard("preemptions", hours * (HOUR_S / instances), source)
+
+
+@cache
+def _hours_between(provider: str, instance: str) -> tuple[Range, str]:
+    """Mean hours until one spot machine is taken away, the same in all its regions, and who says so."""
+    term = provider_term(provider, "spot_interrupted", instance)
     if term is None:
         assumed = assumption("spot_between")
-        return Hazard("preemptions", assumed.range * (HOUR_S / instances), f"assumed, {assumed.told}")
+        return assumed.range, f"assumed, {assumed.told}"
     often, seldom = (HOURS_PER_MONTH / -math.log1p(-share) for share in (term.high, term.low))
-    hours = Range(often, math.sqrt(often * seldom), seldom)
     source = f"{term.low:.0%}-{term.high:.0%} of {term.machines} a month ({', '.join(term.sources)})"
-    return Hazard("preemptions", hours * (HOUR_S / instances), source)
+    return Range(often, math.sqrt(often * seldom), seldom), source
 
 
 def together(hazards: list[Hazard]) -> Range:
