@@ -28,9 +28,7 @@ WITHOUT_FORMULA = MappingProxyType(
             "_cslt_compress _cslt_sparse_mm_search _dyn_quant_pack_4bit_weight _to_sparse_semi_structured "
             "_sparse_semi_structured_apply _sparse_semi_structured_apply_dense _sparse_semi_structured_tile"
         ),
-        "the weights are packed into an object, so that the shapes do not tell": (
-            "quantized_batch_norm quantized_gru quantized_lstm"
-        ),
+        "the weights are packed into an object, so that the shapes do not tell": ("quantized_batch_norm"),
         "the work depends on the values": "_spsolve _compute_linear_combination",
         "rare: stays an estimate that is listed": (
             "_fill_mem_eff_dropout_mask_ _nested_from_padded_and_nested_example _nested_sum_backward "

@@ -53,6 +53,7 @@ _FAMILIES = (
     "foreach",
     "optimizer",
     "extensions",
+    "prims",
 )
 for _family in _FAMILIES:
     import_module(f"profiles.formulas.{_family}")

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from profiles.formulas.call import Call, Cost, elements
+from profiles.formulas.call import Call, Cost, elements, flatten
 from profiles.formulas.call import product as size
-from profiles.formulas.costs import Product, products_cost, vector_cost
+from profiles.formulas.costs import Product, products_cost, unknown_cost, vector_cost
 from profiles.formulas.registry import register_formula
 from profiles.records import TensorSpec
 
@@ -169,6 +169,47 @@ def whole_rnn(call: Call) -> Cost:
     states = next(iter(call.tensors(1 + packed, "hx")))
     gates = _WHOLE_GATES[call.operator]
     return _forward(call, _Layers(size(inputs.shape[:-1]), states.shape[-2], params, gates, directions, cells))
+
+
+_QUANTISED_GATES = {"aten.quantized_lstm": 4, "aten.quantized_gru": 3}
+
+
+@register_formula(*_QUANTISED_GATES)
+def quantised_rnn(call: Call) -> Cost:
+    """(input, hx, packed cells, has_biases, layers, dropout, train, bidirectional, ...), or packed sequences."""
+    packed = 1 if call.overload.startswith("data") else 0
+    inputs, params = call.tensor(0), tuple(flatten(call.args[2 + packed : 3 + packed]))
+    if not params:
+        return unknown_cost(call)
+    cells = call.integer(4 + packed, "num_layers") * (1 + call.flag(7 + packed, "bidirectional"))
+    per_step = next(iter(flatten(call.args[1 + packed : 2 + packed]))).shape[-2]
+    layers = _Layers(
+        size(inputs.shape[:-1]),
+        per_step,
+        params,
+        _QUANTISED_GATES[call.operator],
+        1 + call.flag(7 + packed, "bidirectional"),
+        cells,
+    )
+    return _forward(call, layers)
+
+
+_QUANTISED_CELL_GATES = {
+    "quantized.quantized_lstm_cell_dynamic": 4,
+    "quantized.quantized_gru_cell_dynamic": 3,
+    "quantized.quantized_rnn_tanh_cell_dynamic": 1,
+    "quantized.quantized_rnn_relu_cell_dynamic": 1,
+}
+
+
+@register_formula(*_QUANTISED_CELL_GATES)
+def quantised_cell(call: Call) -> Cost:
+    """(input, hx, packed w_ih, packed w_hh, b_ih, b_hh): one step of one layer."""
+    tokens = size(call.tensor(0).shape[:-1])
+    weights = tuple(flatten(call.args[2:4]))
+    if not weights:
+        return unknown_cost(call)
+    return _forward(call, _Layers(tokens, tokens, weights, _QUANTISED_CELL_GATES[call.operator], 1, 1))
 
 
 _CELL_GATES = {"aten.lstm_cell": 4, "aten.gru_cell": 3, "aten.rnn_tanh_cell": 1, "aten.rnn_relu_cell": 1}

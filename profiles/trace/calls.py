@@ -11,6 +11,7 @@ import torch
 
 from profiles.formulas import Call, formula_of
 from profiles.records import TensorSpec
+from profiles.trace.packed import packed_in
 
 _PLAIN = (int, float, bool, str, complex, type(None))
 
@@ -53,6 +54,8 @@ def _plain(value: Any) -> object:
         return value
     if isinstance(value, (list, tuple)):
         return tuple(_plain(item) for item in value)
+    if isinstance(value, torch.ScriptObject):
+        return tuple(spec_of(tensor) for tensor in packed_in(value))
     if isinstance(value, torch.dtype):
         return str(value).removeprefix("torch.")
     return str(value) if isinstance(value, (torch.device, torch.layout, torch.memory_format)) else type(value).__name__

@@ -32,10 +32,15 @@ class Place(NamedTuple):
 
 
 class Places:
-    """Follows a model through one step."""
+    """Follows a model through one step.
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    Gradients that a model takes in its forward pass are a part of that; those of the user's own step (`own_step`) are
+    a backward pass wherever they are taken.
+    """
+
+    def __init__(self, model: torch.nn.Module, own_step: bool = False) -> None:
         self.phase: Phase = "forward"
+        self._own_step = own_step
         modules = dict(model.named_modules())
         self._names = {id(module): name for name, module in modules.items()}
         self._owners = {
@@ -68,8 +73,11 @@ class Places:
         if node is None:
             return Place(self.phase, self._stack[-1] if self.phase != "optimizer" else "")
         if torch.is_grad_enabled() and not _graph_of_gradients():
-            return Place("backward", self._stack[-1] or self._module_of(node), True)
-        return Place("backward", self._module_of(node))
+            return Place(self._phase_of_gradients(), self._stack[-1] or self._module_of(node), True)
+        return Place(self._phase_of_gradients(), self._module_of(node))
+
+    def _phase_of_gradients(self) -> Phase:
+        return "forward" if self.phase == "forward" and not self._own_step else "backward"
 
     def is_linear(self, path: str) -> bool:
         """Whether the module at this path is a linear layer."""

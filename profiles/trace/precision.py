@@ -18,6 +18,7 @@ _NAMES = {
     "quint8": "int8",
     "uint8": "int8",
 }
+_QUANTISED = frozenset({"qint8", "quint8"})
 _FLOATING = frozenset({"float64", "float32", "float16", "bfloat16", "float8"})
 _DENSE = frozenset({"matmul"})
 
@@ -25,12 +26,14 @@ _DENSE = frozenset({"matmul"})
 def precision_of(call: Call, cost: Cost, settings: StepSettings, in_linear: bool) -> str:
     """Return the precision of the multiply-adds of a call, by the types of its tensors.
 
-    Two exceptions, where the device computes in another type than it stores: float32 products in TF32, and linear
-    layers in FP8 (their operands are cast on the way into the kernel).
+    Exceptions, where the device computes in another type than it stores: float32 products in TF32, and linear layers in
+    FP8 (their operands are cast on the way into the kernel); layers with quantised weights, which quantise their input.
     """
     stored = _stored_precision(call)
     if cost.engine != "matrix":
         return stored
+    if any(tensor.dtype in _QUANTISED for tensor in call.inputs):
+        return "int8"
     arithmetic = settings.arithmetic
     if arithmetic.linear is not None and in_linear and cost.family in _DENSE:
         return arithmetic.linear

@@ -31,6 +31,9 @@ MakeStep = Callable[["Ground"], Step]
 
 LARGEST_REAL_BYTES = 1 << 30
 
+_NO_GRADIENT = ("does not require grad and does not have a grad_fn", "Tensors does not require grad")
+"""What torch says where a gradient is asked for that was not kept (torch/csrc/autograd)."""
+
 SEED = 0
 """Of the random numbers that weights and inputs are made of where the model is run for real."""
 
@@ -99,14 +102,28 @@ def trace_on(rung: Rung, make_step: MakeStep, settings: StepSettings, strict: bo
     """Trace a step on one rung, whatever happens; weights and inputs that are made up are so from the same seed."""
     ground = Ground("meta" if rung == "meta" else "cpu", fake_mode() if rung == "fake" else None)
     with _no_log_of_fake_tensors(), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(SEED)
+        tracing = Tracing(ground.device, ground.fake, strict)
         try:
-            step = make_step(ground)
-        except StepFailed:
-            raise  # a part of the model was traced to learn what the whole is fed
-        except Exception as error:
-            raise StepFailed(error) from error
-        return trace_step(step, settings, Tracing(ground.device, ground.fake, strict))
+            return trace_step(_made(make_step, ground), settings, tracing)
+        except StepFailed as failure:
+            if settings.mode != "forward" or not _misses_gradients(failure.error):
+                raise
+        return trace_step(replace(_made(make_step, ground), differentiates=True), settings, tracing)
+
+
+def _made(make_step: MakeStep, ground: Ground) -> Step:
+    torch.default_generator.manual_seed(SEED)
+    try:
+        return make_step(ground)
+    except StepFailed:
+        raise  # a part of the model was traced to learn what the whole is fed
+    except Exception as error:
+        raise StepFailed(error) from error
+
+
+def _misses_gradients(error: Exception) -> bool:
+    """Whether a model failed because it asks for gradients where none are kept."""
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_GRADIENT)
 
 
 def fake_mode() -> FakeTensorMode:

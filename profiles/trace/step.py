@@ -28,6 +28,7 @@ from profiles.trace.kernels import kernels_of
 from profiles.trace.ledger import Ledger, Moment, table_of, with_states
 from profiles.trace.optimizers import make_optimizer
 from profiles.trace.own_steps import OwnSteps
+from profiles.trace.packed import packed_by_module
 from profiles.trace.places import Places
 from profiles.trace.recorder import Recorder, Sight
 from profiles.trace.settings import StepSettings
@@ -44,7 +45,8 @@ class Step:
 
     `procedure` is for models with several optimizers, instead of `loss`: a generator called with model and inputs,
     which yields (loss, parameters) once per optimizer and is resumed when that optimizer has made its step.
-    `own_code` says that the model is the user's, who knows its lines: they are noted.
+    `own_code` says that the model is the user's, who knows its lines: they are noted. `differentiates` says that the
+    model takes gradients in its forward pass (forces, flows, meta-learning), so that it needs them in inference too.
     """
 
     model: torch.nn.Module
@@ -53,6 +55,7 @@ class Step:
     loss: Loss
     procedure: Procedure | None = None
     own_code: bool = False
+    differentiates: bool = False
 
     def losses(self) -> Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]:
         """Run the forward pass; its outputs stay alive until the optimizer has made its step, as in a training loop."""
@@ -65,7 +68,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Numbers of parameters that modules own themselves, tied ones once: all, and those that are trained.
+    """Numbers of parameters that modules own themselves, tied ones once, packed ones too: all, and those trained.
 
     A path may stand for several equal layers; the number is that of one of them.
     """
@@ -82,6 +85,8 @@ class Parameters:
             module = name.rpartition(".")[0]
             owned[module] += parameter.numel()
             trained[module] += parameter.numel() if parameter.requires_grad else 0
+        for module, tensors in packed_by_module(model).items():
+            owned[module] += sum(tensor.numel() for tensor in tensors)
         return cls(dict(owned), dict(trained))
 
     @property
@@ -206,7 +211,8 @@ class _Run:
     def __init__(self, step: Step, settings: StepSettings, tracing: Tracing) -> None:
         self.step, self.settings = step, settings
         self.device, self.symbolic = tracing.device, tracing.symbolic
-        self.places, self.ledger, self.values = Places(step.model), Ledger(), Values(tracing.strict)
+        self.places = Places(step.model, own_step=step.procedure is not None)
+        self.ledger, self.values = Ledger(), Values(tracing.strict)
         sight = Sight(tracing.device, tracing.symbolic, step.own_code)
         self.recorder = Recorder(self.places, self.ledger, self.values, settings, sight)
         self._state_bytes = 0
@@ -216,7 +222,9 @@ class _Run:
         self.own = OwnSteps(step.model.parameters(), lambda: run._backward_pass(), lambda moved: run._optimize(moved))
         trainable = any(t.requires_grad for t in (*step.model.parameters(), *_tensors(step)))
         self.trained = settings.mode == "train" and trainable
+        self._packed = packed_by_module(step.model)
         self.ledger.hold(step.model.parameters(), "parameter")
+        self.ledger.hold((tensor for tensors in self._packed.values() for tensor in tensors), "parameter")
         self.ledger.hold(step.model.buffers(), "buffer")
         self.ledger.hold(_tensors(step), "input")
 
@@ -228,7 +236,8 @@ class _Run:
                 self._infer()
 
     def _infer(self) -> None:
-        with torch.set_grad_enabled(self.settings.mode == "train"), self._mixed_precision():
+        gradients = self.settings.mode == "train" or self.step.differentiates
+        with torch.set_grad_enabled(gradients), self._mixed_precision():
             self.step.model(*self.step.args, **self.step.kwargs)
 
     def _train(self) -> None:
