@@ -9,10 +9,11 @@ context from a table of constants (`parameters.csv`), each with a range and a so
 """
 
 from estimator.memory.advice import remedies, shortage
+from estimator.memory.cached_layers import CachedLayers, KvCache
 from estimator.memory.generation import Generation, GenerationNeed, generation_of
 from estimator.memory.holding import Held, held_at_peak, layers_of
 from estimator.memory.host import HostNeed, checkpoint_bytes, dataset_bytes, host_of
-from estimator.memory.kv_cache import CachedLayers, KvCache, kv_cache_bytes, kv_cache_of
+from estimator.memory.kv_cache import kv_cache_bytes, kv_cache_of
 from estimator.memory.need import MemoryNeed, memory_of, need_of
 from estimator.memory.overheads import Overhead, overhead_of
 from estimator.memory.parameters import Parameter, parameter, parameter_table

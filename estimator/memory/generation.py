@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from estimator.memory.cached_layers import KvCache
 from estimator.memory.holding import Held, work_of
-from estimator.memory.kv_cache import KvCache, kv_cache_bytes, kv_cache_of
+from estimator.memory.kv_cache import kv_cache_bytes, kv_cache_of
 from estimator.memory.moments import ACTIVATION, BUFFER, INPUT, PARAMETER, moments_of
 from estimator.memory.need import MemoryNeed, need_of
 from estimator.memory.overheads import GENERAL, overhead_of

@@ -18,107 +18,18 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from estimator.memory.recurrent import MIXED, RecurrentState, state_of_sequence
+from estimator.memory.cached_layers import CachedLayers, KvCache, element_bytes
+from estimator.memory.looking_back import attention_kept
+from estimator.memory.recurrent import MIXED, state_of_sequence
 from estimator.memory.windows import configuration_of, unread_window, windows_of, writes_text
 from hardware_db.errors import UsageError
-from hardware_db.units import parse_precision, product_precision
-from profiles.layers import expand_path, layer_count
+from hardware_db.units import product_precision
+from profiles.layers import expand_path
 
 if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
-    from profiles.records import Operation
-
-ELEMENT_BYTES: Final[Mapping[str, float]] = {
-    "float64": 8,
-    "float32": 4,
-    "tf32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "float8": 1,
-    "int8": 1,
-    "int4": 0.5,
-}
-"""Bytes of an element by the precision it is kept in; scales of quantised caches are not counted."""
-
-SEPARATE: Final = frozenset({"k_proj", "v_proj", "key", "value", "k", "v", "key_proj", "value_proj", "k_lin", "v_lin"})
-FUSED: Final = frozenset({"c_attn", "query_key_value", "qkv_proj", "Wqkv", "qkv", "in_proj", "qkv_linear"})
-LATENT: Final = frozenset({"kv_a_proj_with_mqa"})
-RESULT: Final = frozenset({"o_proj", "c_proj", "dense", "out_proj", "o", "wo", "Wo", "out_lin", "proj"})
-"""Last component of the module paths of the products around attention: keys or values, all three, latent, result."""
-
-ENCODER: Final = frozenset({"encoder", "vision_model", "vision_tower", "visual"})
-"""Components of the path of a part that reads its input at once: nothing is kept of it."""
-
-CROSS: Final = frozenset({"encoder_attn", "EncDecAttention", "crossattention", "cross_attn", "multihead_attn"})
-"""Last component of the path of attention to what the encoder read."""
-
-
-@dataclass(frozen=True, slots=True)
-class CachedLayers:
-    """Equal layers that keep something of each token.
-
-    Attributes
-    ----------
-    module
-        path of their attention, folded
-    layers
-        how many
-    heads
-        heads with keys and values of their own; 1 for a latent that all heads share
-    elements
-        numbers that one layer keeps of one token, all heads together
-    window
-        most tokens that a layer keeps; None: all
-    source_tokens
-        tokens of the encoder that cross attention keeps whatever is written; None for self attention
-    """
-
-    module: str
-    layers: int
-    heads: int
-    elements: int
-    window: int | None = None
-    source_tokens: int | None = None
-
-    def tokens(self, context_length: int, block_tokens: int = 1) -> int:
-        """Return how many tokens of a sequence a layer keeps, filled up to whole blocks."""
-        kept = self.source_tokens
-        if kept is None:
-            kept = min(context_length, self.window or context_length)
-        return math.ceil(kept / block_tokens) * block_tokens
-
-    def elements_of(self, tensor_parallel: int) -> int:
-        """Return the numbers that one of so many devices keeps: no head is divided, all devices keep a latent."""
-        return self.elements // self.heads * math.ceil(self.heads / tensor_parallel)
-
-
-@dataclass(frozen=True, slots=True)
-class KvCache:
-    """What a model keeps of each token.
-
-    Attributes
-    ----------
-    parts
-        its layers
-    precision
-        in which keys and values are kept unless another is asked for
-    notes
-        what the reader should know
-    state
-        what recurrent layers keep of a sequence whatever its length, in the model's own precision and float32
-    """
-
-    parts: tuple[CachedLayers, ...]
-    precision: str
-    notes: tuple[str, ...] = ()
-    state: RecurrentState | None = None
-
-    @property
-    def elements_per_token(self) -> int:
-        """Numbers kept of a token that all layers look back to, all layers together."""
-        return sum(part.layers * part.elements for part in self.parts if part.source_tokens is None)
 
 
 def kv_cache_bytes(
@@ -177,20 +88,6 @@ def kv_cache_bytes(
     return math.ceil(batch_size * (elements * element_bytes(precision or found.precision) + state))
 
 
-def element_bytes(precision: str) -> float:
-    """Return the bytes of a number kept in a precision; mixed precision keeps the half type.
-
-    Raises
-    ------
-    UsageError
-        the precision has no size here
-    """
-    name = product_precision(parse_precision(precision))
-    if name not in ELEMENT_BYTES:
-        raise UsageError(f"A cache cannot be kept in {precision}. Use one of: {', '.join(ELEMENT_BYTES)}")
-    return ELEMENT_BYTES[name]
-
-
 def kv_cache_of(profile: ModelProfile) -> KvCache:
     """Return what a model keeps of each token, read from a profile of it.
 
@@ -228,8 +125,7 @@ def _cache_at(sized: _Sized) -> KvCache:
     state = state_of_sequence(configuration)
     if state is not None:
         return KvCache((), precision, state=state)
-    attentions = list(_attentions(profile))
-    parts = [_part(each) for each in attentions if _looks_back(each)] if attentions else list(_unfused(profile))
+    parts = attention_kept(profile)
     if not writes_text(profile.model) or not any(part.source_tokens is None for part in parts):
         raise UsageError(
             f"{profile.model} keeps no keys and values: nothing writes token by token, looking back. "
@@ -246,108 +142,6 @@ def _left_out(configuration: Mapping[str, Any]) -> Iterator[str]:
         yield "window of the configuration left out: which layers use it is not known"
     if configuration.get("model_type") in MIXED:
         yield "what its recurrent layers keep of a sequence is left out: it is not known here"
-
-
-@dataclass(frozen=True, slots=True)
-class _Attention:
-    """Attention of equal layers: its call, None where it is made of plain products, and the products around it."""
-
-    module: str
-    call: Operation | None
-    products: Mapping[str, int]
-    result: int | None
-
-
-def _attentions(profile: ModelProfile) -> Iterator[_Attention]:
-    """Yield the fused attention calls of the forward pass."""
-    for operation in profile.operations:
-        if operation.phase == "forward" and operation.family == "attention" and not _encodes(operation.module):
-            yield _around(profile, operation.module, operation)
-
-
-def _around(profile: ModelProfile, module: str, call: Operation | None) -> _Attention:
-    products: dict[str, int] = {}
-    result = None
-    for operation in profile.operations:
-        parent, _, name = operation.module.rpartition(".")
-        if operation.phase != "forward" or operation.family != "matmul" or parent != module:
-            continue
-        dims = dict(operation.dims)
-        if name in RESULT:
-            result = dims["k"]
-        products.setdefault(name, dims["n"])
-    return _Attention(module, call, products, result)
-
-
-def _encodes(module: str) -> bool:
-    return not ENCODER.isdisjoint(module.split("."))
-
-
-def _crosses(module: str) -> bool:
-    return module.rpartition(".")[2] in CROSS
-
-
-def _looks_back(attention: _Attention) -> bool:
-    """Whether it is causal, has a mask of queries by keys, or looks at what an encoder read."""
-    if attention.call is None or _crosses(attention.module):
-        return True
-    dims = dict(attention.call.dims)
-    masked = any(tensor.shape[-2:] == (dims["m"], dims["n"]) for tensor in attention.call.inputs[3:])
-    return bool(dims.get("causal")) or masked
-
-
-def _part(attention: _Attention) -> CachedLayers:
-    assert attention.call is not None
-    keys, values = attention.call.inputs[1:3]
-    called = _of_a_token(keys.shape) + _of_a_token(values.shape)
-    elements = _projected(attention) or called
-    heads = max(1, keys.shape[1] * elements // called)
-    dims = dict(attention.call.dims)
-    source = dims["n"] if _crosses(attention.module) else None
-    latent = not LATENT.isdisjoint(attention.products)
-    return CachedLayers(attention.module, layer_count(attention.module), 1 if latent else heads, elements, None, source)
-
-
-def _of_a_token(shape: tuple[int, ...]) -> int:
-    """Numbers of one token in keys or values of (batch, heads, tokens, width)."""
-    return shape[1] * shape[-1]
-
-
-def _projected(attention: _Attention) -> int:
-    """Numbers that the products make of a token for keys and values, before heads are repeated; 0 where unknown."""
-    products = attention.products
-    latent = [size for name, size in products.items() if name in LATENT]
-    if latent:
-        return latent[0]
-    separate = [size for name, size in products.items() if name in SEPARATE]
-    if len(separate) == 2:
-        return sum(separate)
-    fused = [size for name, size in products.items() if name in FUSED]
-    return fused[0] - attention.result if fused and attention.result else 0
-
-
-def _unfused(profile: ModelProfile) -> Iterator[CachedLayers]:
-    """Yield the attention that is made of plain products (eager), found by the names of the products around it."""
-    names = SEPARATE | FUSED | LATENT
-    forward = [op.module for op in profile.operations if op.phase == "forward" and op.family == "matmul"]
-    parents = dict.fromkeys(path.rpartition(".")[0] for path in forward if path.rpartition(".")[2] in names)
-    for module in parents:
-        attention = _around(profile, module, None)
-        elements = _projected(attention)
-        width = _head_width(profile, module)
-        if elements and width is not None and not _encodes(module) and not _crosses(module):
-            heads = max(1, elements // (2 * width)) if LATENT.isdisjoint(attention.products) else 1
-            yield CachedLayers(module, layer_count(module), heads, elements)
-
-
-def _head_width(profile: ModelProfile, module: str) -> int | None:
-    """Return the width of a head: what queries times keys sum over; None without scores of tokens by tokens."""
-    tokens = profile.sequence_length
-    for operation in profile.operations:
-        dims = dict(operation.dims)
-        if operation.module == module and operation.phase == "forward" and dims.get("m") == dims.get("n") == tokens:
-            return dims["k"]
-    return None
 
 
 def _windowed(parts: list[CachedLayers], windows: tuple[int | None, ...]) -> Iterator[CachedLayers]:
