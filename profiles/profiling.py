@@ -128,7 +128,8 @@ class _Call:
         _initialise(model, args, kwargs)
         if model.training != (settings.mode == "train"):
             model.train(settings.mode == "train")
-        return Step(model, args, kwargs, self._loss, self.procedure, own_code=True)
+        origins = twins.parameters(self.model)
+        return Step(model, args, kwargs, self._loss, self.procedure, own_code=True, origins=origins)
 
     def _loss(self, outputs: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> torch.Tensor:
         loss = model_loss(outputs, args, kwargs)

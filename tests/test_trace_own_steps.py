@@ -140,9 +140,36 @@ def test_a_step_that_gives_nothing_to_train_on_says_what_it_must_return() -> Non
         profile_model(two_layers(), torch.randn(4, 8), step=lambda model, x: None)
 
 
-def test_optimizers_that_cannot_be_told_apart_are_refused() -> None:
-    model = two_layers()
+def test_an_optimizer_of_a_part_of_the_users_model_steps_over_that_part() -> None:
+    model, x = two_layers(), torch.randn(4, 8)
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+
+    def step(model: nn.Module, x: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        loss_of(model, x).backward()
+        optimizer.step()
+
+    profile = profile_model(model, x, step=step, optimizer="sgd")
+    assert profile.matmul_flops.backward == 3 * PRODUCT  # the gradient of the first weight is taken all the same
+    assert profile.flops.optimizer == 2 * 8 * 8  # p - lr * g of one of the two weights
+
+
+def test_optimizers_of_the_parts_of_the_users_model_step_over_their_own_parameters() -> None:
+    model, x = two_layers(), torch.randn(4, 8)
     optimizers = [torch.optim.SGD(model[part].parameters(), lr=0.1) for part in (0, 2)]
+
+    def step(model: nn.Module, x: torch.Tensor) -> None:
+        loss_of(model, x).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+    profile, plain = profile_model(model, x, step=step), profile_model(model, x, step=loss_of)
+    assert profile.flops.optimizer == plain.flops.optimizer > 0
+
+
+def test_optimizers_that_cannot_be_told_apart_are_refused() -> None:
+    model, other = two_layers(), two_layers()
+    optimizers = [torch.optim.SGD(other[part].parameters(), lr=0.1) for part in (0, 2)]
 
     def step(model: nn.Module, x: torch.Tensor) -> None:
         loss_of(model, x).backward()

@@ -2,13 +2,13 @@
 
 The optimizer of such a step was often made for other tensors than the traced ones (those of the user's module, whose
 twin is traced), and its states do not exist yet. The optimizer that was asked for therefore takes its place, at the
-moment and for the parameters of its step; the user's own optimizer changes nothing.
+moment and for the twins of the parameters of its step; the user's own optimizer changes nothing.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -31,6 +31,8 @@ class OwnSteps(TorchFunctionMode):
     ----------
     parameters
         Those of the traced model.
+    origins
+        What the optimizers of the step may have been made for instead: id of a tensor -> the traced parameter.
     backward
         Makes the context of a backward pass.
     optimize
@@ -40,12 +42,14 @@ class OwnSteps(TorchFunctionMode):
     def __init__(
         self,
         parameters: Iterable[torch.nn.Parameter],
+        origins: Mapping[int, torch.nn.Parameter],
         backward: Callable[[], AbstractContextManager[None]],
         optimize: Callable[[list[torch.nn.Parameter]], None],
     ) -> None:
         super().__init__()
         self.optimizers: dict[str, None] = {}
         self._parameters = {id(parameter): parameter for parameter in parameters}
+        self._known = {**origins, **self._parameters}
         self._backward, self._optimize = backward, optimize
         self._losses: list[weakref.ref[torch.Tensor]] = []
         self._foreign: set[int] = set()
@@ -90,11 +94,11 @@ class OwnSteps(TorchFunctionMode):
         clear = torch.optim.Optimizer.zero_grad
 
         def zero_grad(optimizer: torch.optim.Optimizer, set_to_none: bool = True) -> None:
-            if self._own(optimizer):
+            if any(id(each) in self._parameters for each in _tensors(optimizer)):
                 clear(optimizer, set_to_none)
-            else:
-                for parameter in self._parameters.values():
-                    parameter.grad = None
+                return
+            for parameter in self._own(optimizer) or self._parameters.values():
+                parameter.grad = None
 
         setattr(torch.optim.Optimizer, "zero_grad", zero_grad)  # noqa: B010 - mypy knows no method that is replaced
         try:
@@ -115,7 +119,7 @@ class OwnSteps(TorchFunctionMode):
             self._busy = False
 
     def _own(self, optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
-        return [self._parameters[id(each)] for each in _tensors(optimizer) if id(each) in self._parameters]
+        return [self._known[id(each)] for each in _tensors(optimizer) if id(each) in self._known]
 
     def _enter_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if self._busy:

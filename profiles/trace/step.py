@@ -7,7 +7,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +47,7 @@ class Step:
     which yields (loss, parameters) once per optimizer and is resumed when that optimizer has made its step.
     `own_code` says that the model is the user's, who knows its lines: they are noted. `differentiates` says that the
     model takes gradients in its forward pass (forces, flows, meta-learning), so that it needs them in inference too.
+    `origins` are the model's parameters by the ids of those that they are twins of.
     """
 
     model: torch.nn.Module
@@ -56,6 +57,7 @@ class Step:
     procedure: Procedure | None = None
     own_code: bool = False
     differentiates: bool = False
+    origins: Mapping[int, torch.nn.Parameter] = field(default_factory=dict)
 
     def losses(self) -> Iterator[tuple[torch.Tensor, Iterable[torch.nn.Parameter]]]:
         """Run the forward pass; its outputs stay alive until the optimizer has made its step, as in a training loop."""
@@ -219,7 +221,8 @@ class _Run:
         self._kept: dict[str, int] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
         run = weakref.proxy(self)  # tensors are freed with the run, without garbage collection
-        self.own = OwnSteps(step.model.parameters(), lambda: run._backward_pass(), lambda moved: run._optimize(moved))
+        passes = (lambda: run._backward_pass()), (lambda moved: run._optimize(moved))
+        self.own = OwnSteps(step.model.parameters(), step.origins, *passes)
         trainable = any(t.requires_grad for t in (*step.model.parameters(), *_tensors(step)))
         self.trained = settings.mode == "train" and trainable
         self._packed = packed_by_module(step.model)

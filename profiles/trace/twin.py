@@ -90,6 +90,11 @@ class Twins(TorchFunctionMode):
         with self:
             return copy.deepcopy(value, self._memo)
 
+    def parameters(self, model: torch.nn.Module) -> dict[int, torch.nn.Parameter]:
+        """Twins of the parameters of a module that has one, by the id of the original."""
+        known = {id(parameter): self._memo.get(id(parameter)) for parameter in model.parameters()}
+        return {key: twin for key, twin in known.items() if twin is not None}
+
     def tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         """Twin of a tensor: a leaf of the same shape, strides and gradient flag; small integers keep their values."""
         if is_traceable_wrapper_subclass(tensor):
