@@ -6,6 +6,7 @@ Importing this needs no torch, and neither does an answer that is already there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,25 @@ def profile(
         return found
     definition = resolve(model, base=base, inputs=inputs)
     return _make(definition, request, _question(model, request, definition, inputs))
+
+
+def profile_by_line(
+    model: str, request: ProfileRequest | None = None, *, inputs: Sequence[InputSpec] = (), base: Path | None = None
+) -> ModelProfile:
+    """Return a profile (see `profile`) whose operations know the line of code that called them.
+
+    What is shipped or kept from another question does not: the model is traced, and kept apart.
+    """
+    request = request or ProfileRequest()
+    definition = resolve(model, base=base, inputs=inputs)
+    question = _question(model, request, definition, inputs)
+    if question is not None:
+        question = replace(question, definition=f"{definition.fingerprint} {list(inputs)} by line")
+        sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
+        found = find(question, sizes.batch_size, sizes.sequence_length)
+        if found is not None:
+            return found
+    return _make(definition.with_lines(), request, question)
 
 
 def known(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
 
 MISSING = "-"
+OUTSIDE = "(outside of the model's code)"
 MOST_SIBLINGS = 24
 _PREFIXES = (
     (1e24, "Y"),
@@ -233,5 +234,5 @@ def _group_fields(whole: GroupRow) -> list[GroupField]:
 
 
 def _group_line(row: GroupRow, fields: Sequence[GroupField]) -> Line:
-    name = (row.name or "(not in your own code)") + ("" if row.counted else " *")
+    name = (row.name or OUTSIDE) + ("" if row.counted else " *")
     return Line(name, 0, tuple(cell(row) for _, cell in fields))

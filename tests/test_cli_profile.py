@@ -101,6 +101,32 @@ def test_groups_sum_to_the_total(by):
     assert by.upper() in run("ten.json", "--by", by).stdout
 
 
+LIBRARY = "hf:gpt2,n_layer=2,n_embd=32,n_head=2,vocab_size=64,n_positions=32"
+
+
+def test_lines_of_a_library_are_shown_and_sum_to_the_total(folder):
+    """The head of 32 x 64 on 16 tokens: 2 x 16 x 32 x 64 forward, twice that backward, on one line of GPT-2's code."""
+    options = (LIBRARY, "--sequence-length", "16")
+    without, found = record(*options), record(*options, "--by", "source")
+    assert found["flops"] == without["flops"]
+    rows = {row["name"]: row["flops"] for row in found["breakdown"]}
+    assert sum(each["total"] for each in rows.values()) == without["flops"]["total"]
+    head = {"forward": 2 * 16 * 32 * 64, "backward": 2 * 2 * 16 * 32 * 64, "optimizer": 0, "total": 6 * 16 * 32 * 64}
+    assert head in [each for name, each in rows.items() if name.startswith("transformers/models/gpt2/modeling_gpt2.py")]
+    assert rows == {row["name"]: row["flops"] for row in record(*options, "--by", "source")["breakdown"]}
+    assert run(*options, "--by", "source").stderr == ""
+
+
+def test_lines_of_a_network_of_flopcast():
+    names = [row["name"] for row in record("ncf", "--by", "source")["breakdown"]]
+    assert any(name.startswith("profiles/models/networks/recommendation.py:") for name in names)
+
+
+def test_a_saved_profile_without_lines_says_what_shows_them(folder):
+    run("lenet5", "-o", "lenet.json")
+    assert "flopcast profile MODEL --by source, with the model itself" in run("lenet.json", "--by", "source").stderr
+
+
 def test_modules_are_a_tree():
     rows = record("ten.json")["breakdown"]
     assert rows[0]["level"] == 0

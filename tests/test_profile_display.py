@@ -15,7 +15,7 @@ from profiles.breakdown import by_label, module_tree
 from profiles.display import headline, summary, text
 from profiles.display_work import work_sheet
 from profiles.records import PHASES, PhaseTotals
-from profiles.sheets import amount, figure, module_sheet, scale_of
+from profiles.sheets import OUTSIDE, amount, figure, module_sheet, scale_of
 from profiles.trace_record import RawTrace, fold
 
 PROFILE = profile().at(8, 1024)
@@ -249,7 +249,7 @@ def test_the_page_by_groups_names_them_all(by):
     shown = text(PROFILE, by)
     for row in by_label(PROFILE, by):
         if row.flops.total or row.bytes_moved.total:
-            assert (row.name or "(not in your own code)") in shown
+            assert (row.name or OUTSIDE) in shown
     assert "1 multiply-add = 2 FLOPs" in shown
 
 

@@ -56,7 +56,7 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
     if cross_check:
         output.show(cross_check_answer(question, output))
         return 0
-    profile = find_profile(question, output)
+    profile = find_profile(question, output, by_line=by == "source")
     if other is not None:
         beside = find_profile(replace(question, model=other), output)
         output.show(comparison_answer(profile, beside))

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
 
 
+_NO_LINES = (
+    "this profile has no lines of code: it was saved without them, or the model is made of torch's own modules alone. "
+    "The lines of a library: flopcast profile MODEL --by source, with the model itself instead of a saved profile"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """Which table of a profile to show: modules (`by` None) or groups, how deep, how many rows (0: all)."""
@@ -42,10 +48,15 @@ def profile_answer(profile: ModelProfile, view: View) -> Answer:
     def results() -> list[dict[str, Any]]:
         return [{**profile_record(profile), "breakdown": rows()}]
 
-    return Answer("profile", text, results, settings_of(profile), profile.notes, _warnings(profile), rows=rows)
+    return Answer("profile", text, results, settings_of(profile), profile.notes, _warnings(profile, view), rows=rows)
 
 
-def _warnings(profile: ModelProfile) -> list[str]:
+def _warnings(profile: ModelProfile, view: View) -> list[str]:
+    lines = [] if view.by != "source" or any(profile.trace.table.source.names) else [_NO_LINES]
+    return [*_without_formula(profile), *lines]
+
+
+def _without_formula(profile: ModelProfile) -> list[str]:
     missing = profile.uncounted
     if not missing:
         return []

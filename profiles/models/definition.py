@@ -17,6 +17,7 @@ optimizer. The engine runs `loss.backward()`, then that optimizer's step over th
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -129,6 +130,15 @@ class ModelDefinition:
     def depth(self) -> Depth | None:
         """The repeated layers, where they can be varied; may import torch and build the model without its weights."""
         return self.find_depth() if self.find_depth is not None else None
+
+    def with_lines(self) -> ModelDefinition:
+        """Return the same model, taken as code whose lines matter: its profile says which line called what.
+
+        It has no fingerprint, since a profile that is kept or shipped knows no lines.
+        """
+        depth = self.depth
+        deeper = depth and dataclasses.replace(depth, with_layers=lambda n: depth.with_layers(n).with_lines())
+        return dataclasses.replace(self, fingerprint=None, find_depth=deeper and (lambda: deeper))
 
     def sizes(
         self, batch_size: int | None = None, sequence_length: int | None = None, image_size: int | None = None

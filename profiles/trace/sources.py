@@ -22,6 +22,7 @@ from torch.autograd.graph import _engine_run_backward
 from profiles.trace.places import ACCUMULATE
 
 _TRACER = Path(__file__).resolve().parents[1]
+_NETWORKS = _TRACER / "models" / "networks"
 _STEP = Path(__file__).resolve().with_name("step.py")
 _TORCH = Path(torch.__file__).resolve().parent
 _PYTHON = Path(sysconfig.get_path("stdlib")).resolve()
@@ -81,7 +82,8 @@ def _kind(name: str) -> _Kind:
         return _Kind.END
     installed = {"site-packages", "dist-packages"} & set(file.parts)
     own_library = file.is_relative_to(_PYTHON) and not installed
-    passed = own_library or file.is_relative_to(_TORCH) or file.is_relative_to(_TRACER)
+    tracer = file.is_relative_to(_TRACER) and not file.is_relative_to(_NETWORKS)
+    passed = own_library or file.is_relative_to(_TORCH) or tracer
     return _Kind.PASSED if passed else _Kind.MODEL
 
 
@@ -94,6 +96,6 @@ def _text(name: str, line: int) -> str:
 def _shown(name: str) -> str:
     """Path of a file as it is imported: without the folder that Python found it in."""
     file = Path(name).resolve()
-    folders = {Path(folder).resolve() for folder in (*sys.path, ".")}
+    folders = {Path(folder).resolve() for folder in (*sys.path, ".", _TRACER.parent)}
     found = [file.relative_to(folder).as_posix() for folder in folders if file.is_relative_to(folder)]
     return min(found, key=lambda path: (path.count("/"), path), default=file.name)
