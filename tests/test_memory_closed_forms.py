@@ -72,8 +72,6 @@ def test_an_optimizer_on_the_host_takes_its_weights_and_gradients_along():
 @pytest.mark.parametrize("devices", [2, 8, 64])
 def test_stages_of_zero_divide_what_the_paper_says(devices):
     """Rajbhandari et al., 2020, figure 1, with float32 weights: 8 + 8/N, 4 + 12/N and 16/N bytes."""
-    unit = ALL - OUTSIDE - PRODUCTS * 31 // 32 - NORMS * 31 // 32
     for stage, bytes_each in ((1, 8 + 8 / devices), (2, 4 + 12 / devices), (3, 16 / devices)):
         held = sum(state("amp_bfloat16", zero_stage=stage, replicas=devices))
-        in_flight = 4 * unit if stage > 1 else 0
-        assert held == pytest.approx(bytes_each * ALL + in_flight, rel=1e-6)
+        assert held == pytest.approx(bytes_each * ALL, rel=1e-6)  # the peak is at the loss: no gradient is whole then

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.memory.attention import squared_activations
-from estimator.memory.blocks import block_names, stack_of
+from estimator.memory.blocks import stack_of
 from estimator.memory.checkpointing import freed_by, freed_by_compiler, kept_by_stack
 from estimator.memory.loss import freed_by_chunks
 from estimator.memory.moments import (
@@ -31,6 +31,7 @@ from estimator.memory.moments import (
     moments_of,
 )
 from estimator.memory.settings import MemorySettings
+from estimator.memory.sharding import gathered_parameters, groups_of, whole_gradients
 from estimator.memory.states import State, state_of, trained_bytes
 from profiles.records import PHASES
 
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from profiles.operation_trace import Recording
 
 Floats = NDArray[np.float64]
-
-GATHERED_LAYERS: Final = 2
-"""Layers whose parameters are whole at once: the one that runs and the next (torch.distributed.fsdp, prefetching)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +102,19 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
     """
     moments, state = _setting(profile, settings)
     live = moments.live
-    gradients, activations = _course(profile, moments, state, settings)
-    peak = int((gradients + activations).argmax())
+    course = _course(profile, moments, state, settings)
+    peak = int(course.total.argmax())
     training = moments.outline.phases.any()
-    unit, rest = largest_unit(profile.module_parameters)
-    share = state.parameters / max(profile.parameters, 1)
     sharded, hosted = settings.zero_stage == 3, _on_host(state, settings)
     states = state.optimizer / settings.shards
     own, threads = work_of(profile.trace.current)
     return Held(
         parameter_bytes=round(state.parameters / (settings.shards if sharded else 1)),
-        gradient_bytes=round(
-            gradients[peak] + (unit * share if settings.zero_stage >= 2 and settings.shards > 1 else 0)
-        ),
+        gradient_bytes=round(course.gradients[peak]),
         optimizer_state_bytes=0 if hosted else round(states),
-        activation_bytes=round(activations[peak]),
+        activation_bytes=round(course.activations[peak]),
         input_and_buffer_bytes=round(live[peak, INPUT] + live[peak, BUFFER]),
-        gathered_bytes=round((GATHERED_LAYERS * unit + rest) * share) if sharded and settings.shards > 1 else 0,
+        gathered_bytes=round(course.gathered[peak]),
         bucket_bytes=state.gradients if settings.replicas > 1 and settings.zero_stage < 2 and training else 0,
         host_bytes=round(states) if hosted else 0,
         phase=PHASES[moments.outline.phases[peak]],
@@ -133,10 +127,9 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
 
 
 def course_of(profile: ModelProfile, settings: MemorySettings) -> Floats:
-    """Return (moments,) bytes of gradients and activations through the step, of which `held_at_peak` is the peak."""
+    """Return (moments,) bytes that change through the step; `held_at_peak` is at the most of them."""
     moments, state = _setting(profile, settings)
-    gradients, activations = _course(profile, moments, state, settings)
-    return gradients + activations
+    return _course(profile, moments, state, settings).total
 
 
 def _setting(profile: ModelProfile, settings: MemorySettings) -> tuple[Moments, State]:
@@ -144,11 +137,31 @@ def _setting(profile: ModelProfile, settings: MemorySettings) -> tuple[Moments, 
     return moments, _deeper(state, _growth(profile, settings)) if settings.more_layers else state
 
 
-def _course(profile: ModelProfile, moments: Moments, state: State, settings: MemorySettings) -> tuple[Floats, Floats]:
-    """Bytes of gradients and of activations at each moment."""
+@dataclass(frozen=True, eq=False)
+class _Course:
+    """(moments,) bytes on one device of what changes through a step."""
+
+    gradients: Floats
+    activations: Floats
+    gathered: Floats
+
+    @property
+    def total(self) -> Floats:
+        return self.gradients + self.activations + self.gathered
+
+
+def _course(profile: ModelProfile, moments: Moments, state: State, settings: MemorySettings) -> _Course:
     live = moments.live.astype(np.float64)
-    gradients = _gradients(live[:, GRADIENT], state, settings)
-    return gradients, _activations(profile, moments, live, gradients, state, settings)
+    recording, groups = profile.trace.current, groups_of(profile.module_parameters)
+    gradients, gathered = _gradients(live[:, GRADIENT], state, settings), np.zeros(len(live))
+    if settings.shards > 1 and settings.zero_stage == 3:
+        each = state.parameters / max(profile.parameters, 1)
+        gathered = gathered_parameters(recording, groups, len(live)) * each
+    if settings.shards > 1 and settings.zero_stage >= 2 and profile.trainable_parameters:
+        number = profile.trainable_parameters
+        there = live[:, GRADIENT] * (number / max(live[:, GRADIENT].max(), 1.0))
+        gradients = gradients + whole_gradients(recording, groups, there) * (state.gradients / number)
+    return _Course(gradients, _activations(profile, moments, live, gradients, state, settings), gathered)
 
 
 def recorded_gradients(profile: ModelProfile) -> int:
@@ -229,8 +242,8 @@ def layers_of(profile: ModelProfile) -> int:
 
 def _growth(profile: ModelProfile, settings: MemorySettings) -> float:
     """Parameters with the layers asked for over those recorded."""
-    unit, _ = largest_unit(profile.module_parameters)
-    return 1 + settings.more_layers * unit / max(profile.parameters, 1)
+    layer = groups_of(profile.module_parameters).layer
+    return 1 + settings.more_layers * layer / max(profile.parameters, 1)
 
 
 def _deeper(state: State, factor: float) -> State:
@@ -241,19 +254,6 @@ def _deeper(state: State, factor: float) -> State:
 
 def _on_host(state: State, settings: MemorySettings) -> bool:
     return state.optimizer_on_host or "optimizer" in settings.offloaded
-
-
-@lru_cache(maxsize=64)
-def largest_unit(module_parameters: tuple[tuple[str, int], ...]) -> tuple[int, int]:
-    """Return the parameters of the largest repeated layer, and of all that is outside of layers."""
-    units: dict[str, float] = {}
-    outside = 0
-    for path, size in module_parameters:
-        names = block_names(path, 1)
-        for name in names:
-            units[name] = units.get(name, 0.0) + size / len(names)
-        outside += 0 if names else size
-    return round(max(units.values(), default=0.0)), outside
 
 
 @lru_cache(maxsize=64)
