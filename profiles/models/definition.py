@@ -137,8 +137,10 @@ class ModelDefinition:
         It has no fingerprint, since a profile that is kept or shipped knows no lines.
         """
         depth = self.depth
-        deeper = depth and dataclasses.replace(depth, with_layers=lambda n: depth.with_layers(n).with_lines())
-        return dataclasses.replace(self, fingerprint=None, find_depth=deeper and (lambda: deeper))
+        if depth is None:
+            return dataclasses.replace(self, fingerprint=None)
+        deeper = dataclasses.replace(depth, with_layers=lambda layers: depth.with_layers(layers).with_lines())
+        return dataclasses.replace(self, fingerprint=None, find_depth=lambda: deeper)
 
     def sizes(
         self, batch_size: int | None = None, sequence_length: int | None = None, image_size: int | None = None

@@ -96,6 +96,6 @@ def _text(name: str, line: int) -> str:
 def _shown(name: str) -> str:
     """Path of a file as it is imported: without the folder that Python found it in."""
     file = Path(name).resolve()
-    folders = {Path(folder).resolve() for folder in (*sys.path, ".", _TRACER.parent)}
+    folders = {Path(folder).resolve() for folder in (*sys.path, ".")} | {_TRACER.parent}
     found = [file.relative_to(folder).as_posix() for folder in folders if file.is_relative_to(folder)]
     return min(found, key=lambda path: (path.count("/"), path), default=file.name)
