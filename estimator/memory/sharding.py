@@ -68,7 +68,7 @@ def whole_gradients(recording: Recording, groups: Groups, there: Floats) -> Floa
     back = np.append(outline_of(recording).phases, OPTIMIZER)[:moments] == BACKWARD
     starts, last = _layers_back(recording)
     if not len(starts):
-        return back * np.minimum(there, float(2 * groups.layer + groups.outer))
+        return np.where(back, np.minimum(there, float(2 * groups.layer + groups.outer)), 0.0)
     edges = there[[*starts, last]]
     made = np.append(np.diff(edges), 0.0)
     number = np.searchsorted(starts, np.arange(moments), side="right") - 1
