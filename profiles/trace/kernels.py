@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from profiles.trace.attention import scaled_dot_product_attention
+from profiles.trace.real_kernels import real_kernels
 from profiles.trace.recurrent import cudnn_replacements, onednn_replacements
 from profiles.trace.shapes import meta_kernels
 
@@ -19,7 +20,7 @@ _AUTOGRAD = {"meta": "AutogradMeta", "cpu": "AutogradCPU"}
 
 
 @contextmanager
-def kernels_of(target: str, device: str) -> Iterator[None]:
+def kernels_of(target: str, device: str, real: bool = False) -> Iterator[None]:
     """Replace torch's choice of kernels by that of `target` ("cuda", "cpu", "tpu" ...).
 
     Parameters
@@ -28,7 +29,12 @@ def kernels_of(target: str, device: str) -> Iterator[None]:
         Kind of device whose kernels are wanted.
     device
         Device type of the tensors that carry the trace.
+    real
+        Whether these have values, which the kernels of an accelerator then give too.
     """
+    if real and target == "cpu":
+        yield  # torch's own choice
+        return
     library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings():
@@ -37,6 +43,8 @@ def kernels_of(target: str, device: str) -> Iterator[None]:
                 library.impl(operator, kernel, _AUTOGRAD[device])  # type: ignore[no-untyped-call]
             for operator, kernel in meta_kernels():
                 library.impl(operator, kernel, "Meta", allow_override=True)  # type: ignore[no-untyped-call]
+            for operator, kernel in real_kernels() if real else ():
+                library.impl(operator, kernel, "CPU")  # type: ignore[no-untyped-call]
         with _fused_optimizers():
             yield
     finally:

@@ -181,7 +181,8 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
         if tracing.symbolic:
             stack.enter_context(uncompiled())
             stack.enter_context(_unchecked_distributions())
-            stack.enter_context(kernels_of(settings.device, tracing.device))
+        stack.enter_context(kernels_of(settings.device, tracing.device, real=not tracing.symbolic))
+        if tracing.symbolic or settings.device != "cpu":
             stack.enter_context(Autocast(settings.device, tracing.device).available())
         stack.enter_context(run.recorder)
         try:
@@ -287,11 +288,11 @@ class _Run:
         )
 
     def _mixed_precision(self, enabled: bool = True) -> AbstractContextManager[Any]:
-        """The autocast region of the target device; a real run has that of the CPU instead."""
+        """The autocast region of the target device."""
         low = self.settings.arithmetic.autocast
         if low is None:
             return nullcontext()
-        target = "cuda" if self.symbolic and self.settings.device != "cpu" else "cpu"
+        target = "cpu" if self.settings.device == "cpu" else "cuda"
         return torch.autocast(target, dtype=low, enabled=enabled)
 
     def _gradients_become_gradients(self) -> list[Any]:
