@@ -10,7 +10,8 @@ the paper that says so: its dimensions where they are known, else a model of tha
 
 Assumed where a row is silent: the best half precision of the device, a compiled step for MLPerf's submissions, llm.c
 and nanoGPT, 512 tokens for BERT (256 unpadded) and 2,048 for GPT-3, which is split as fast as the search knows, a batch
-of 4 M tokens of a split language model and of 256 samples else, rounded to what the devices can share. Hours are
+of 4 M tokens of a split language model and of 256 samples else, rounded to what the devices
+can share ("4 M" is 2^22). Hours are
 training steps alone: MLPerf leaves starting up out, and its evaluations and data loading are part of the error.
 """
 
@@ -227,7 +228,15 @@ def _batch(row: dict[str, str], recipe: Recipe, length: int | None, samples: flo
     in_tokens = row["unit"].startswith(("tokens", "datapoints"))
     if length and in_tokens and (samples / stated < FEWEST_STEPS or stated > 100 * length):
         stated /= length
-    return round(stated) if recipe.splits else max(1, round(stated / unit)) * unit
+    if not recipe.splits:
+        return max(1, round(stated / unit)) * unit
+    return round(stated) if row["global_batch_size"] and not in_tokens else _in_binary(stated)
+
+
+def _in_binary(stated: float) -> int:
+    """Return a batch that was told in round decimals as the number that is shared: "4 M tokens" are 2^22."""
+    unit = max(1, 2 ** (int(stated).bit_length() - 3))
+    return max(1, round(stated / unit)) * unit
 
 
 def lines(found: list[Predicted], reasons: Counter[str]) -> Iterator[str]:

@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 
 from estimator import TrainingRun, estimate
 from estimator.advice import Wishes, advise
+from estimator.advice.bound import Beaten
 from estimator.advice.candidates import pareto
 from estimator.advice.carbon import WORLD_GRAMS_PER_KWH, emissions
 from estimator.advice.chance import below, in_time, less
 from estimator.advice.free_tier import in_sessions
 from estimator.advice.market import Market
+from estimator.claims.asking import profile_of
 from estimator.cli import main
 from estimator.ranges import Range
 from estimator.whole_run import NEVER, Overheads
 from estimator.workload import Workload
+from hardware_db import load
 from hardware_db.errors import NoPrice, UsageError
 from hardware_db.market import FreeTier
 
@@ -228,6 +231,28 @@ def test_candidates_are_priced_as_estimates_are():
 
 def run_cli(*words):
     return CliRunner().invoke(main, ["advise", *words])
+
+
+@pytest.mark.parametrize("model", ["gpt2", "resnet50"])
+def test_what_is_beaten_at_its_peak_is_not_worked_out_and_changes_no_answer(model, monkeypatch):
+    database, wishes = load(), Wishes(devices="h100-*,a100-*,v100-*,t4,k80,tpu-v3", spot=True)
+    run = TrainingRun(profile_of(model, "float32"), samples=1e8)
+    short = Market((Workload(run),), database, wishes)
+    found = short.candidates()
+    monkeypatch.setattr(Beaten, "__call__", lambda self, way, least: False)
+    full = Market((Workload(run),), database, wishes)
+    everything = full.candidates()
+    assert 0 < len(found) < len(everything) and short.outdone and not full.outdone
+    kept = [candidates.time_s[candidates.frontier(), 1].tolist() for candidates in (found, everything)]
+    assert kept[0] == kept[1]
+    assert sum(len(way.shelf.offers) for way in short.outdone) + len(found) >= len(everything)
+
+
+def test_no_prediction_is_below_the_least_that_it_can_take():
+    market = Market((Workload(RUN),), DB, Wishes(spot=True))
+    ways = [way for name in market._offers for count in (1, 2, 4, 8) for way in market._ways(name, count)]
+    blocks = [(way.least, block) for way in ways for block in market._blocks(way)]
+    assert len(blocks) > 8 and all((block.columns[:, 1::3] >= least).all() for least, block in blocks)
 
 
 def test_the_command_answers_and_its_exit_codes_tell_how():

@@ -33,6 +33,8 @@ SAFE: Final = 0.8
 LOOKED_AT: Final = 40
 """Of the options that keep the limits, the cheapest are looked at one by one."""
 
+OUTDONE: Final = "others are faster, cheaper and greener even than this could be at its peak"
+
 LAPTOP: Final = "core-i7-12700h"
 """A usual laptop's processor."""
 
@@ -85,6 +87,7 @@ def _candidates(market: Market) -> Candidates:
         raise NoPrice(f"No {_asked(market.wishes)}. Every device: flopcast hardware")
     if market.wishes.counts is None and not found.within(market.wishes).any():
         market.unanswered.clear()
+        market.outdone.clear()
         found = market.candidates((*COUNTS, *MORE_COUNTS))
     return found
 
@@ -118,9 +121,16 @@ def _advice(market: Market, runs: tuple[TrainingRun, ...], found: Candidates) ->
         remedies=() if nearest is None else (*_remedies(options.at(nearest), wishes, found), *_on_spot(market)),
         free=free_plans(market.works, market.database),
         laptop=_laptop(market),
-        considered=len(found) + len(market.unanswered),
-        left_out={each.device.id: each.why_not.text for each in found.unanswered if each.why_not},
+        considered=len(found) + len(market.unanswered) + sum(len(way.shelf.offers) for way in market.outdone),
+        left_out=_left_out(market, found),
     )
+
+
+def _left_out(market: Market, found: Candidates) -> dict[str, str]:
+    """Return why a device is none of the options, or not with every number of devices."""
+    options = {block.found.device.id for block in found.places.blocks}
+    outdone = {way.shelf.device.id: OUTDONE for way in market.outdone if way.shelf.device.id not in options}
+    return outdone | {each.device.id: each.why_not.text for each in found.unanswered if each.why_not}
 
 
 class _Options:

@@ -49,7 +49,7 @@ class Places(Sequence[Place]):
     """All offers of all answers as one list, each `Place` made when it is asked for."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:
-        self._blocks = tuple(blocks)
+        self.blocks = tuple(blocks)
         self._ends = np.cumsum([len(block.offers) for block in blocks], dtype=np.intp)
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class Places(Sequence[Place]):
         if not 0 <= place < len(self):
             raise IndexError(place)
         at = int(np.searchsorted(self._ends, place, side="right"))
-        block = self._blocks[at]
+        block = self.blocks[at]
         return Place(block.work, block.found, block.offers[place - int(self._ends[at])])
 
 

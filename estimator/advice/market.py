@@ -1,7 +1,8 @@
 """All devices, counts, strategies and offers of a question.
 
 A run is predicted once for every device, network and count; its many offers then only differ in price, interruptions
-and electricity, which are columns of numbers (`estimator.advice.shelf`).
+and electricity, which are columns of numbers (`estimator.advice.shelf`). The most promising come first; what
+others have beaten in everything even if it computed at its peak (`estimator.advice.bound`) is not predicted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from estimator.advice.bound import Beaten, Way
 from estimator.advice.candidates import Block, Candidates
 from estimator.advice.own import own_offer
 from estimator.advice.shelf import Shelf
@@ -40,14 +42,26 @@ class Market:
     database: Database
     wishes: Wishes
     unanswered: list[Answer] = field(default_factory=list)
+    outdone: list[Way] = field(default_factory=list)
     _shelves: dict[str, tuple[tuple[Network, Shelf], ...]] = field(default_factory=dict)
 
     def candidates(self, counts: Sequence[int] = COUNTS) -> Candidates:
         """Return all ways to run it with these numbers of devices, or those that were asked for."""
-        blocks: list[Block] = []
-        for device in self._offers:
-            for count in self.wishes.counts or self._counts(device, counts):
-                blocks.extend(self._blocks(device, count))
+        ways = [
+            way
+            for device in self._offers
+            for count in self.wishes.counts or self._counts(device, counts)
+            for way in self._ways(device, count)
+        ]
+        least = [way.least for way in ways]
+        beaten, blocks = Beaten(), list[Block]()
+        for at in sorted(range(len(ways)), key=lambda at: float(least[at][0] * least[at][1])):
+            if beaten(ways[at], least[at]):
+                self.outdone.append(ways[at])
+                continue
+            for block in self._blocks(ways[at]):
+                blocks.append(block)
+                beaten.add(ways[at], block)
         return Candidates.of(blocks, tuple(self.unanswered))
 
     @cached_property
@@ -89,18 +103,20 @@ class Market:
     def _work(self, device: Device) -> Workload:
         return next((work for work in self.works if device.supports(work.run.precision)), self.works[-1])
 
-    def _blocks(self, device: Device, count: int) -> Iterator[Block]:
-        """Yield what each network makes of the run, on the offers that have it."""
-        work = self._work(device)
+    def _ways(self, device: Device, count: int) -> Iterator[Way]:
+        """Yield the networks in which somebody offers so many."""
         for network, whole_shelf in self._grouped(device):
             shelf = whole_shelf.at_most(count)
-            if not shelf.offers:
-                continue
-            found = self._answer(work, Cluster(shelf.device, count, network))
-            if found.step is None:
-                self.unanswered.append(found)
-            else:
-                yield from shelf.blocks(work, found)
+            if shelf.offers:
+                yield Way(self._work(device), count, network, shelf)
+
+    def _blocks(self, way: Way) -> Iterator[Block]:
+        """Yield what the devices make of the run, on the offers that have them."""
+        found = self._answer(way.work, Cluster(way.shelf.device, way.count, way.network))
+        if found.step is None:
+            self.unanswered.append(found)
+        else:
+            yield from way.shelf.blocks(way.work, found)
 
     def _grouped(self, device: Device) -> tuple[tuple[Network, Shelf], ...]:
         """Return offers by the device and the network that they really give, worked out once a machine."""

@@ -106,9 +106,9 @@ class Advice:
     laptop
         the estimate of a usual laptop's processor
     considered
-        how many combinations were compared
+        how many combinations were compared, or known to be beaten at their best
     left_out
-        device id -> why it cannot run it
+        device id -> why it cannot run it, or is no option
     """
 
     runs: tuple[TrainingRun, ...]

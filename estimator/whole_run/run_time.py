@@ -104,7 +104,7 @@ def whole_run_time(run: TrainingRun, found: Answer, rental: Rental | None) -> Ru
     )
     if overheads is None:
         return RunTime((training,))
-    before = [*_before(run, overheads, found, rental)]
+    before = before_training(run, found, rental)
     work = [training, *_stall(run, overheads, training.seconds), *_evaluation(run, overheads, found)]
     return _interrupted(_State(run, overheads, found, rental), before, work)
 
@@ -156,7 +156,9 @@ class _State:
         return Range(*(self.checkpoint_bytes / each for each in (rate.high, rate.mid, rate.low)))
 
 
-def _before(run: TrainingRun, overheads: Overheads, found: Answer, rental: Rental | None) -> list[Part]:
+def before_training(run: TrainingRun, found: Answer, rental: Rental | None) -> list[Part]:
+    """Return what comes before the first step of a run that has overheads."""
+    overheads = run.overheads or Overheads()
     compiled = run.compiled or found.device.kind == "tpu"
     parts = [_assumed("provisioning", overheads.provisioning_s, "--provisioning")] if rental else []
     parts.append(_assumed("startup", overheads.startup_s, "--startup"))
