@@ -5,10 +5,10 @@ from functools import cache
 import pytest
 
 import hardware_db
-from estimator.parallel.costs import without_autocast
 from estimator.parallel.measured import asked_of_case, split_of, stack_of_case
 from estimator.parallel.network import network_of, usual_system
-from estimator.parallel.stack import FSDP, MEGATRON, TORCH, XLA
+from estimator.parallel.running import without_autocast
+from estimator.parallel.stack import APEX, FSDP, MEGATRON, TORCH, XLA
 from estimator.timing import TimeSettings
 from estimator.validation import floors
 from estimator.validation.cases import Case
@@ -117,6 +117,8 @@ def test_what_would_not_fit_was_computed_again():
 
 
 def test_software_is_known_by_its_name_where_a_case_says_it():
+    apex = case(source="lambdal/deeplearning-benchmark, PyTorch_bert_base_squad_FP16", compile="eager")
+    assert stack_of_case(apex) is APEX
     assert stack_of_case(case(source="NVIDIA/dgxc-benchmarking, maxtext/README_70b.md")) is XLA
     assert stack_of_case(case(source="NVIDIA/dgxc-benchmarking, llama3.1/README_70b.md")) is MEGATRON
     assert stack_of_case(case(source="mosaicml/llm-foundry, throughput", compile="eager")) is FSDP

@@ -29,19 +29,23 @@ if TYPE_CHECKING:
 REACHED: Final = {
     "switch": triple(0.90, 0.80, 0.65),
     "mesh": triple(0.90, 0.75, 0.60),
-    "pcie": triple(0.85, 0.65, 0.40),
+    "pcie": triple(0.85, 0.55, 0.20),
+    "host": triple(0.45, 0.22, 0.08),
     "torus2d": triple(0.95, 0.85, 0.70),
     "torus3d": triple(0.95, 0.85, 0.70),
 }
 """Share of a link's bandwidth that collectives reach (fast, typical, slow). NVLink: 370 of 450 GB/s on H100, "protocol
 overhead about 20 %" (github.com/NVIDIA/nccl-tests/issues/212), 208 of 300 on A100 (issues/178). TPU: 4.5e10 of 5e10
-bytes/s a link (Austin et al., How to Scale Your Model, 2025). PCIe and meshes: estimates."""
+bytes/s a link (Austin et al., How to Scale Your Model, 2025). PCIe: what gradients that nothing hides add to BERT-large
+on two cards (lambdal/deeplearning-benchmark): 15 to 20 of 31.5 GB/s between A4000, A4500 and A5500, 13 of 63 between
+H100; through the host's memory ("host") 5 to 8 of 31.5 between RTX 3080, 3090 and 4090, and 28 of 63 on a server of
+eight 5090 (github.com/NVIDIA/nccl/issues/1639). Meshes: an estimate."""
 
 NETWORK_REACHED: Final = triple(0.95, 0.85, 0.60)
 """The same for the network between machines: 8 x 400 Gb/s reach 0.8 to 0.95 in published nccl-tests; the slow end is
 for oversubscribed fabrics."""
 
-HOP_S: Final = {"switch": 3.4e-6, "mesh": 3.4e-6, "pcie": 5.7e-6, "torus2d": 1.0e-6, "torus3d": 1.0e-6}
+HOP_S: Final = {"switch": 3.4e-6, "mesh": 3.4e-6, "pcie": 5.7e-6, "host": 5.7e-6, "torus2d": 1.0e-6, "torus3d": 1.0e-6}
 """Seconds a message takes to the next device: NCCL's own cost model (src/graph/tuning.cc, hwLat, ring, Simple): 3.4 us
 over NVLink, 5.7 us over PCIe; about 1 us over a TPU's links (Austin et al., 2025)."""
 

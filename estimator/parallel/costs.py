@@ -12,23 +12,19 @@ and so does merging what was found for the keys of each device.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from estimator.parallel.adjust import Adjustment, adjustment_of, chip_correction, is_measured
-from estimator.parallel.blocks import LAST
+from estimator.parallel.adjust import Adjustment, adjustment_of
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.linears import ROWS
-from estimator.parallel.memory import AUTOCAST, computes_in_halves
 from estimator.parallel.roles import Role
 from estimator.parallel.routing import USUAL, Routing
-from estimator.parallel.sharding import on_scores, quadratic, sharded_table
+from estimator.parallel.running import TIMES, Run, run_of
+from estimator.parallel.sharding import quadratic
 from estimator.parallel.values import triple
 from estimator.parallel.wires import wires_of
-from estimator.timing import TimeSettings, predict
-from profiles.tables import Labels
 
 if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
@@ -41,10 +37,6 @@ if TYPE_CHECKING:
     from hardware_db import Device
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
-
-FLOAT8: Final = "float8"
-
-CAST: Final = "aten._to_copy"
 
 STOLEN: Final = triple(0.02, 0.08, 0.15)
 """Share of the computing that a collective running beside it slows down: Calculon's 0.15 on NVLink and 0.02 on
@@ -122,6 +114,10 @@ class Setting:
     factors: Adjustment | None = None
     routing: Routing = USUAL
 
+    def run(self, profile: ModelProfile, split: Parallelism) -> Run:
+        """Return what one device runs of a split."""
+        return run_of(profile, split, (self.device, self.stack, self.memory_format))
+
     @property
     def adjustment(self) -> Adjustment:
         """Factors on the parts of a step."""
@@ -139,9 +135,7 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         the device has no peak for a precision of the profile
     """
     layout, adjusted = layout_of(profile), setting.adjustment
-    halves = computes_in_halves(profile, split, setting.stack)
-    run = _Run(setting.device, setting.stack, setting.memory_format, halves)
-    table, alone = _alone(profile, replace(split, zero_stage=0), run)
+    table, alone = TIMES.of(setting.run(profile, split))
     load = setting.routing.load(layout, split.expert_parallel)[:, None]
     device_s = alone.device_s * adjusted.of_operations(table) * np.where(layout.role >= Role.EXPERT, load, 1.0)
     breakdown = replace(alone, device_s=device_s, host_s=alone.host_s * adjusted.host)
@@ -188,63 +182,6 @@ def _one(seconds: Floats, rows: Mask, table: OperationTable) -> Floats:
     calls = float((table.count * rows * ~table.family.mask("view")).sum())
     mean: Floats = (seconds * rows).sum(axis=1) / max(calls, 1.0)
     return mean
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """How operations run on a device; `halves`: in 16-bit copies of the weights."""
-
-    device: Device
-    stack: Stack
-    memory_format: MemoryFormat
-    halves: bool
-
-
-@lru_cache(maxsize=2048)
-def _alone(profile: ModelProfile, split: Parallelism, run: _Run) -> tuple[OperationTable, TimeBreakdown]:
-    """Operations of one device, and their times as the formulas say.
-
-    Factors of a software were found on top of what is known of the chip; software without factors runs as published
-    steps of the device itself did.
-    """
-    table = low_precision(sharded_table(profile, split), layout_of(profile))
-    if run.stack.fused_attention:
-        table = replace(table, count=np.where(on_scores(profile), 0, table.count))
-    if run.halves:
-        table = without_autocast(table, profile.precision.removeprefix(AUTOCAST))
-    correction = chip_correction(run.device) if is_measured(run.stack.name) else None
-    return table, predict(table, run.device, TimeSettings(run.stack.execution, run.memory_format), correction)
-
-
-def low_precision(table: OperationTable, layout: Layout) -> OperationTable:
-    """Run products in float8 as recipes do: those of layers and experts, not those of routers and heads.
-
-    (NVIDIA Transformer Engine, fp8_autocast of the modules of a layer; torchao float8 skips the output layer.)
-    """
-    if FLOAT8 not in table.precision.names:
-        return table
-    product = layout.axes[:, 0] >= 0
-    layers = layout.blocks.shares[1:LAST].any(axis=0)
-    names = table.precision.values.astype("U16")
-    names[product & layers & (layout.role >= Role.COLUMN)] = FLOAT8
-    names[product & ~(layers & (layout.role >= Role.COLUMN)) & (names == FLOAT8)] = "bfloat16"
-    return replace(table, precision=Labels.of(names.tolist()))
-
-
-def without_autocast(table: OperationTable, half: str = "bfloat16") -> OperationTable:
-    """Return the operations of a step recorded under autocast as they run in 16-bit weights: no casts, half the bytes.
-
-    Autocast casts weights and activations at every operation and keeps norms, residuals and losses in float32, and
-    products that it does not know (of experts) as well; with 16-bit weights all but the optimizer runs on 16 bits.
-    """
-    passes = ~table.phase.mask("optimizer")
-    casts = passes & table.operator.mask(CAST)
-    wide = passes & table.precision.mask("float32") & ~casts
-    left = np.where(casts, 0.0, np.where(wide, 0.5, 1.0))
-    moved = {name: (getattr(table, name) * left).astype(np.int64) for name in ("bytes_read", "bytes_written")}
-    names = table.precision.values.astype("U16")
-    names[wide & table.engine.mask("matrix")] = half
-    return replace(table, count=np.where(casts, 0, table.count), precision=Labels.of(names.tolist()), **moved)
 
 
 def _buckets(layout: Layout, table: OperationTable, breakdown: TimeBreakdown) -> Floats:

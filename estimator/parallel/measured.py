@@ -14,7 +14,7 @@ from estimator.parallel.network import network_of, usual_system
 from estimator.parallel.parallelism import Parallelism
 from estimator.parallel.prepared import prepare
 from estimator.parallel.routing import BALANCED
-from estimator.parallel.stack import FSDP, MEGATRON, TORCH, XLA, Stack
+from estimator.parallel.stack import APEX, FSDP, MEGATRON, TORCH, XLA, Stack
 from estimator.parallel.stage_memory import memory_of
 from estimator.parallel.step import ParallelStep, parallel_step, step_s
 from hardware_db import load
@@ -34,6 +34,9 @@ STACK_OF: Final[dict[str, Stack]] = {"megatron": MEGATRON, "xla": XLA}
 
 LANGUAGE_MODEL_LIBRARIES: Final = ("llm-foundry", "decoupled_adamw", "fsdp full_shard")
 """Words of a case that was run by a library for language models on FSDP; decoupled AdamW is Composer's optimizer."""
+
+APEX_LIBRARIES: Final = ("pytorch/languagemodeling/bert", "pytorch_bert_")
+"""Words of a case that ran NVIDIA's BERT on its own data parallel (NVIDIA/DeepLearningExamples, run_squad.py)."""
 
 JAX_LIBRARIES: Final = ("maxtext/", "paxml/", "maxtext ", "paxml ")
 """Words of a case that was run by a library on JAX, whatever the table that it stands in runs otherwise."""
@@ -85,7 +88,7 @@ def asked_of_case(case: Case, profile: ModelProfile, device: Device, execution: 
     network = network_of(device, usual_system(load(), device), case.devices_per_node)
     stack = stack_of_case(case)
     split = split_of(case, stack, network)
-    if stack is TORCH:
+    if stack in (TORCH, APEX):
         stack = replace(stack, execution=execution.execution)
     setting = Setting(device, network, stack, execution.memory_format, routing=BALANCED)
     asked = Asked(profile, split, setting, _micro_batches(case, split))
@@ -97,6 +100,8 @@ def stack_of_case(case: Case) -> Stack:
     text = f"{case.source} {case.notes}".casefold()
     if case.compile == "eager" and any(name in text for name in LANGUAGE_MODEL_LIBRARIES):
         return FSDP
+    if case.compile == "eager" and any(name in text for name in APEX_LIBRARIES):
+        return APEX
     if case.compile != "eager" and any(name in text for name in JAX_LIBRARIES):
         return XLA
     return STACK_OF.get(case.compile, TORCH)

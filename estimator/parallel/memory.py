@@ -76,7 +76,8 @@ class BytesPerParameter:
         if weight > HALF and computes_in_halves(profile, split, stack):
             return cls(HALF, gradient, state + weight, wire)
         if weight > HALF or not stack.keeps_masters:
-            return cls(weight, weight, state, weight)
+            halved = stack.half_wire and profile.precision.startswith(AUTOCAST)
+            return cls(weight, weight, state, HALF if halved else weight)
         wider = MASTER_BYTES / weight
         return cls(weight, gradient, state * wider + MASTER_BYTES, wire, wider)
 
@@ -169,9 +170,7 @@ def _has_dropout(table: OperationTable) -> float:
 def _inputs(layout: Layout, table: OperationTable, split: Parallelism) -> Floats:
     """Bytes of the input of each layer: rows of its widest pair times its width."""
     rows = np.where((layout.role == Role.ROW) & table.phase.mask("forward"), np.nan_to_num(table.m), 0.0)
-    tokens = np.array(
-        [rows[layout.blocks.shares[part] > 0].max(initial=0.0) for part in range(layout.blocks.count + 2)]
-    )
+    tokens = np.max(rows * (layout.blocks.shares > 0), axis=1, initial=0.0)
     spread = split.tensor_parallel if split.sequence_parallel else 1
     inputs: Floats = tokens * layout.width * FEATURE_BYTES / spread
     return inputs
@@ -179,8 +178,13 @@ def _inputs(layout: Layout, table: OperationTable, split: Parallelism) -> Floats
 
 def _working(profile: ModelProfile, split: Parallelism) -> float:
     """Bytes alive at the peak of forward and backward pass beyond what the forward pass keeps."""
+    return _beyond_kept(profile) / (split.tensor_parallel * split.context_parallel)
+
+
+@lru_cache(maxsize=256)
+def _beyond_kept(profile: ModelProfile) -> float:
     kept = sum(profile.trace.activation_bytes.values())
     table = profile.trace.live
     passes = np.array([phase != "optimizer" for phase, _ in table.places], dtype=np.bool_)
     peak = int(table.live[passes, ACTIVATION].max(initial=0))
-    return max(0.0, peak - kept) / (split.tensor_parallel * split.context_parallel)
+    return max(0.0, float(peak - kept))

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from hardware_db import Database, Device
     from hardware_db.records import System
 
-Shape = Literal["switch", "mesh", "pcie", "torus2d", "torus3d"]
+Shape = Literal["switch", "mesh", "pcie", "host", "torus2d", "torus3d"]
 AXES: Final = {"torus2d": 2, "torus3d": 3}
 PCIE_LINKS: Final = ("PCIe",)
+GEFORCE: Final = ("GeForce ", "NVIDIA GeForce ")
+"""Names of cards whose driver lets none write into another's memory over PCIe: all they send goes through the host's
+(NCCL, src/transport/shm.cc; github.com/tinygrad/open-gpu-kernel-modules changes the driver for that)."""
 PCIE_BOX: Final = 8
 """Cards of a host where nobody publishes one: what servers of two sockets take."""
 
@@ -136,9 +139,10 @@ def network_of(device: Device, system: System | None = None, devices_per_node: i
 
 def _shape(device: Device, system: System | None) -> Shape:
     known: dict[str, Shape] = {name: name for name in ("switch", "mesh", "pcie", "torus2d", "torus3d")}
+    shape: Shape = "pcie" if device.link_name.startswith(PCIE_LINKS) else "switch"
     if system is not None and system.topology in known:
-        return known[system.topology]
-    return "pcie" if device.link_name.startswith(PCIE_LINKS) else "switch"
+        shape = known[system.topology]
+    return "host" if shape == "pcie" and any(name.startswith(GEFORCE) for name in device.aliases) else shape
 
 
 def usual_system(database: Database, device: Device) -> System | None:

@@ -11,12 +11,15 @@ from estimator.parallel.layout import layout_of
 from estimator.parallel.memory import BytesPerParameter, Kept, computes_in_halves, kept_of, layers_of
 from estimator.parallel.passes import Passes, passes_of, with_copies
 from estimator.parallel.ranks import Ranks
+from estimator.parallel.running import TIMES
 from estimator.parallel.sharding import check_heads, check_split
 from estimator.parallel.stages import Owners, chunks_of
 from estimator.parallel.sync import copies_of
 from estimator.parallel.weights import Weights, weights_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from estimator.parallel.parallelism import Parallelism
     from estimator.parallel.sharding import Mask
     from profiles.model_profile import ModelProfile
@@ -78,12 +81,22 @@ def prepare(profile: ModelProfile, split: Parallelism, setting: Setting, micro_b
     )
 
 
-def pass_of_one(profile: ModelProfile, split: Parallelism, setting: Setting) -> tuple[PartCosts, Kept]:
-    """Return what a micro-batch costs and leaves on one device."""
+def time_together(asked: Iterable[tuple[ModelProfile, Parallelism]], setting: Setting) -> None:
+    """Work out at once, and faster than one by one, what `pass_of_one` will need of many micro-batches and splits."""
+    TIMES.prepare(setting.run(profile, _inside(profile, split, setting)[0]) for profile, split in asked)
+
+
+def _inside(profile: ModelProfile, split: Parallelism, setting: Setting) -> tuple[Parallelism, Parallelism]:
+    """What of a split decides the costs of a pass, and what its memory."""
     inside = split.inside
     alike = replace(inside, zero_stage=0)
-    if computes_in_halves(profile, inside, setting.stack) == computes_in_halves(profile, alike, setting.stack):
-        inside = alike
+    halved = [computes_in_halves(profile, each, setting.stack) for each in (inside, alike)]
+    return alike if halved[0] == halved[1] else inside, alike
+
+
+def pass_of_one(profile: ModelProfile, split: Parallelism, setting: Setting) -> tuple[PartCosts, Kept]:
+    """Return what a micro-batch costs and leaves on one device."""
+    inside, alike = _inside(profile, split, setting)
     crowd = float(setting.routing.load(layout_of(profile), split.expert_parallel)[1])
     return _costs(profile, inside, setting), kept_of(profile, alike, setting.stack, crowd)
 

@@ -34,7 +34,7 @@ SIZES: Final = ("m", "n", "k")
 FLOPS: Final = QUANTITIES[:3]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def sharded_table(profile: ModelProfile, split: Parallelism) -> OperationTable:
     """Return the operations of ONE device for a profile at the size of one micro-batch.
 

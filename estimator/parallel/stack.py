@@ -41,6 +41,8 @@ class Stack:
     copies_shards
         whether gathered parameters and scattered gradients are copied out of and into buffers operation by operation;
         where factors were fitted to steps, they have that in them
+    half_wire
+        whether gradients of mixed precision travel in 16 bits where weights are recorded in 32
     """
 
     name: str
@@ -55,10 +57,16 @@ class Stack:
     zero_stages: tuple[int, ...] = (0, 1, 2, 3)
     fused_attention: bool = False
     copies_shards: bool = False
+    half_wire: bool = False
 
 
 TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, False, (0, 1, 2, 3), False, (3,), copies_shards=True)
 """DDP and FSDP (docs.pytorch.org/docs/stable/fsdp.html): gradients reduced in float32 unless asked for otherwise."""
+
+APEX: Final = replace(TORCH, name="PyTorch apex", overlaps_gradients=(), half_wire=True)
+"""NVIDIA's own data parallel of before `torch.amp` (github.com/NVIDIA/apex, opt level O2): 16-bit gradients; BERT of
+NVIDIA/DeepLearningExamples sums them after the backward pass (run_pretraining.py, --allreduce_post_accumulation), and
+where it asks for overlap they show as well (gradients of BERT-large take what their links need)."""
 
 FSDP: Final = Stack(
     "PyTorch FSDP", "megatron", 4, 4, True, False, (0, 1, 2, 3), False, (0, 1, 2, 3), fused_attention=True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from estimator.parallel.collectives import all_gather, all_reduce_s
+from estimator.parallel.costs import STOLEN
 from estimator.parallel.values import Triple, triple
 from estimator.timing import streaming
 from estimator.timing.parameters import parameters_of
@@ -70,11 +71,16 @@ def sync_of(
     sent = reduced + gathered
     if split.zero_stage not in stack.overlaps_gradients:
         return sent, sent
-    bucket = DDP_BUCKET_BYTES / max(1.0, (load.dense + load.experts) * wire)
-    exposed = np.maximum(reduced * min(1.0, bucket), reduced - windows[0]) + np.maximum(
-        gathered * min(1.0, bucket), gathered - windows[1]
-    )
+    bucket = min(1.0, DDP_BUCKET_BYTES / max(1.0, (load.dense + load.experts) * wire))
+    exposed = _beside(reduced, bucket, windows[0]) + _beside(gathered, bucket, windows[1])
     return exposed, sent
+
+
+def _beside(sent: Triple, bucket: float, window: Triple) -> Triple:
+    """Seconds that collectives beside a pass add: their last bucket or what is longer, and what the rest steals."""
+    shown = np.maximum(sent * bucket, sent - window)
+    seconds: Triple = shown + STOLEN * (sent - shown)
+    return seconds
 
 
 def _reduce_s(load: Load, wire: float, ranks: Ranks) -> Triple:

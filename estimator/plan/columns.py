@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from estimator.parallel.collectives import all_gather, all_reduce
 from estimator.parallel.layout import layout_of
 from estimator.parallel.memory import BytesPerParameter, layers_of
-from estimator.parallel.prepared import pass_of_one
+from estimator.parallel.prepared import pass_of_one, time_together
 from estimator.parallel.sync import Load, adding_s, optimizer_s
 from estimator.parallel.weights import weights_of
 from estimator.plan.space import Order, Shape, split_of
@@ -21,6 +21,7 @@ from estimator.plan.space import Order, Shape, split_of
 if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
     from estimator.parallel.collectives import Line
+    from estimator.parallel.parallelism import Parallelism
     from estimator.parallel.stages import Owners
     from estimator.plan.job import Job
     from profiles.model_profile import ModelProfile
@@ -147,18 +148,18 @@ class Source:
     def _stacked(self, shapes: Sequence[Shape], gathered: bool) -> list[Floats]:
         """Columns of what is computed for each shape; many shapes compute the same."""
         keys = [(shape.inside, gathered) for shape in shapes]
-        places: dict[object, int] = {}
-        for key, shape in zip(keys, shapes, strict=True):
-            if key not in places:
-                places[key] = len(places)
-                if key not in self.rows:
-                    self.rows[key] = self._new_row(shape, gathered)
+        of_key = dict(zip(reversed(keys), reversed(shapes), strict=True))
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        new = {key: self._question(of_key[key], gathered) for key in places if key not in self.rows}
+        time_together(new.values(), self.job.setting)
+        self.rows.update({key: self._new_row(*question, gathered) for key, question in new.items()})
         index = np.array([places[key] for key in keys])
         return [np.array(column)[index] for column in zip(*(self.rows[key] for key in places), strict=True)]
 
-    def _new_row(self, shape: Shape, gathered: bool) -> Row:
-        split = split_of(shape, PLAIN, (3 if gathered else 0, 0), "none")
-        profile = self.job.at(shape.micro_batch_size)
+    def _question(self, shape: Shape, gathered: bool) -> tuple[ModelProfile, Parallelism]:
+        return self.job.at(shape.micro_batch_size), split_of(shape, PLAIN, (3 if gathered else 0, 0), "none")
+
+    def _new_row(self, profile: ModelProfile, split: Parallelism, gathered: bool) -> Row:
         costs, kept = pass_of_one(profile, split, self.job.setting)
         unit = Load(BILLION * (split.shards if gathered else 1), 0.0, profile.trainable_parameters)
         per = BytesPerParameter.of(profile, split, self.job.stack)
