@@ -64,3 +64,23 @@ def test_recurrent_layers_of_any_form_are_met_to_the_byte(kind, options):
     model, inputs = recurrent(kind, **options)
     real = real_peak(model, inputs, torch.optim.AdamW(model.parameters(), foreach=False))
     assert profile_model(model, inputs, optimizer="adamw", device="cpu").peak_memory_bytes == real
+
+
+class Checkpointed(torch.nn.Module):
+    """Torch ends the repetition of a layer early, by an error inside of it, when it has all that it needs."""
+
+    def __init__(self):
+        super().__init__()
+        layers = [torch.nn.Linear(16, 64), torch.nn.ReLU(), torch.nn.Linear(64, 16), torch.nn.LayerNorm(16)]
+        self.layers = torch.nn.ModuleList(torch.nn.Sequential(*layers) for _ in range(3))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
+        return x
+
+
+def test_a_checkpointed_step_is_met_to_the_byte():
+    model, inputs = Checkpointed(), (torch.randn(256, 16),)
+    real = real_peak(model, inputs, torch.optim.AdamW(model.parameters(), foreach=False))
+    assert profile_model(model, inputs, optimizer="adamw", device="cpu").peak_memory_bytes == real

@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from profiles.records import Phase
 
+_RAISED_IN = "flopcast_raised_in"
 ACCUMULATE = 1 << 62  # nodes that add to .grad carry the largest sequence number there is
 _CREATE_GRAPH = 2  # position of create_graph among the arguments of the engine
 
@@ -50,11 +51,10 @@ class Places:
         self._stack = [""]
         self._numbers = [0]
         self._modules = [""]
-        self._failure: tuple[str, BaseException] | None = None
 
     def failed_in(self, error: BaseException) -> str:
         """Path of the innermost module that raised this error; "" where it was raised outside of modules."""
-        return self._failure[0] if self._failure is not None and self._failure[1] is error else ""
+        return str(vars(error).get(_RAISED_IN, ""))
 
     @contextmanager
     def follow(self) -> Iterator[None]:
@@ -99,8 +99,8 @@ class Places:
     def _leave(self, module: torch.nn.Module, args: Any, output: Any) -> None:
         if (name := self._names.get(id(module))) is not None:
             error = sys.exc_info()[1]
-            if error is not None and not self.failed_in(error):
-                self._failure = (name, error)
+            if error is not None:  # noted on the error: kept here, it would keep the tensors of its frames alive
+                vars(error).setdefault(_RAISED_IN, name)
             self._stack.pop()
             self._mark(self._stack[-1])
 
