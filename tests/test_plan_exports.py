@@ -100,6 +100,15 @@ def test_torchtitan_gets_degrees_that_multiply_to_the_devices():
     assert read["activation_checkpoint"]["mode"] == "selective"
 
 
+@pytest.mark.parametrize("name", [name for name in SPLITS if name != "zero bubble"])
+def test_torchtitan_takes_its_sections(name):
+    configs = pytest.importorskip("torchtitan.config.configs")
+    read = tomllib.loads(file_of("torchtitan", name))
+    assert configs.TrainingConfig(**read["training"]).global_batch_size == 64
+    parallel = configs.ParallelismConfig(**read["parallelism"])
+    assert parallel.tensor_parallel_degree == SPLITS[name].tensor_parallel
+
+
 def test_torchtitan_is_told_which_modules_each_chunk_has():
     """Its own way to deal layers takes one from the first and from the last stage."""
     for name, layers in (("pipeline", [4] * 8), ("uneven", [8, 9, 9, 6])):

@@ -35,12 +35,13 @@ ANY: Final = "any"
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """Factors on times; 1 where nothing was measured."""
+    """Factors on times; 1 where nothing was measured. `expert_products` come on top of those of all products."""
 
     products: float = 1.0
     float8_products: float = 1.0
     attention_backward: float = 1.0
     traffic: float = 1.0
+    expert_products: float = 1.0
     tensor: float = 1.0
     expert: float = 1.0
     host: float = 1.0

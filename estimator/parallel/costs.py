@@ -137,7 +137,9 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     layout, adjusted = layout_of(profile), setting.adjustment
     table, alone = TIMES.of(setting.run(profile, split))
     load = setting.routing.load(layout, split.expert_parallel)[:, None]
-    device_s = alone.device_s * adjusted.of_operations(table) * np.where(layout.role >= Role.EXPERT, load, 1.0)
+    experts = np.where(layout.role >= Role.EXPERT_COLUMN, adjusted.expert_products, 1.0)
+    crowded = np.where(layout.role >= Role.EXPERT, load, 1.0) * experts
+    device_s = alone.device_s * adjusted.of_operations(table) * crowded
     breakdown = replace(alone, device_s=device_s, host_s=alone.host_s * adjusted.host)
     phases = {name: table.phase.mask(name) for name in ("forward", "backward", "optimizer")}
     blocks = layout.blocks
