@@ -181,7 +181,7 @@ def _notes(settings: StepSettings, result: Climb) -> list[str]:
     if settings.mode == "train" and not trace.trained:
         notes.append("nothing to train: neither a parameter nor an input requires a gradient; forward pass only")
     if result.rung != "cpu" and (count := trace.guesses.total()):
-        notes.append(f"guessed {count} branches or sizes that depend on values")
+        notes.append(f"guessed {count} branches or sizes that depend on values: questions answered no, sizes at most")
     if trace.own_optimizers:
         own, counted = ", ".join(trace.own_optimizers), _optimizer_name(settings)
         if own.casefold() != counted.casefold():

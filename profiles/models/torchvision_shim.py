@@ -42,6 +42,9 @@ def let_detect() -> Any:
     """
     import torch
 
+    from profiles.models.sampled_regions import sample_at_most
+
+    sample_at_most()
     library: Any = torch.library.Library("torchvision", "IMPL")  # type: ignore[no-untyped-call]
     library.impl("nms", _all_kept, "Meta", allow_override=True)
     boxes: Any = importlib.import_module("torchvision.ops.boxes")

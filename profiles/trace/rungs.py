@@ -144,14 +144,17 @@ def _no_log_of_fake_tensors() -> Iterator[None]:
         log.disabled = before
 
 
-def _for_real(make_step: MakeStep, settings: StepSettings, guessed: Climb, parameter_bytes: int) -> Climb:
-    """Replace a trace with guesses by a real run, if that is small enough."""
-    asked = _listed(guessed.trace.guesses)
+def _for_real(
+    make_step: MakeStep, settings: StepSettings, guessed: Climb, parameter_bytes: int, reason: str = ""
+) -> Climb:
+    """Replace a trace with guesses by a real run, if that is small enough; `reason` is why it was not whole before."""
+    asked = _listed(guessed.trace.guesses) or reason
     flops = sum(operation.flops for operation in guessed.trace.operations)
     if parameter_bytes > LARGEST_REAL_BYTES or flops > LARGEST_REAL_FLOPS:
         return replace(guessed, reason=f"values that decide were guessed, the model is too large to run: {asked}")
     try:
-        return Climb(trace_on("cpu", make_step, settings), "cpu", f"values decide what is computed: {asked}")
+        real = trace_on("cpu", make_step, settings)
+        return Climb(real, "cpu", reason or f"values decide what is computed: {asked}")
     except Exception as error:
         return replace(
             guessed, reason=f"values that decide were guessed: {asked}; a real run failed: {_first_line(error)}"
@@ -164,21 +167,24 @@ def _descend(make_step: MakeStep, settings: StepSettings, parameter_bytes: int, 
         raise first
     reason = _first_line(first)
     rungs: list[tuple[Rung, bool]] = [] if isinstance(first, ValueNeeded) else [("fake", True)]
+    rungs += [("meta", False)] if isinstance(first, ValueNeeded) else []  # says how much a real run would compute
     rungs += [("cpu", True)] if parameter_bytes <= LARGEST_REAL_BYTES else []
-    rungs += [("meta", False)] if isinstance(first, ValueNeeded) else []
     if failed.guesses and not isinstance(first, ValueNeeded):  # a wrong guess may be what it failed of
         rungs, reason = rungs[::-1], f"values decide what is computed: {_listed(failed.guesses)}"
     for rung, strict in rungs:
         try:
             found = Climb(trace_on(rung, make_step, settings, strict), rung, reason)
-            first_guess = rung == "fake" and found.trace.guesses and not failed.guesses
-            return _for_real(make_step, settings, found, parameter_bytes) if first_guess else found
+            first_guess = rung != "cpu" and (not strict or (found.trace.guesses and not failed.guesses))
+            why = "" if strict else reason
+            return _for_real(make_step, settings, found, parameter_bytes, why) if first_guess else found
         except StepFailed as failure:  # the first reason is the one that is reported
             first.add_note(f"{rung}: {_first_line(failure.error)}")
+            if rung == "cpu" and isinstance(first, ValueNeeded):  # which only says that the model must be run for real
+                failed = failure
     if isinstance(first, FlopcastError):
         guessed = f"Values that decide what is computed were guessed: {_listed(failed.guesses)}"
         raise ModelError(f"{first}\n{guessed}") from first
-    raise ModelError(explain(failed.scene, _first_line(first))) from first
+    raise ModelError(explain(failed.scene, _first_line(failed.error))) from first
 
 
 def _listed(guesses: Counter[str]) -> str:
