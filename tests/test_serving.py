@@ -32,6 +32,19 @@ def test_a_token_takes_no_less_than_reading_all_weights_and_the_cache():
     assert row.token.low > (row.need.weight_bytes) / H100.memory_bandwidth_bytes_per_s
 
 
+@pytest.mark.parametrize(("batch_size", "measured_s"), [(1, 0.0244), (8, 0.0255), (32, 0.0261)])
+def test_tokens_written_eagerly_take_what_was_published(batch_size, measured_s):
+    # bitsandbytes, benchmarking/README.md@1b7b9bb: Llama 3.1 8B in bfloat16 by transformers on an H100.
+    profile = find(Question("llama-3.1-8b", "forward", "bfloat16", None, "cuda"))
+    token = writing_on(profile, H100, Dialogue(batch_size, 64, 64)).token
+    assert token.low < measured_s < token.high
+
+
+def test_a_compiled_model_needs_little_of_the_host():
+    eager, compiled = (writing_on(GPT2, H100, Dialogue(1, 64, 64), compiled=each).token.mid for each in (False, True))
+    assert compiled < 0.5 * eager
+
+
 def test_larger_batches_are_cheaper_and_slower():
     small, large = (writing_on(GPT2, H100, Dialogue(size, 512, 64), OFFER) for size in (1, 64))
     assert large.usd_per_million.mid < small.usd_per_million.mid and large.prefill.mid > small.prefill.mid

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def forward_pass(
-    profile: ModelProfile, size: tuple[int, int | None], device: Device, *, compiled: bool
+    profile: ModelProfile, size: tuple[int, int | None], device: Device, *, compiled: bool, host_share: float = 1.0
 ) -> tuple[Range, Basis]:
     """Return the seconds of a forward pass of (batch, tokens), and on what ground.
+
+    The host takes `host_share` of what it takes to issue the operations of a pass that is timed on its own.
 
     Raises
     ------
@@ -30,4 +32,4 @@ def forward_pass(
     found = predict(table, device, settings)
     forward = table.phase.mask("forward").astype(float)
     busy, host = (Range(*(each @ forward).tolist()) for each in (found.device_s, found.host_s))
-    return beside(busy, host, device.kind), found.basis
+    return beside(busy, host * host_share, device.kind), found.basis
