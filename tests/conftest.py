@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from jsonschema import Draft202012Validator
 
+from estimator.schemas import schema_of
 from profiles.models import torchvision_shim
 
 # Before any test imports transformers, which imports torchvision where it finds it.
@@ -33,6 +36,28 @@ def clean_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
             patch.delenv(name, raising=False)
         assert "COLUMNS" not in os.environ
         yield home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def documents_keep_to_their_schemas() -> Iterator[None]:
+    """Whatever a test lets a command say in JSON is what the command's schema says."""
+    from estimator.cli.output import Answer
+
+    made = Answer.document
+
+    def checked(answer: Answer) -> dict[str, object]:
+        document = made(answer)
+        validator(answer.command).validate(document)
+        return document
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Answer, "document", checked)
+        yield
+
+
+@cache
+def validator(command: str) -> Draft202012Validator:
+    return Draft202012Validator(schema_of(command))
 
 
 @pytest.fixture(autouse=True)

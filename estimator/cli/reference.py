@@ -16,7 +16,7 @@ Made from `flopcast --help`; do not edit: `python -m estimator.cli.reference > d
 | --- | --- |
 | answer | stdout is the answer, stderr is progress, warnings and errors |
 | `--json` | one document and nothing else: `{"schema": 1, "command", "run", "assumptions", "results", "warnings"}`, \
-base units, the names of the Python API |
+base units, the names of the Python API ([schemas](json.md)) |
 | `--csv` | one row a result; of `flopcast profile` one row of its table |
 | exit code | 0 answered · 1 answered "no" (it fits nowhere, nothing matches, a limit is exceeded) · \
 2 could not answer · 130 interrupted |
