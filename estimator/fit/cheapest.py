@@ -25,7 +25,6 @@ from estimator.memory.checkpointing import saved_of
 from estimator.memory.holding import course_of, held_at_peak
 from estimator.memory.need import MemoryNeed, need_of
 from estimator.memory.overheads import overhead_of
-from estimator.memory.parameters import parameter
 from estimator.memory.settings import Checkpointing, MemorySettings
 from hardware_db.errors import UsageError
 
@@ -149,8 +148,8 @@ class _Question:
     def target(self) -> float:
         """Bytes of gradients and activations that the budget leaves."""
         end = "high" if self.sure else "mid"
-        share = 1 + float(getattr(overhead_of(self.device).reserve_share, end))
-        each = float(getattr(parameter("live_bytes", ()).value, end)) * share
+        overhead = overhead_of(self.device)
+        each = float(getattr(overhead.live_share, end)) * (1 + float(getattr(overhead.reserve_share, end)))
         peak = float(course_of(self.profile, self.settings).max())
         return peak - (self.total(self.need(self.settings)) - self.budget) / each
 

@@ -58,7 +58,7 @@ def squared_operations(recording: Recording, family: str | None = None) -> NDArr
 
 
 def _of_second_degree(table: SizePolynomials) -> NDArray[np.bool_]:
-    return np.array([j + r >= 2 for _, j, r in table.monomials], dtype=np.bool_)
+    return np.array([sum(lengths) >= 2 for _, *lengths in table.monomials], dtype=np.bool_)
 
 
 def _grows(table: SizePolynomials) -> NDArray[np.bool_]:

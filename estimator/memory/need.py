@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from estimator.memory.holding import Held, held_at_peak
 from estimator.memory.overheads import GENERAL, Overhead, overhead_of
-from estimator.memory.parameters import parameter
 from estimator.memory.settings import MemorySettings
 from estimator.ranges import Range
 
@@ -195,7 +194,7 @@ def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -
     context = overhead.context_bytes
     if held.communicates:
         context = context + overhead.communicator_bytes
-    allocated = parameter("live_bytes", ()).value * held.live_bytes + workspace + slack
+    allocated = overhead.live_share * held.live_bytes + workspace + slack
     reserve = allocated.times(overhead.reserve_share)
     system = round(overhead.withheld_share.mid * (capacity_bytes or 0))
     return MemoryNeed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from estimator.memory.parameters import parameter
 from estimator.ranges import Range
@@ -33,6 +33,8 @@ class Overhead:
         buffers of the library of collectives, where devices communicate
     withheld_share
         of the device's memory, what a program never gets: shared memory that the system keeps for itself
+    live_share
+        bytes of tensors over those predicted
     """
 
     workspace_bytes: Range
@@ -42,6 +44,7 @@ class Overhead:
     context_bytes: Range
     communicator_bytes: Range
     withheld_share: Range
+    live_share: Range
 
 
 def overhead_of(device: Device) -> Overhead:
@@ -55,11 +58,16 @@ def overhead_of(device: Device) -> Overhead:
     return replace(found, context_bytes=found.context_bytes + found.withheld_share * device.usable_memory_bytes)
 
 
+_CONSTANTS: Final = (
+    "workspace", "convolution_workspace", "block_slack", "reserve", "context", "communicator", "withheld", "live_bytes",
+)  # fmt: skip
+"""Names in the table of constants, in the order of the fields of `Overhead`."""
+
+
 @cache
 def overhead_by(scopes: tuple[str, ...]) -> Overhead:
     """Return the constants for the first of the scopes (architecture, vendor, kind) that has each."""
-    names = ("workspace", "convolution_workspace", "block_slack", "reserve", "context", "communicator", "withheld")
-    return Overhead(*(parameter(name, scopes).value for name in names))
+    return Overhead(*(parameter(name, scopes).value for name in _CONSTANTS))
 
 
 GENERAL = overhead_by(("gpu",))
