@@ -45,7 +45,7 @@ def profile(
     found = known(model, request, inputs=inputs, base=base)
     if found is not None:
         return found
-    definition = resolve(model, base=base, inputs=inputs)
+    definition = _defined(model, request, inputs, base)
     return _make(definition, request, _question(model, request, definition, inputs))
 
 
@@ -57,7 +57,7 @@ def profile_by_line(
     What is shipped or kept from another question does not: the model is traced, and kept apart.
     """
     request = request or ProfileRequest()
-    definition = resolve(model, base=base, inputs=inputs)
+    definition = _defined(model, request, inputs, base)
     question = _question(model, request, definition, inputs)
     if question is not None:
         question = replace(question, definition=f"{definition.fingerprint} {list(inputs)} by line")
@@ -73,10 +73,14 @@ def known(
 ) -> ModelProfile | None:
     """Return a profile that is already there (see `profile`), or None where the model would have to be traced."""
     request = request or ProfileRequest()
-    definition = resolve(model, base=base, inputs=inputs)
+    definition = _defined(model, request, inputs, base)
     question = _question(model, request, definition, inputs)
     sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
     return find(question, sizes.batch_size, sizes.sequence_length) if question is not None else None
+
+
+def _defined(model: str, request: ProfileRequest, inputs: Sequence[InputSpec], base: Path | None) -> ModelDefinition:
+    return resolve(model, base=base, inputs=inputs).for_images(request.image_size)
 
 
 def _make(definition: ModelDefinition, request: ProfileRequest, question: Question | None) -> ModelProfile:

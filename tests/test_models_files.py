@@ -174,8 +174,45 @@ def test_names_and_options_of_other_packages():
         assert resolve("timm:resnet18,in_chans=1").inputs(2, None, None)[0][0].shape == (2, 1, 224, 224)
         assert resolve("timm:vit_base_patch16_384").inputs(1, None, None)[0][0].shape == (1, 3, 384, 384)
         for spec in ("timm:resnet1800", "torchvision:resnet1800"):
-            with pytest.raises(UnknownModel, match=r"No model 'resnet1800' in this package\. Did you mean"):
+            with pytest.raises(UnknownModel, match=r"No model 'resnet1800' in (timm|torchvision)\. Did you mean"):
                 resolve(spec).build()
+
+
+@pytest.mark.parametrize("spec", ["vit-b-16", "timm:vit_base_patch16_224", "torchvision:vit_b_16"])
+def test_a_vision_transformer_is_built_for_the_images_asked_for(spec):
+    """torchvision documents 86,859,496 parameters for ViT-B/16 of 384 pixels: 577 positions instead of 197."""
+    torchvision_shim.prepare()
+    if ":" in spec:
+        pytest.importorskip(spec.partition(":")[0])
+    definition = resolve(spec)
+    with torch.device("meta"):
+        assert sum(p.numel() for p in definition.for_images(384).build().parameters()) == 86_859_496
+        assert sum(p.numel() for p in definition.for_images(None).build().parameters()) == 86_567_656
+    assert definition.for_images(384).fingerprint != definition.fingerprint
+
+
+def test_images_of_a_part_that_sees():
+    with torch.device("meta"):
+        model = resolve("hf:clip").for_images(384).build()
+    assert model.vision_model.embeddings.position_embedding.weight.shape[0] == (384 // 32) ** 2 + 1
+
+
+def test_a_network_that_takes_any_image_is_the_same_for_all():
+    with torch.device("meta"):
+        assert sum(p.numel() for p in resolve("timm:resnet18").for_images(384).build().parameters()) == 11_689_512
+
+
+def test_an_empty_onnx_file_is_called_so(tmp_path):
+    pytest.importorskip("onnx2torch")
+    (tmp_path / "nothing.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"^nothing\.onnx is empty\. torch\.onnx\.export"):
+        resolve("nothing.onnx", base=tmp_path)
+
+
+def test_a_name_like_none_says_how_to_see_them_all():
+    torchvision_shim.prepare()
+    with pytest.raises(UnknownModel, match=r"No model 'nope' in torchvision\. It has \d+, .* All of them: torchvision"):
+        resolve("torchvision:nope").build()
 
 
 def test_an_onnx_graph_counts_as_its_source(tmp_path):

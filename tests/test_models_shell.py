@@ -173,7 +173,7 @@ def test_sizes_alone():
     ("spec", "said"),
     [
         ("resnet5O", "Error: No model 'resnet5O'. Did you mean resnet50"),
-        ("timm:resnet5O", "Error: No model 'resnet5O' in this package. Did you mean resnet50"),
+        ("timm:resnet5O", "Error: No model 'resnet5O' in timm. Did you mean resnet50"),
         ("hf:lama", "Error: transformers has no model type 'lama'. Did you mean llama"),
         ("hf:llama,hiden_size=8", "Error: llama has no option 'hiden_size'. Did you mean hidden_size"),
         ("mine.py:nestd", "Error: mine.py has no function 'nestd'"),
@@ -184,6 +184,14 @@ def test_sizes_alone():
 def test_mistakes_end_with_a_message_and_no_traceback(spec, said):
     result = answer(spec, code=2)
     assert result.stderr.startswith(said) and "Traceback" not in result.output
+
+
+def test_images_of_another_size_reach_a_model_built_for_one():
+    """Two by two patches of 16 x 16 x 3 pixels, 32 features each."""
+    tiny = "hf:vit,hidden_size=32,num_hidden_layers=1,num_attention_heads=2,intermediate_size=64"
+    result = answer(tiny, "--image-size", "32", "--inference", "--by", "operator", "--json")
+    rows = {row["name"]: row["flops"]["total"] for row in json.loads(result.stdout)["results"][0]["breakdown"]}
+    assert rows["aten.convolution"] == 2 * 4 * 16 * 16 * 3 * 32
 
 
 def test_a_detector_of_torchvision_trains_symbolically():

@@ -57,7 +57,7 @@ class ModelQuestion:
         """Find the model that the text means."""
         from profiles.models import resolve
 
-        return resolve(self.model, inputs=self.input_specs())
+        return resolve(self.model, inputs=self.input_specs()).for_images(self.image_size)
 
     def input_specs(self) -> tuple[InputSpec, ...]:
         """Read what it is to be fed with instead of its own example inputs."""

@@ -58,8 +58,7 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
         return 0
     profile = find_profile(question, output, by_line=by == "source")
     if other is not None:
-        beside = find_profile(replace(question, model=other), output)
-        output.show(comparison_answer(profile, beside))
+        output.show(comparison_answer(profile, _beside(question, other, output)))
         return 0
     if baseline is not None or limits:
         answer, passed = gate_answer(profile, _baseline(baseline), limits)
@@ -67,6 +66,8 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
         return 0 if passed else NO
     if output.form == "text" and output.path is not None:
         profile.save(output.path)
+        if output.quiet:
+            return 0
         output.say(f"Saved {output.path}")
         output = replace(output, path=None)
     output.show(profile_answer(profile, View(None if by == "module" else by, depth, top)))  # type: ignore[arg-type]
@@ -77,6 +78,16 @@ def _only_one(questions: dict[str, object]) -> None:
     asked = [option for option, value in questions.items() if value]
     if len(asked) > 1:
         raise UsageError(f"{' and '.join(asked)} are different questions: ask one at a time")
+
+
+def _beside(question: ModelQuestion, other: str, output: Output) -> ModelProfile:
+    """Return the profile to set beside: another model run in the same way, or a saved one as it was recorded."""
+    if profile_file(other) is None:
+        return find_profile(replace(question, model=other), output)
+    sizes = {"batch_size": question.batch_size, "sequence_length": question.sequence_length}
+    from profiles.model_profile import ModelProfile
+
+    return ModelProfile.load(other).at(**sizes)
 
 
 def _baseline(path: str | None) -> ModelProfile:

@@ -101,6 +101,7 @@ class ModelDefinition:
     loss              (outputs, args, kwargs) -> the scalar that training minimises
     batch_size ...    the sizes used where the user gives none; sequence_length None: the model has no sequence
     takes_images      whether image_size means anything; image_size None then: the model's own
+    resized           side -> the same model built for images of this side; None: it takes images of any size as it is
     sequence_limit    longest sequence the model has positions for, None where unlimited or unknown
     labels            names in kwargs that only training needs; drop them to run the forward pass alone
     find_depth        looks for the repeated layers (may import torch); use the property `depth`
@@ -118,6 +119,7 @@ class ModelDefinition:
     sequence_length: int | None = None
     image_size: int | None = None
     takes_images: bool = False
+    resized: Callable[[int], ModelDefinition] | None = None
     sequence_limit: int | None = None
     labels: tuple[str, ...] = ()
     find_depth: Callable[[], Depth | None] | None = None
@@ -130,6 +132,10 @@ class ModelDefinition:
     def depth(self) -> Depth | None:
         """The repeated layers, where they can be varied; may import torch and build the model without its weights."""
         return self.find_depth() if self.find_depth is not None else None
+
+    def for_images(self, side: int | None) -> ModelDefinition:
+        """Return the model built for images of a side, if it is built for one; None: of its own side."""
+        return self if side is None or side < 1 or self.resized is None else self.resized(side)
 
     def with_lines(self) -> ModelDefinition:
         """Return the same model, taken as code whose lines matter: its profile says which line called what.

@@ -39,6 +39,8 @@ def configuration(spec: HuggingFaceSpec) -> Any:
     _check_names(spec, kind)
     try:
         config = kind(**options)
+        if spec.side is not None:
+            config = kind(**_for_images(options, config, spec.side))
     except Exception as error:
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise UsageError(f"transformers refuses this {spec.model_type} configuration: {reason}") from error
@@ -46,6 +48,20 @@ def configuration(spec: HuggingFaceSpec) -> Any:
         if hasattr(part, "use_cache"):
             part.use_cache = False
     return config
+
+
+def _for_images(options: dict[str, Any], config: Any, side: int) -> dict[str, Any]:
+    """Return the options with the side of the images, where the configuration or its part that sees has one."""
+    if isinstance(getattr(config, "image_size", None), int | list | tuple):
+        return {**options, "image_size": _alike(config.image_size, side)}
+    vision: Any = getattr(config, "vision_config", None)
+    if not isinstance(getattr(vision, "image_size", None), int | list | tuple):
+        return options
+    return {**options, "vision_config": {**vision.to_dict(), "image_size": _alike(vision.image_size, side)}}
+
+
+def _alike(size: Any, side: int) -> Any:
+    return side if isinstance(size, int) else [side] * len(size)
 
 
 def _check_names(spec: HuggingFaceSpec, kind: Any) -> None:

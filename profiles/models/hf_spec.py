@@ -24,6 +24,7 @@ RUN_OPTIONS = (
 class HuggingFaceSpec:
     """A model type, what its configuration changes from the defaults, how it is run, and the head.
 
+    `side` is that of the images it is to be built for, where it is built for one; None: the configuration's own.
     `typed` are the options the user wrote by hand: those must exist; a published config.json may hold any.
     """
 
@@ -32,10 +33,12 @@ class HuggingFaceSpec:
     typed: tuple[str, ...] = ()
     run: dict[str, Any] = field(default_factory=dict)
     head: str | None = None
+    side: int | None = None
 
     def text(self) -> str:
         """Return one text per model: equal texts mean equal models."""
-        return json.dumps([self.model_type, self.options, self.run, self.head], sort_keys=True)
+        side = [] if self.side is None else [self.side]
+        return json.dumps([self.model_type, self.options, self.run, self.head, *side], sort_keys=True)
 
 
 def parse(text: str, base: Path | None) -> HuggingFaceSpec:

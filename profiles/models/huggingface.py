@@ -67,6 +67,7 @@ def define(spec: HuggingFaceSpec, head: Head, name: str, sequence_length: int | 
         sequence_length=sequence_length or _default_sequence(spec, kind),
         sequence_limit=_limit(spec.model_type, spec.options.get),
         takes_images="image" in kind.reads,
+        resized=lambda side: define(dataclasses.replace(spec, side=side), head, name, sequence_length),
         labels=LABEL_NAMES,
         find_depth=lambda: _depth(spec, head, name, sequence_length),
         source=f"transformers, {head.class_name}",

@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 Create = Callable[[str, dict[str, Any]], "torch.nn.Module"]
 DEFAULT_IMAGE = 224
 VIDEO_FRAMES = 16
+_SOME = ("resnet50", "convnext_tiny", "vit_base_patch16_224", "vit_b_16", "fasterrcnn_resnet50_fpn")
 VIDEO_SIDE = 112
 
 
 def resolve_timm(text: str, base: Path | None = None) -> ModelDefinition:
     """Read what follows "timm:". Raises MissingExtra; an unknown name is reported when the model is built."""
-    name, options = _read(text, "timm")
-    side = functools.cache(lambda: _timm_side(name, options))
+    return _define_timm(text, *_read(text, "timm"))
+
+
+def _define_timm(text: str, name: str, options: dict[str, Any], wanted: int | None = None) -> ModelDefinition:
+    side = functools.cache(lambda: wanted or _timm_side(name, options))
 
     def inputs(batch: int, sequence: int | None, image: int | None) -> Arguments:
         channels = int(options.get("in_chans", 3))
@@ -39,26 +43,40 @@ def resolve_timm(text: str, base: Path | None = None) -> ModelDefinition:
 
     return ModelDefinition(
         name=f"timm:{text}",
-        build=lambda: _timm(name, options),
+        build=lambda: _timm(name, _timm_options(name, options, wanted)),
         inputs=inputs,
         loss=classification,
         takes_images=True,
+        resized=lambda asked: _define_timm(text, name, options, asked),
         source=f"timm, {name}",
-        fingerprint=_fingerprint("timm", name, options),
+        fingerprint=_fingerprint("timm", name, options, wanted),
     )
+
+
+def _timm_options(name: str, options: dict[str, Any], side: int | None) -> dict[str, Any]:
+    """Return the options with the side of the images, for a network that is built for one side only."""
+    torchvision_shim.prepare()
+    import timm
+
+    fixed = side is not None and getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
+    return {**options, "img_size": side} if fixed else options
 
 
 def resolve_torchvision(text: str, base: Path | None = None) -> ModelDefinition:
     """Read what follows "torchvision:". Raises MissingExtra; an unknown name is reported when the model is built."""
-    name, options = _read(text, "torchvision")
+    return _define_torchvision(text, *_read(text, "torchvision"))
+
+
+def _define_torchvision(text: str, name: str, options: dict[str, Any], wanted: int | None = None) -> ModelDefinition:
     return ModelDefinition(
         name=f"torchvision:{text}",
-        build=lambda: _torchvision(name, options),
-        inputs=lambda batch, sequence, image: _torchvision_inputs(name, options, batch, image),
+        build=lambda: _torchvision(name, options, wanted),
+        inputs=lambda batch, sequence, image: _torchvision_inputs(name, options, batch, image or wanted),
         loss=lambda outputs, args, kwargs: _torchvision_loss(outputs, args, kwargs),
         takes_images=True,
+        resized=lambda asked: _define_torchvision(text, name, options, asked),
         source=f"torchvision, {name}",
-        fingerprint=_fingerprint("torchvision", name, options),
+        fingerprint=_fingerprint("torchvision", name, options, wanted),
     )
 
 
@@ -92,15 +110,16 @@ def _read(text: str, package: str) -> tuple[str, dict[str, Any]]:
     return parse_options(text)
 
 
-def _fingerprint(package: str, name: str, options: dict[str, Any]) -> str:
-    return f"{package} {name} {json.dumps(options, sort_keys=True)}"
+def _fingerprint(package: str, name: str, options: dict[str, Any], side: int | None) -> str:
+    built = "" if side is None else f" for images of {side}"
+    return f"{package} {name} {json.dumps(options, sort_keys=True)}{built}"
 
 
 def _timm(name: str, options: dict[str, Any]) -> torch.nn.Module:
     torchvision_shim.prepare()
     import timm
 
-    return _made(name, options, lambda n, o: timm.create_model(n, pretrained=False, **o), timm.list_models)
+    return _made("timm", name, options, lambda n, o: timm.create_model(n, pretrained=False, **o))
 
 
 def _timm_side(name: str, options: dict[str, Any]) -> int:
@@ -123,7 +142,7 @@ def _built_on_meta(name: str, options: dict[str, Any]) -> Any:
         return _timm(name, options)
 
 
-def _torchvision(name: str, options: dict[str, Any]) -> torch.nn.Module:
+def _torchvision(name: str, options: dict[str, Any], side: int | None = None) -> torch.nn.Module:
     torchvision_shim.prepare()
     import torchvision
 
@@ -135,7 +154,21 @@ def _torchvision(name: str, options: dict[str, Any]) -> torch.nn.Module:
         _choose_without_chance(model)
         return model
 
-    return _made(name, options, create, torchvision.models.list_models)
+    return _made("torchvision", name, {**options, **_torchvision_sizes(name, side)}, create)
+
+
+def _torchvision_sizes(name: str, side: int | None) -> dict[str, Any]:
+    """Return the side of the images as the options of a network that is built for one side only."""
+    import torchvision
+
+    if side is None or name not in torchvision.models.list_models():
+        return {}
+    family = torchvision.models.get_model_builder(name).__module__.rpartition(".")[2]
+    sizes: dict[str, dict[str, Any]] = {
+        "vision_transformer": {"image_size": side},
+        "maxvit": {"input_size": (side, side)},
+    }
+    return sizes.get(family, {})
 
 
 def _choose_without_chance(model: Any) -> None:
@@ -153,16 +186,23 @@ def _names(*parts: str) -> frozenset[str]:
     return frozenset(name for module in modules for name in torchvision.models.list_models(module=module))
 
 
-def _made(name: str, options: dict[str, Any], create: Create, known: Callable[[], Iterable[str]]) -> torch.nn.Module:
+def _instead(name: str, names: Sequence[str], package: str) -> str:
+    """Return the nearest names, or how to see them all."""
+    some = ", ".join(known for known in _SOME if known in names)
+    module = "timm" if package == "timm" else "torchvision.models"
+    return did_you_mean(name, names) or f" It has {len(names):,}, such as {some}. All of them: {module}.list_models()"
+
+
+def _made(package: str, name: str, options: dict[str, Any], create: Create) -> torch.nn.Module:
     """Create a model; turn the package's complaint into ours."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return settle(create(name, options))
     except Exception as error:
-        names = list(known())
+        names = _KNOWN[package]()
         if name not in names and ("nknown model" in str(error) or isinstance(error, ValueError)):
-            raise UnknownModel(f"No model {name!r} in this package.{did_you_mean(name, names)}") from error
+            raise UnknownModel(f"No model {name!r} in {package}.{_instead(name, names, package)}") from error
         raise ModelError(f"{name} cannot be built with {options}: {error}") from error
 
 

@@ -46,9 +46,13 @@ def _load(path: Path) -> Any:
     import onnx
 
     try:
-        return _without_identities(onnx.load(path))
+        model = onnx.load(path)
     except Exception as error:
         unreadable(path.name, error)
+    if not model.graph.node:
+        empty = "holds no operations" if path.stat().st_size else "is empty"
+        raise ModelError(f"{path.name} {empty}. torch.onnx.export(model, inputs, {path.name!r}) writes a graph")
+    return _without_identities(model)
 
 
 def _without_identities(model: Any) -> Any:

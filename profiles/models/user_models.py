@@ -78,6 +78,7 @@ def with_inputs(definition: ModelDefinition, inputs: Sequence[InputSpec]) -> Mod
         batch_size=given.batch_size,
         sequence_length=given.sequence_length,
         takes_images=False,
+        resized=None,
         image_size=None,
         find_depth=None,
         fingerprint=definition.fingerprint and f"{definition.fingerprint} fed with {tuple(inputs)}",

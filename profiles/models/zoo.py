@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,18 @@ def _elsewhere(name: str) -> list[str]:
     return [text for text in (f"torchvision:{name}", f"timm:{name}") if image_packages.has(text)]
 
 
+_BUILT_FOR_ONE_SIDE = ("vit:vision_transformer",)
+
+
+def _resized(entry: NetworkEntry) -> Callable[[int], ModelDefinition] | None:
+    """Networks that have an embedding for each place in the image are built for images of one side."""
+    if entry.factory not in _BUILT_FOR_ONE_SIDE:
+        return None
+    return lambda side: _network(
+        dataclasses.replace(entry, dimensions={**entry.dimensions, "image_size": side}, image_size=side)
+    )
+
+
 def _network(entry: NetworkEntry, **changed: Any) -> ModelDefinition:
     task, dimensions = TASKS[entry.task], {**entry.dimensions, **changed}
     identity = json.dumps([entry.factory, dimensions, entry.task], sort_keys=True, default=list)
@@ -192,6 +205,7 @@ def _network(entry: NetworkEntry, **changed: Any) -> ModelDefinition:
         sequence_length=entry.sequence_length,
         image_size=entry.image_size,
         takes_images=entry.image_size is not None and "fixed_image_size" not in entry.feeding,
+        resized=_resized(entry),
         find_depth=lambda: _network_depth(entry),
         step=_step(entry.step),
         source=entry.source,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from profiles.trace.calls import tensors_in
+from profiles.trace.sources import line_of
 
 SHOWN = 4
 """Inputs that a message lists."""
@@ -31,35 +32,38 @@ class Scene:
     inputs   what the model was given: "float32[8, 512]"
     takes    what the module's input must have: "784 features"; "" where that is not known
     ids      whether the module looks up rows by integer ids and the model was given no integers
+    line     of the model's code, "mine.py:29"; "" where none called what failed
     """
 
     module: str = ""
     inputs: tuple[str, ...] = ()
     takes: str = ""
     ids: bool = False
+    line: str = ""
 
 
-def scene_of(model: nn.Module, inputs: Any, module: str) -> Scene:
-    """Note what is known about a failure inside `module` of `model`, which was called with `inputs`."""
-    tensors = list(tensors_in(inputs))
+def scene_of(model: nn.Module, inputs: Any, module: str, error: BaseException) -> Scene:
+    """Note what is known about an error inside `module` of `model`, which was called with `inputs`."""
+    tensors, line = list(tensors_in(inputs)), line_of(error)
     try:
         failed = model.get_submodule(module)
     except AttributeError:
-        return Scene(module, _shown(tensors))
+        return Scene(module, _shown(tensors), line=line)
     integers = any(not t.is_floating_point() for t in tensors)
     ids = isinstance(failed, nn.Embedding | nn.EmbeddingBag) and not integers
-    return Scene(module, _shown(tensors), _takes(failed), ids)
+    return Scene(module, _shown(tensors), _takes(failed), ids, line)
 
 
 def explain(scene: Scene, reason: str) -> str:
     """Return the message: what failed where, what was given, what would work."""
-    given = f"the input was {', '.join(scene.inputs)}"
+    given = f"the model's input was {', '.join(scene.inputs)}"
     name = f"'{scene.module}'" if scene.module else "the model"
     if scene.ids and scene.inputs and "indices" in reason:
         return f"{name} is an embedding and needs integer ids; {given}. Use --input {_as_ids(scene.inputs[0])}"
     if _NO_SCALAR in reason:
         return "The loss is no scalar: a training step must give one number to minimise, for example loss.mean()"
     place = f"The model failed in {name}" if scene.module else "The model cannot be run"
+    place += f" at {scene.line}" if scene.line else ""
     if not scene.inputs:
         return f"{place}: {reason}"
     takes = f"{name} takes {scene.takes}; " if scene.takes else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+import traceback
 from bisect import bisect_right
 from enum import Enum
 from functools import lru_cache
@@ -71,6 +72,13 @@ def _line(frame: FrameType | None) -> str:
             return ""
         frame = frame.f_back
     return ""
+
+
+def line_of(error: BaseException) -> str:
+    """Innermost line of the model's code that an error passed; "" where it passed none."""
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    lines = [_text(name, line) for name, line in frames if _kind(name) is _Kind.MODEL]
+    return lines[-1] if lines else ""
 
 
 @lru_cache(maxsize=1 << 12)

@@ -188,7 +188,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
         try:
             run.run()
         except Exception as error:
-            scene = scene_of(step.model, (step.args, step.kwargs), run.places.failed_in(error))
+            scene = scene_of(step.model, (step.args, step.kwargs), run.places.failed_in(error), error)
             raise StepFailed(error, scene, run.values.guesses) from error
     return run.trace()
 
