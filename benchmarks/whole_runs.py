@@ -62,7 +62,7 @@ UNPADDED = 256
 """Tokens of a mean sequence of BERT's data, which MLPerf's submissions put through without padding: half of the 512 are
 padding (Krell et al., 2021, arXiv:2107.02027)."""
 
-COMPILED = ("mlperf", "llm.c", "nanoGPT")
+COMPILED = ("mlperf", "llm.c", "nanoGPT", "tinyllama")
 """Strata whose steps are compiled, or written by hand as a compiler would."""
 
 FEWEST_STEPS = 100
@@ -210,7 +210,16 @@ def predicted(row: dict[str, str]) -> Predicted:
     compiled = row["stratum"].startswith(COMPILED)
     step = _answered(recipe, precision, device.id, (count, batch, length, compiled))
     hours = tuned(step) * (samples / batch / 3600)
+    _possible(profile_in(recipe.model, precision, length), samples, float(row["wall_hours"]) * count, device)
     return Predicted(row["case_id"], row["stratum"], recipe.model, device.id, count, float(row["wall_hours"]), hours)
+
+
+def _possible(profile: ModelProfile, samples: float, device_hours: float, device: Device) -> None:
+    """Refuse a row whose devices would have computed faster than their peak."""
+    flops = profile.model_flops.forward + profile.model_flops.backward
+    peak = device.peak_flops_per_s(profile.precision)
+    if samples * flops / profile.batch_size > peak * device_hours * 3600:
+        raise UsageError("says that its devices computed faster than their peak")
 
 
 def _precision(row: dict[str, str], device: Device) -> str:
