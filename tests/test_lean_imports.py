@@ -175,6 +175,23 @@ for model in ("hf:bert,num_hidden_layers=1", "timm:resnet18", "timm:resnet5000")
 
 
 @pytest.mark.slow
+def test_two_models_of_different_packages_are_compared_in_one_process(tmp_path):
+    pytest.importorskip("timm")
+    code = """
+import sys, __main__
+__main__.__file__ = "flopcast"
+from estimator.cli import main
+main()
+"""
+    words = ["compare", "hf:bert,num_hidden_layers=1@h100-sxm", "timm:resnet18@h100-sxm", "--samples", "1M", "--json"]
+    home = {"XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=500, env=home)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert all(found[side]["step_time_s"] > 0 and found[side]["device"] == "h100-sxm" for side in "ab"), found
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("process", ["flopcast", "notebook"])
 def test_other_tools_count_gpt2_on_fake_tensors(process):
     pytest.importorskip("fvcore")
