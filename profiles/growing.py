@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, partial
 
 from profiles.models.definition import Sizes
-from profiles.sizes import NO_BOUNDS, Bounds, more_sizes
+from profiles.sizes import NO_BOUNDS, Bounds, Kind, kinds_of, more_sizes
 from profiles.thresholds import EVERYWHERE, range_text
 from profiles.trace.step import StepFailed
 from profiles.trace_record import OperationTrace, RawTrace, SizeDependent, check_same_calls, fit_growth, fold
@@ -28,21 +29,52 @@ def grow(raw: RawTrace, trace_at: TraceAt, sizes: Sizes, bounds: Bounds = NO_BOU
     bounds
         Longest sequence that the model takes, and lengths at which it may begin to compute something else.
     """
-    reason = ""
+    seen = cache(partial(_raw, trace_at))
+    kinds = kinds_of(raw.operations)
+    trace, note = _grown(raw, seen, sizes, bounds)
+    if trace.recording.sequence_multiple == _kind_of(sizes, kinds).multiple:
+        for kind in kinds:
+            trace = trace if kind.holds(sizes.sequence_length or 1) else _with_kind(trace, kind, seen, sizes, bounds)
+    return trace, note or _multiple_note(trace)
+
+
+def _kind_of(sizes: Sizes, kinds: Sequence[Kind]) -> Kind:
+    return next(kind for kind in kinds if kind.holds(sizes.sequence_length or 1))
+
+
+def _with_kind(trace: OperationTrace, kind: Kind, seen: TraceAt, sizes: Sizes, bounds: Bounds) -> OperationTrace:
+    """Add the lengths of another kind, where these can be proven too."""
+    asked = sizes.sequence_length or 1
+    below = kind.up_to(asked)
+    near = replace(sizes, sequence_length=below if below >= trace.recording.lengths[0] else kind.beyond(asked))
+    try:
+        other, _ = _grown(seen(near), seen, near, bounds)
+    except SizeDependent:
+        return trace
+    return trace.joined(other) if other.recording.sequence_multiple == kind.multiple else trace
+
+
+def _grown(raw: RawTrace, seen: TraceAt, sizes: Sizes, bounds: Bounds) -> tuple[OperationTrace, str]:
+    reason, kinds = "", kinds_of(raw.operations)
     short = "" if sizes.sequence_length is None else f"holds for sequences of {sizes.sequence_length} only"
-    seen, unlike = cache(partial(_raw, trace_at)), set[Sizes]()
-    for others in more_sizes(sizes, bounds, raw.operations):
+    unlike = set[Sizes]()
+    for others in more_sizes(sizes, bounds, kinds):
         if unlike & set(others):
             continue
         try:
             raws = [raw, *_traced(raw, seen, others, unlike)]
-            trace = fit_growth(raws, bounds.thresholds)
+            trace = fit_growth(raws, bounds.thresholds, _kind_of(sizes, kinds).but)
             return trace, _range_note(trace) if trace.recording.sequence_multiple else short
         except SizeDependent as refusal:
             reason = str(refusal)
             if len({each.sequence_length for each in others}) > 1:
                 short = f"holds for sequences of {sizes.sequence_length} only: {refusal}"
     return fold(raw), short or f"holds for this size only: {reason}"
+
+
+def _multiple_note(trace: OperationTrace) -> str:
+    multiple = trace.recording.sequence_multiple
+    return f"holds for sequences of multiples of {multiple}" if multiple > 1 and not trace.further else ""
 
 
 def _range_note(trace: OperationTrace) -> str:

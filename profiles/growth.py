@@ -6,7 +6,10 @@ coefficients. Here they are evaluated, in integer arithmetic throughout; `profil
 A *point* is a pair (B, S) at which the model was traced; S is 1 where the model has no sequence. A *monomial* (i, j, r)
 stands for B**i * S**j * R**r, where R is S rounded up to a multiple of 32: CUDA's memory-efficient attention pads the
 log-sum-exp that it saves to that (kAlignLSE in torch's
-aten/src/ATen/native/transformers/cuda/mem_eff_attention/kernel_forward.h).
+aten/src/ATen/native/transformers/cuda/mem_eff_attention/kernel_forward.h). Two powers more, (i, j, r, p, g), are those
+of P and G, S rounded up to multiples of 8 and of 16: the same attention has the rows of its masks padded to 8 (pad_bias
+in torch's aten/src/ATen/native/transformers/attention.cpp) and those of their gradients to 16
+(_efficient_attention_backward in cuda/attention_backward.cu). Powers of 0 at the end, from the fourth on, are left out.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from numpy.typing import NDArray
 from hardware_db.errors import UsageError
 
 Point = tuple[int, int]
-Monomial = tuple[int, int, int]
+Monomial = tuple[int, ...]
 Integers = NDArray[np.int64] | NDArray[np.object_]
 
 ROUNDING = 32
+MASK_ROUNDING = 8
+MASK_GRADIENT_ROUNDING = 16
 _SAFE = 2.0**62
 
 
@@ -98,10 +103,14 @@ class SizePolynomials:
 
 def monomial_value(monomial: Monomial, point: Point) -> int:
     """Return the value of a monomial at a point."""
-    i, j, r = monomial
     batch, length = point
-    padded = -(-length // ROUNDING) * ROUNDING
-    return math.prod((batch,) * i + (length,) * j + (padded,) * r)
+    roundings = (ROUNDING, MASK_ROUNDING, MASK_GRADIENT_ROUNDING)
+    sizes = (batch, length, *(_up(length, multiple) for multiple in roundings))
+    return math.prod(size**power for size, power in zip(sizes, monomial, strict=False))
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
 
 
 def integers(rows: Sequence[int] | Sequence[Sequence[int]]) -> Integers:

@@ -7,22 +7,25 @@ refused. Everything is rational arithmetic. A *vector* holds one number's values
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain, combinations, zip_longest
 
 from hardware_db.errors import ModelError
 from profiles.growth import Monomial, Point, SizePolynomials, monomial_value
 
 
 def _powers(*monomials: str) -> tuple[Monomial, ...]:
-    """Read monomials such as "1", "B", "BSS" and "BR"."""
-    return tuple((each.count("B"), each.count("S"), each.count("R")) for each in monomials)
+    """Read monomials such as "1", "B", "BSS", "BR" and "BSP"."""
+    powers = (tuple(map(each.count, "BSRPG")) for each in monomials)
+    return tuple(each[: next(n for n in (5, 4, 3) if n == 3 or each[n - 1])] for each in powers)
 
 
 # Tried in this order: the plainest law that meets every trace is taken. SS stands for attention masks, BSS for its
-# scores, BB for losses that compare every sample with every other, R for what attention pads.
+# scores, BB for losses that compare every sample with every other, R for what attention pads, P and G for what
+# its masks and their gradients are padded to.
 BASES: tuple[tuple[Monomial, ...], ...] = (
     _powers("1"),
     _powers("1", "B"),
@@ -40,10 +43,24 @@ BASES: tuple[tuple[Monomial, ...], ...] = (
     _powers("1", "S", "R"),
     _powers("1", "B", "BS", "BR"),
     _powers("1", "BS", "BR", "SS"),
+    _powers("1", "S", "R", "SS"),
+    _powers("1", "B", "S", "BS", "P", "BP", "BG"),
+    _powers("1", "S", "R", "SS", "SG"),
+    _powers("1", "S", "R", "SS", "SP", "SG"),
+    _powers("1", "B", "S", "BS", "SS", "BSS", "BR"),
+    _powers("1", "B", "S", "BS", "SS", "BSS", "BR", "BSG"),
+    _powers("1", "B", "S", "BS", "SS", "BSS", "BR", "SP", "BSP"),
+    _powers("BS", "SS", "BSS", "BR", "SP", "BSP", "BSG"),
     _powers("1", "B", "BB"),
     _powers("1", "B", "BB", "S", "BS", "BBS"),
     _powers("1", "B", "BB", "S", "BS", "BBS", "SS", "BSS", "BBSS"),
 )
+
+# What is left is sought among these, a few at a time, where enough lengths were traced to tell them apart: sums of
+# sizes that masks, their gradients and what attention saves are padded to.
+_PADDED = _powers("1", "B", "S", "BS", "SS", "BSS", "R", "BR", "P", "BP", "SP", "BSP", "SG", "BSG")
+_MOST_TERMS = {True: 4, False: 3}
+_LEAST_LENGTHS = 6
 
 # Sizes at which to trace a model so that `fit` can prove every law above that is linear in the batch: 3 batch sizes, 6
 # lengths, some of them odd, that R and S differ. Batch size 1 is a case of its own: operators vanish there.
@@ -86,6 +103,18 @@ def fit(vectors: Sequence[tuple[int, ...]], points: Sequence[Point]) -> SizePoly
     return SizePolynomials(monomials, coefficients, tuple(denominators))
 
 
+@lru_cache(maxsize=8)
+def _padded_laws(points: tuple[Point, ...]) -> tuple[_Law, ...]:
+    """Return the laws of few padded sizes that runs at these points can prove, plainer ones first."""
+    if len({length for _, length in points}) < _LEAST_LENGTHS:
+        return ()
+    alone = all(batch == 1 for batch, _ in points)
+    pool = [monomial for monomial in _PADDED if not (alone and monomial[0])]
+    bases = (basis for terms in range(1, _MOST_TERMS[alone] + 1) for basis in combinations(pool, terms))
+    laws = (_Law.of(basis, points) for basis in bases if _provable(basis, points))
+    return tuple(law for law in laws if len(law.pivots) == len(law.basis))
+
+
 @lru_cache(maxsize=64)
 def _laws(points: tuple[Point, ...]) -> tuple[_Law, ...]:
     """Return the laws that runs at these points can prove."""
@@ -100,20 +129,27 @@ def _provable(basis: tuple[Monomial, ...], points: Sequence[Point]) -> bool:
     sizes = (
         [batch for batch, _ in points],
         [length for _, length in points],
-        [monomial_value((0, 0, 1), p) for p in points],
+        [monomial_value((0, 0, 1), point) for point in points],
+        [monomial_value((0, 0, 0, 1), point) for point in points],
+        [monomial_value((0, 0, 0, 0, 1), point) for point in points],
     )
-    highest = (max(powers) for powers in zip(*basis, strict=True))
-    enough = all(not power or len(set(each)) >= power + 2 for power, each in zip(highest, sizes, strict=True))
+    highest = (max(powers) for powers in zip_longest(*basis, fillvalue=0))
+    enough = all(not power or len(set(each)) >= power + 2 for power, each in zip(highest, sizes, strict=False))
     return enough and len(basis) < len(points)
 
 
 def _solve(vector: tuple[int, ...], laws: Sequence[_Law], points: Sequence[Point]) -> dict[Monomial, Fraction]:
-    for law in laws:
+    for law in chain(laws, _later(points)):
         solution = law.solve(vector)
         if solution is not None:
             return solution
     seen = ", ".join(f"{value:,} at {batch} × {length}" for value, (batch, length) in zip(vector, points, strict=True))
     raise SizeDependent(f"A size follows no polynomial of batch size and sequence length: {seen}")
+
+
+def _later(points: Sequence[Point]) -> Iterator[_Law]:
+    """The padded laws, made when the others have failed."""
+    yield from _padded_laws(tuple(points))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Recording:
     timeline     live bytes as polynomials
     runs         the (batch size, sequence length) at which the model was traced
     lengths      shortest and longest sequence for which that is proven; None: no longest
+    but          multiples of this are lengths for which nothing is proven; 0: there are none
     """
 
     operations: tuple[Operation, ...]
@@ -33,6 +34,7 @@ class Recording:
     timeline: Timeline
     runs: tuple[tuple[int, int | None], ...]
     lengths: Range = EVERYWHERE
+    but: int = 0
 
     def __hash__(self) -> int:
         # Cheap and consistent with equality; hashing every operation would cost milliseconds at each look-up.
@@ -73,6 +75,18 @@ class Recording:
         if length is not None:
             _check_size("sequence length", sequence_length, length, self.sequence_multiple)
             _check_range(sequence_length or length, self.lengths)
+            _check_rest(sequence_length or length, self.but)
+
+    def covers(self, sequence_length: int | None) -> bool:
+        """Whether something is proven for this length."""
+        length = self.runs[0][1]
+        if length is None or sequence_length is None:
+            return True
+        multiple, (first, last) = self.sequence_multiple, self.lengths
+        if sequence_length != length and not (multiple and sequence_length % multiple == 0):
+            return False
+        beyond = sequence_length < first or (last is not None and sequence_length > last)
+        return not beyond and not (self.but and sequence_length % self.but == 0)
 
 
 def _multiple(sizes: list[int]) -> int:
@@ -98,23 +112,42 @@ def _check_range(given: int, lengths: Range) -> None:
     )
 
 
+def _check_rest(given: int, but: int) -> None:
+    if but and given % but == 0:
+        raise UsageError(
+            f"The profile holds for sequence lengths that are no multiples of {but}, at which attention is called "
+            f"otherwise; given: {given:,}. Profile the model at this length: --sequence-length {given}"
+        )
+
+
 @dataclass(frozen=True)
 class OperationTrace:
     """The operations of one step at one batch size and sequence length; cheap to move to another size.
 
     `single` is the recording for batch size 1, where operators vanish (expanding, summing over the batch), so that
     larger batches say nothing exact about it; None if the model was not traced at batch size 1 besides others.
+    `further` are recordings for lengths at which the model makes other calls, for one batch size or the others.
     """
 
     recording: Recording
     batch_size: int
     sequence_length: int | None
     single: Recording | None = None
+    further: tuple[Recording, ...] = ()
 
     @cached_property
     def current(self) -> Recording:
-        """The recording that holds for this batch size."""
-        return self.single if self.single is not None and self.batch_size == 1 else self.recording
+        """The recording that holds for this size."""
+        own = self.single if self.single is not None and self.batch_size == 1 else self.recording
+        if not self.further or own.covers(self.sequence_length):
+            return own
+        others = (each for each in self.further if (each.runs[0][0] == 1) == (self.batch_size == 1))
+        return next((each for each in others if each.covers(self.sequence_length)), own)
+
+    def joined(self, other: OperationTrace) -> OperationTrace:
+        """Return the trace with another one's recordings for the lengths that it does not cover itself."""
+        more = (other.recording, *(() if other.single is None else (other.single,)))
+        return replace(self, further=(*self.further, *more))
 
     @property
     def symbolic(self) -> bool:
@@ -140,7 +173,7 @@ class OperationTrace:
         length = self.sequence_length if sequence_length is None else sequence_length
         if (batch, length) == (self.batch_size, self.sequence_length):
             return self
-        moved = OperationTrace(self.recording, batch, length, self.single)
+        moved = OperationTrace(self.recording, batch, length, self.single, self.further)
         moved.current.check(batch, length)
         return moved
 

@@ -52,7 +52,8 @@ _PLAIN = (
 def dump(profile: ModelProfile) -> str:
     """Return the profile as JSON text."""
     trace = profile.trace
-    recordings = [_recording_document(each) for each in (trace.recording, trace.single) if each is not None]
+    held = (trace.recording, trace.single, *trace.further)
+    recordings = [_recording_document(each) for each in held if each is not None]
     document = {"schema": SCHEMA, **{name: getattr(profile, name) for name in _PLAIN}, "recordings": recordings}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -123,6 +124,7 @@ def _recording_document(recording: Recording) -> dict[str, Any]:
     return {
         "runs": recording.runs,
         "lengths": recording.lengths,
+        "but": recording.but,
         "sizes": _sizes_document(recording.sizes),
         "tensors": [(tensor.dtype, tensor.shape, tensor.storage_elements) for tensor in tensors],
         "operations": rows,
@@ -155,13 +157,18 @@ def _sizes_document(sizes: SizePolynomials) -> dict[str, Any]:
 def _profile(document: ProfileDocument) -> ModelProfile:
     _check_parameters(document)
     recordings = [_recording(each) for each in document.recordings]
-    first = recordings[0]
-    start = OperationTrace(first, *first.runs[0], single=recordings[1] if len(recordings) > 1 else None)
+    first, *more = recordings
+    single = more.pop(0) if more and _for_single(more[0]) and not _for_single(first) else None
+    start = OperationTrace(first, *first.runs[0], single, tuple(more))
     trace = start.at(document.batch_size, document.sequence_length)
     if trace.sequence_length != document.sequence_length:
         raise DataError(f"it has sequence length {document.sequence_length}, its runs have {trace.sequence_length}")
     plain = {name: getattr(document, name) for name in _PLAIN if name not in ("batch_size", "sequence_length")}
     return ModelProfile(trace=trace, **plain)
+
+
+def _for_single(recording: Recording) -> bool:
+    return recording.runs[0][0] == 1
 
 
 def _check_parameters(document: ProfileDocument) -> None:
@@ -188,7 +195,7 @@ def _recording(document: RecordingDocument) -> Recording:
     operations = tuple(
         with_numbers(template, [values[slot] for slot in each]) for template, each in zip(templates, slots, strict=True)
     )
-    return Recording(operations, slots, sizes, _timeline(document), document.runs, document.lengths)
+    return Recording(operations, slots, sizes, _timeline(document), document.runs, document.lengths, document.but)
 
 
 def _check_lengths(document: RecordingDocument) -> None:

@@ -19,6 +19,7 @@ Size = Annotated[int, Meta(ge=1, le=10**9)]
 Count = Annotated[int, Meta(ge=1, le=10**12)]
 Amount = Annotated[int, Meta(ge=0, le=10**18)]
 Power = Annotated[int, Meta(ge=0, le=4)]
+Monomial = Annotated[tuple[Power, ...], Meta(min_length=3, max_length=5)]
 
 MOST: int = 10**30
 """Bound of coefficients and denominators of polynomials; beyond 64 bits, so checked apart."""
@@ -40,7 +41,7 @@ Moment = tuple[Slot, Phase, Name, tuple[Slot, Slot, Slot, Slot, Slot, Slot]]
 class SizesDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A table of polynomials, see `SizePolynomials`."""
 
-    monomials: tuple[tuple[Power, Power, Power], ...]
+    monomials: tuple[Monomial, ...]
     coefficients: tuple[tuple[int, ...], ...]
     denominators: tuple[int, ...]
 
@@ -57,6 +58,7 @@ class RecordingDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True,
 
     runs: Annotated[tuple[tuple[Size, Size | None], ...], Meta(min_length=1, max_length=1000)]
     lengths: tuple[Size, Size | None] = EVERYWHERE
+    but: Annotated[int, Meta(ge=0, le=10**6)] = 0
     sizes: SizesDocument
     tensors: tuple[tuple[Name, tuple[Slot, ...], Slot], ...]
     operations: tuple[OperationRow, ...]
@@ -86,7 +88,7 @@ class ProfileDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     module_parameters: tuple[tuple[Name, Amount], ...]
     batch_size: Size
     sequence_length: Size | None
-    recordings: Annotated[tuple[RecordingDocument, ...], Meta(min_length=1, max_length=2)]
+    recordings: Annotated[tuple[RecordingDocument, ...], Meta(min_length=1, max_length=8)]
 
 
 class _Head(msgspec.Struct):

@@ -53,7 +53,7 @@ def fold(raw: RawTrace) -> OperationTrace:
     return fit_growth([raw])
 
 
-def fit_growth(raws: Sequence[RawTrace], thresholds: Collection[int] = ()) -> OperationTrace:
+def fit_growth(raws: Sequence[RawTrace], thresholds: Collection[int] = (), but: int = 0) -> OperationTrace:
     """Fold runs of the same model at several sizes into one trace that is exact at any size.
 
     The first run's size becomes the size of the trace. To prove a law linear in the batch size takes 3 distinct batch
@@ -63,7 +63,8 @@ def fit_growth(raws: Sequence[RawTrace], thresholds: Collection[int] = ()) -> Op
 
     Runs at batch size 1 are fitted apart from the others, in the sequence length alone (4 lengths), because operators
     vanish there. `thresholds` are lengths at which the model may begin to compute something else; the trace holds on
-    their side of the runs, and across those that runs on both sides prove not to matter.
+    their side of the runs, and across those that runs on both sides prove not to matter. Multiples of `but` are lengths
+    at which the model is known to make other calls.
 
     Raises
     ------
@@ -72,8 +73,8 @@ def fit_growth(raws: Sequence[RawTrace], thresholds: Collection[int] = ()) -> Op
     """
     ones = [raw for raw in raws if raw.batch_size == 1]
     others = [raw for raw in raws if raw.batch_size != 1]
-    recording = _record(others or ones, thresholds)
-    single = _record(ones, thresholds) if ones and others else None
+    recording = replace(_record(others or ones, thresholds), but=but)
+    single = replace(_record(ones, thresholds), but=but) if ones and others else None
     return OperationTrace(recording, raws[0].batch_size, raws[0].sequence_length, single)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hardware_db.errors import UsageError
 from profiles.models.definition import Arguments
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Example:
     def at(self, batch: int, sequence: int | None) -> Arguments:
         """Return fresh tensors of the same kinds at another batch size and sequence length."""
         args, kwargs = self.arguments
-        resize = self._resizer(batch, sequence)
+        resize = _once(self._resizer(batch, sequence))
         return tuple(_mapped(value, resize) for value in args), {key: _mapped(v, resize) for key, v in kwargs.items()}
 
     def _resizer(self, batch: int, sequence: int | None) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -38,9 +39,30 @@ class Example:
         return resize
 
 
+def _once(resize: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """One tensor that is given several times stays one tensor, and what asks for a gradient does so at any size."""
+    seen: dict[int, torch.Tensor] = {}
+
+    def change(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in seen:
+            made = resize(tensor)
+            wanted = tensor.requires_grad and not made.requires_grad
+            seen[id(tensor)] = made.detach().requires_grad_() if wanted else made
+        return seen[id(tensor)]
+
+    return change
+
+
 def example(arguments: Arguments) -> Example:
-    """Read the sizes off the tensors: the batch is the first dimension of the first one."""
+    """Read the sizes off the tensors: the batch is the first dimension of the first one.
+
+    Raises UsageError for nested tensors of the strided layout, which have no sizes.
+    """
+    import torch
+
     tensors = list(_tensors(arguments))
+    if any(tensor.is_nested and tensor.layout is torch.strided for tensor in tensors):
+        raise UsageError("A nested tensor of the strided layout cannot be traced. Make it with layout=torch.jagged")
     shapes = [tuple(tensor.shape) for tensor in tensors if tensor.dim()]
     ids = [tensor.shape[1] for tensor in tensors if tensor.dim() == 2 and not tensor.is_floating_point()]
     return Example(arguments, shapes[0][0] if shapes else 1, ids[0] if ids else None)
