@@ -190,6 +190,18 @@ def test_what_is_no_profile_is_not_imported(tmp_path):
     assert "is no machine profile. Make one with: flopcast benchmark -o FILE" in refused.stderr
 
 
+@pytest.mark.parametrize(("rate", "code"), [(1e12, 0), (1e15, 2)])
+def test_a_profile_of_others_that_no_machine_can_reach_is_not_imported(tmp_path, rate, code):
+    path = tmp_path / "theirs.json"
+    fast = replace(timing("matmul float32 4096x4096x4096"), flops=int(rate))
+    profile(fast, figures=(FittedFigure("cache.near_share", 0.5, "share", 0.1, 9),)).save(path)
+    done = run("--import", str(path))
+    assert done.exit_code == code, done.stderr
+    if code:
+        assert "matmul float32 4096x4096x4096 ran at 1e+15 FLOP/s" in done.stderr and "epyc-9654" in done.stderr
+        assert library.profiles_of("epyc-9654") == ()
+
+
 def test_what_cannot_be_compared_or_saved_is_refused_before_anything_is_timed(tmp_path, monkeypatch):
     def never(*_):
         raise AssertionError("measured")

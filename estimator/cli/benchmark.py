@@ -181,12 +181,15 @@ def _memory(ask: Ask, torch: Any, output: Output) -> int:
 
 
 def _import(path: Path, output: Output) -> int:
+    from hardware_db.here import load_here
     from profiles.benchmark.library import device_name, keep
+    from profiles.benchmark.plausible import refuse_impossible
     from profiles.machine_profile import MachineProfile
 
     profile = MachineProfile.load(path)
     if not profile.timings:
         raise UsageError(f"{path} holds no timings: nothing to use. Benchmark again")
+    refuse_impossible(profile, load_here(needs_own=False).database, str(path))
     name = keep(profile)
     device = device_name(profile.machine)
     _say(
