@@ -14,6 +14,7 @@ from profiles import ModelProfile, profile_model
 from profiles.models.example_inputs import example
 from profiles.profiling import _Call, profile_of
 from profiles.sizes import ALIGNED, ANY, ROUND, UNALIGNED, kinds_of
+from profiles.trace import optimized
 from profiles.trace.rungs import climb
 from profiles.trace.settings import StepSettings
 from profiles.trace_record import fold
@@ -147,3 +148,22 @@ def test_a_tensor_that_is_given_several_times_is_one_at_every_size(batch: int) -
     assert profile.memory.input_bytes == tokens * width * 4
     products = [op for op in profile.operations if op.family == "matmul"]
     assert sorted(op.outputs[0].shape[-1] for op in products) == [width, 3 * width]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd-momentum", "adagrad", "adafactor"])
+def test_an_optimizer_written_down_again_is_the_one_that_runs(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second trace in a process repeats the optimizer's step of the first, which a third one runs again."""
+    settings = StepSettings(optimizer=optimizer)
+    layers = (nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    seen: dict[object, optimized.Optimized] = {}
+    monkeypatch.setattr(optimized, "SEEN", seen)
+    traces = []
+    for batch in (4, 9, 9):
+        call = _Call(nn.Sequential(*layers), example(((torch.zeros(batch, 6),), {})), None)
+        traces.append(climb(lambda ground, call=call: call.step(ground, settings), settings, 0).trace)
+        assert len(seen) == 1
+        if len(traces) == 2:
+            seen.clear()
+    again, run = traces[1:]
+    assert any(call.phase == "optimizer" for call in run.operations)
+    assert again.operations == run.operations and again.moments == run.moments

@@ -62,6 +62,10 @@ class Ledger:
             self._new.clear()
             self.moments.append(Moment(after, place.phase, place.module, tuple(self._live.values())))
 
+    def live(self) -> tuple[int, ...]:
+        """Bytes alive now, in the order of `HOLDERS`."""
+        return tuple(self._live.values())
+
     def live_bytes(self, holder: Holder) -> int:
         """Bytes that this holder has now."""
         return self._live[holder]

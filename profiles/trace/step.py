@@ -19,6 +19,7 @@ from profiles.layers import layer_count
 from profiles.lean_imports import compiler_is_loaded
 from profiles.records import Operation
 from profiles.timeline import LiveTable
+from profiles.trace import optimized
 from profiles.trace.autocast import Autocast
 from profiles.trace.calls import tensors_in
 from profiles.trace.factories import Factories
@@ -313,6 +314,12 @@ class _Run:
         moved = [parameter for parameter in parameters if parameter.grad is not None]
         if not moved:
             return
+        key = optimized.key_of(moved, self.settings) if self.step.procedure is None else None
+        known = optimized.SEEN.get(key) if key is not None else None
+        if known is not None and known.current:
+            self._state_bytes = known.state_bytes
+            known.repeat(self.recorder.operations, self.ledger)
+            return
         # What the optimizer makes by itself belongs to the host; a step that runs it itself is within autocast.
         with self.own.aside(), torch._C.DisableTorchFunction(), self._mixed_precision(False):
             self.recorder.recording = self.values.counting = False
@@ -322,8 +329,11 @@ class _Run:
             self._state_bytes = self.ledger.live_bytes("optimizer_state")
             self._optimizers.append(optimizer)
             self.recorder.recording = True
+            start = optimized.Start.of(self.recorder.operations, self.ledger)
             optimizer.step()
             self.values.counting = True
+        found = optimized.Optimized.of(self.recorder.operations, self.ledger, start, self._state_bytes)
+        optimized.remember(key, found)
 
 
 def _states(optimizer: torch.optim.Optimizer, devices: frozenset[str]) -> Iterator[torch.Tensor]:
