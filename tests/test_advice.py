@@ -132,6 +132,8 @@ def test_spot_is_taken_where_it_is_allowed():
 def test_a_long_spot_job_without_checkpoints_is_refused():
     run = RUN.replace(overheads=Overheads(checkpoint_every_s=NEVER))
     found = advise(run, database=DB, spot=True, devices="slow,big")
+    assert found.refused.startswith("not on spot machines: no checkpoints and") and found.refused in found.risks
+    assert advise(RUN, database=DB, spot=True).refused == ""
     assert all(o.row.offer.pricing != "spot" or o.row.run_time_s < 86400 for o in found.frontier)
     spot = next(each for each in OFFERS if each.pricing == "spot")
     row = estimate(run.replace(tokens=1e14), "big", 1, spot, database=DB)
@@ -218,6 +220,15 @@ def test_sessions_and_quotas_become_days():
     # 30 hours a week: two full weeks, and the rest on one more day.
     assert weeks.calendar_days == pytest.approx(14 + 1)
     assert "cannot finish" in in_sessions(tier(quota=30.0), Range.exactly(3000 * hour)).why_not
+
+
+def test_sessions_that_are_cut_off_need_checkpoints():
+    kept, lost = (advise(RUN.replace(overheads=each), database=DB).free for each in
+                  (Overheads(), Overheads(checkpoint_every_s=NEVER)))  # fmt: skip
+    several = {plan.tier.service for plan in kept if (plan.sessions or 1) > 1}
+    refused = {plan.tier.service for plan in lost if plan.why_not.endswith("nothing is saved")}
+    assert several and refused == several
+    assert all(plan.sessions is None for plan in lost if plan.tier.service in refused and plan.why_not)
 
 
 def test_candidates_are_priced_as_estimates_are():

@@ -33,8 +33,6 @@ SAFE: Final = 0.8
 LOOKED_AT: Final = 40
 """Of the options that keep the limits, the cheapest are looked at one by one."""
 
-OUTDONE: Final = "others are faster, cheaper and greener even than this could be at its peak"
-
 LAPTOP: Final = "core-i7-12700h"
 """A usual laptop's processor."""
 
@@ -122,15 +120,9 @@ def _advice(market: Market, runs: tuple[TrainingRun, ...], found: Candidates) ->
         free=free_plans(market.works, market.database),
         laptop=_laptop(market),
         considered=len(found) + len(market.unanswered) + sum(len(way.shelf.offers) for way in market.outdone),
-        left_out=_left_out(market, found),
+        left_out=market.left_out(found),
+        refused=next(iter(market.refused), ""),
     )
-
-
-def _left_out(market: Market, found: Candidates) -> dict[str, str]:
-    """Return why a device is none of the options, or not with every number of devices."""
-    options = {block.found.device.id for block in found.places.blocks}
-    outdone = {way.shelf.device.id: OUTDONE for way in market.outdone if way.shelf.device.id not in options}
-    return outdone | {each.device.id: each.why_not.text for each in found.unanswered if each.why_not}
 
 
 class _Options:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from estimator.answer import Answer, Cluster, answer
 from estimator.cost import fabric_of
+from estimator.whole_run import NEVER
 from estimator.whole_run.assumptions import assumption
 from estimator.whole_run.run_time import whole_run_time
 from hardware_db.errors import UsageError
@@ -84,7 +85,12 @@ def _plan(works: Sequence[Workload], database: Database, tier: FreeTier) -> Free
     if found.step is None:
         reason = found.why_not.text.splitlines()[0] if found.why_not else "unknown"
         return FreePlan(tier, None, None, None, f"cannot run: {reason}")
-    return in_sessions(tier, _run_time(work, found))
+    plan = in_sessions(tier, _run_time(work, found))
+    overheads = work.run.overheads
+    if (plan.sessions or 1) > 1 and overheads is not None and overheads.checkpoint_every_s == NEVER:
+        lost = f"cannot finish: a session ends after {tier.session_limit_h:g} h and nothing is saved"
+        return FreePlan(tier, plan.run_time, None, None, lost)
+    return plan
 
 
 def _run_time(work: Workload, found: Answer) -> Range:

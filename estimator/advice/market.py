@@ -19,8 +19,9 @@ from estimator.advice.own import own_offer
 from estimator.advice.shelf import Shelf
 from estimator.advice.wishes import FRAMEWORKS, Wishes
 from estimator.answer import Answer, Cluster, WhyNot
-from estimator.cost import fabric_of
+from estimator.cost import fabric_of, rent
 from estimator.pricing import answered
+from estimator.whole_run.run_time import refusal, whole_run_time
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 COUNTS: Final = (1, 2, 4, 8)
 MORE_COUNTS: Final = (16, 32, 64, 128, 256)
+
+OUTDONE: Final = "others are faster, cheaper and greener even than this could be at its peak"
 
 Machine = tuple[str, int, float | None, int | None]
 
@@ -43,6 +46,7 @@ class Market:
     wishes: Wishes
     unanswered: list[Answer] = field(default_factory=list)
     outdone: list[Way] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     _shelves: dict[str, tuple[tuple[Network, Shelf], ...]] = field(default_factory=dict)
 
     def candidates(self, counts: Sequence[int] = COUNTS) -> Candidates:
@@ -63,6 +67,12 @@ class Market:
                 blocks.append(block)
                 beaten.add(ways[at], block)
         return Candidates.of(blocks, tuple(self.unanswered))
+
+    def left_out(self, found: Candidates) -> dict[str, str]:
+        """Return why a device is none of the options, or not with every number of devices."""
+        options = {block.found.device.id for block in found.places.blocks}
+        outdone = {way.shelf.device.id: OUTDONE for way in self.outdone if way.shelf.device.id not in options}
+        return outdone | {each.device.id: each.why_not.text for each in found.unanswered if each.why_not}
 
     @cached_property
     def devices(self) -> tuple[Device, ...]:
@@ -115,8 +125,14 @@ class Market:
         found = self._answer(way.work, Cluster(way.shelf.device, way.count, way.network))
         if found.step is None:
             self.unanswered.append(found)
-        else:
-            yield from way.shelf.blocks(way.work, found)
+            return
+        blocks = list(way.shelf.blocks(way.work, found))
+        yield from blocks
+        if not self.refused and sum(len(block.offers) for block in blocks) < len(way.shelf.offers):
+            offered = {id(offer) for block in blocks for offer in block.offers}
+            left = next(offer for offer in way.shelf.offers if id(offer) not in offered)
+            whole = whole_run_time(way.work.run, found, rent(left, way.count))
+            self.refused.append(f"not on {left.pricing} machines: {refusal(way.work.run, whole)}".replace("\n", ". "))
 
     def _grouped(self, device: Device) -> tuple[tuple[Network, Shelf], ...]:
         """Return offers by the device and the network that they really give, worked out once a machine."""

@@ -109,6 +109,8 @@ class Advice:
         how many combinations were compared, or known to be beaten at their best
     left_out
         device id -> why it cannot run it, or is no option
+    refused
+        why machines of some kind are left out, such as spot machines for a long run without checkpoints; "" where none
     """
 
     runs: tuple[TrainingRun, ...]
@@ -123,6 +125,7 @@ class Advice:
     laptop: Estimate | None
     considered: int
     left_out: dict[str, str]
+    refused: str = ""
 
     @property
     def sentence(self) -> str:

@@ -108,7 +108,8 @@ def campaign_of(row: Estimate, plan: Plan) -> Campaign:
     stages = []
     if plan.search is not None:
         found = trials_of(plan.search)
-        stages.append(_stage(row, plan, "search", found, f"{plan.search.method}, {found.runs:.3g} whole runs"))
+        how = f"{plan.search.method}, {found.started} trials, {found.runs:.3g} whole runs"
+        stages.append(_stage(row, plan, "search", found, how))
     seeds = Trials(((plan.seeds, 1.0),), plan.seeds)
     stages.append(_stage(row, plan, "final", seeds, f"{plan.seeds} seed{'s' * (plan.seeds > 1)}"))
     if plan.retrain_every is not None:

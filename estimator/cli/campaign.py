@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 _SHARE: dict[str, Any] = {"type": click.FloatRange(0, 1), "metavar": "SHARE"}
 _PLAN = (
     click.option("--method", type=click.Choice(["grid", "random", "asha", "hyperband"]), help="How it is searched."),
-    click.option("--trials", type=click.IntRange(min=1), default=1, metavar="N", help="Settings that are tried."),
+    click.option(
+        "--trials",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        help="Settings tried; not of hyperband.",
+    ),
     click.option("--reduction", type=click.IntRange(min=2), default=3, metavar="N", help="Of so many one goes on: 3."),
     click.option("--least", "least_share", default=1 / 27, **_SHARE, help="Of a run before the first are stopped."),
     click.option("--parallel", type=click.IntRange(min=1), default=1, metavar="N", help="Trials side by side."),

@@ -129,6 +129,8 @@ def risks(advice: Advice) -> tuple[str, ...]:
 
 def _risks(advice: Advice, option: Option) -> Iterator[str]:
     row = option.row
+    if advice.refused:
+        yield advice.refused
     if row.whole is not None and row.whole.stops.mid >= 0.05:
         causes = " or ".join(each.cause for each in row.whole.hazards)
         yield f"{row.whole.stops.mid:.2g} {causes} expected; checkpoints every {format_duration(row.whole.interval_s)}"
