@@ -20,6 +20,7 @@ from profiles.trace.values import values_of
 Tensor = torch.Tensor
 
 _FLEX_MODULE = "torch.nn.attention.flex_attention"
+_NESTED_MODULE = "torch.nested._internal.sdpa"
 # In BlockMask.as_tuple(): kv_num_blocks, full_kv_num_blocks, and rows and columns of a block.
 _PARTIAL_BLOCKS, _FULL_BLOCKS, _BLOCK_SIZES = 2, 4, slice(-3, -1)
 
@@ -127,10 +128,12 @@ def stand_in(func: Any) -> Callable[..., Any] | None:
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Let nothing be compiled, and let flex attention take symbolic tensors."""
+    """Let nothing be compiled, and let flex attention and that of nested tensors take symbolic tensors."""
     patches: list[tuple[Any, str, Any]] = [(torch, "compile", _not_compiled)]
     if (flex := sys.modules.get(_FLEX_MODULE)) is not None:
         patches.append((flex, "_validate_device", lambda *tensors: None))
+    if (nested := sys.modules.get(_NESTED_MODULE)) is not None:  # flash attention, as for torch's counter
+        patches.append((nested, "_is_computing_meta_flops", lambda tensor: tensor.device.type == "meta"))
     before = [(module, name, getattr(module, name)) for module, name, _ in patches]
     for module, name, value in patches:
         setattr(module, name, value)

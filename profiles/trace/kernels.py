@@ -15,6 +15,7 @@ from profiles.trace.attention import scaled_dot_product_attention
 from profiles.trace.real_kernels import real_kernels
 from profiles.trace.recurrent import cudnn_replacements, onednn_replacements
 from profiles.trace.shapes import meta_kernels
+from profiles.trace.spectra import spectral_replacements
 
 _AUTOGRAD = {"meta": "AutogradMeta", "cpu": "AutogradCPU"}
 
@@ -65,9 +66,10 @@ def _fused_optimizers() -> Iterator[None]:
 
 def _replacements(target: str) -> dict[str, Callable[..., Any]]:
     attention = {"scaled_dot_product_attention": partial(scaled_dot_product_attention, device=target)}
+    common: dict[str, Callable[..., Any]] = {**attention, **spectral_replacements()}
     if target == "cpu":
-        return {**attention, **onednn_replacements("cpu")}
-    return {**attention, **cudnn_replacements("cuda"), "dropout": _dropout}
+        return {**common, **onednn_replacements("cpu")}
+    return {**common, **cudnn_replacements("cuda"), "dropout": _dropout}
 
 
 def _dropout(tensor: torch.Tensor, p: float, train: bool) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from profiles.trace.recurrent_shapes import recurrent_kernels
+from profiles.trace.values import values_of
 
 Tensor = torch.Tensor
 
@@ -18,6 +19,10 @@ def meta_kernels() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield operators with the functions that stand in for them on meta tensors."""
     yield from recurrent_kernels()
     yield "_grouped_mm", _grouped_mm
+    yield "_weight_int4pack_mm", _int4pack_mm
+    for overload in ("", ".Tensor"):
+        yield f"_ctc_loss{overload}", _ctc_loss
+        yield f"_ctc_loss_backward{overload}", _ctc_loss_backward
     for name in _FUSED_OPTIMIZERS:
         yield name, _nothing
 
@@ -39,3 +44,20 @@ def _grouped_mm(
         groups = left.shape[0] if left.dim() == 3 else offs.shape[0] if offs is not None else 1
         shape = (groups, *shape)
     return left.new_empty(shape, dtype=out_dtype or left.dtype)
+
+
+def _int4pack_mm(rows: Tensor, packed: Tensor, group: int, scales: Tensor) -> Tensor:
+    """Columns are packed in tiles of 8 (aten/src/ATen/native/cuda/int4mm.cu)."""
+    return rows.new_empty((rows.shape[0], packed.shape[0] * 8))
+
+
+def _ctc_loss(scores: Tensor, targets: Tensor, scored: Any, labelled: Any, *rest: Any) -> tuple[Tensor, Tensor]:
+    """Losses (batch,) and alphas (batch, time, 2 x longest target + 1) (aten/src/ATen/native/cuda/LossCTC.cu)."""
+    lengths = values_of(labelled) if isinstance(labelled, Tensor) else torch.tensor(labelled, device="cpu")
+    longest = targets.shape[-1] if lengths is None else int(lengths.max())
+    batch = scores.shape[1]
+    return scores.new_empty(batch), scores.new_empty((batch, scores.shape[0], 2 * longest + 1))
+
+
+def _ctc_loss_backward(gradient: Tensor, scores: Tensor, *rest: Any) -> Tensor:
+    return torch.empty_like(scores)
