@@ -119,8 +119,11 @@ def test_the_committed_tables_are_those_that_the_fit_wrote():
 def test_what_few_measured_a_device_to_be_is_not_used(fitted):
     slow = [calibration.observation(each) for each in fitted.labelled if each.device.id.startswith("v100")][:1]
     (known,) = predicted_seconds(fitted.fitted, slow)
-    few = dataclasses.replace(fitted.fitted, count={**fitted.fitted.count, ("device", slow[0].device): 2})
-    assert predicted_seconds(few, slow)[0] < known
+    counted = [
+        dataclasses.replace(fitted.fitted, count={**fitted.fitted.count, ("device", slow[0].device): n}) for n in (2, 3)
+    ]
+    few, enough = (predicted_seconds(each, slow)[0] for each in counted)
+    assert enough == pytest.approx(known, rel=1e-12) and few != pytest.approx(known, rel=1e-3)
 
 
 def test_few_cases_are_no_calibration(fitted):

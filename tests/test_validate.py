@@ -187,3 +187,20 @@ def test_one_odd_row_does_not_take_the_others_with_it(monkeypatch):
     monkeypatch.setattr(MODULE, "predict_case", explode)
     report = validate_cases([case(global_batch_size=16)], Path(), 1, hardware_db.load())
     assert report.rows[0].reason == "ZeroDivisionError: odd"
+
+
+def test_floors_count_an_expert_for_the_tokens_that_go_to_it(tmp_path):
+    """This model sends every token to all of its 16 experts; where experts are spread, each computes its own alone."""
+    sizes = "hidden_size=256,intermediate_size=512,intermediate_size_mlp=512,num_attention_heads=4,head_dim=64"
+    experts = (
+        "num_key_value_heads=4,num_hidden_layers=2,interleave_moe_layer_step=1,num_local_experts=16,vocab_size=512"
+    )
+    stated = case(
+        model=f"hf:llama4_text,{sizes},{experts},num_experts_per_tok=1#ForCausalLM",
+        task="train", device="h100-sxm", device_count="8", devices_per_node="8", precision="bfloat16",
+        micro_batch_size="1", global_batch_size="8", sequence_length="128", data_parallel="8", compile="megatron",
+    )  # fmt: skip
+    spread = stated.model_copy(update={"expert_parallel": 8, "case_id": "spread"})
+    rows = validate_cases([stated, spread], tmp_path, 1, hardware_db.load()).rows
+    together, apart = (row.constant_utilisation_s for row in rows)
+    assert together is not None and apart is not None and together > 2 * apart > 0

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.timing.launch import host_seconds, start_seconds
+from estimator.timing.launch import copy_seconds, host_seconds, start_seconds
 from estimator.timing.machine import Machine
 from estimator.timing.products import kernel_seconds, product_seconds
 from estimator.timing.rates import Parameters
@@ -43,6 +43,7 @@ def _host(work: Work, on: Machine, training: Mask, p: Parameters) -> tuple[Rows,
 
 
 HOST: Final = "host"
+COPIES: Final = "copies"
 TERMS: Final[Mapping[str, Term]] = {
     "products": _products,
     "kernels": _kernels,
@@ -50,13 +51,16 @@ TERMS: Final[Mapping[str, Term]] = {
     "starts": _starts,
     HOST: _host,
 }
-"""All kinds of cost; those of the host run beside the others. What `seconds_of` says, kind by kind: a parameter
-changes few of them."""
+"""All kinds of cost of operations; those of the host run beside the others. What `seconds_of` says, kind by kind: a
+parameter changes few of them. `COPIES` of inputs, where they were timed, come on top."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One measured case: its work, its machine, how often a step runs the forward and backward pass, and the result."""
+    """One measured case: its work, its machine, how often a step runs the forward and backward pass, and the result.
+
+    `copied_bytes` are those of the inputs that the timed region copies to the device.
+    """
 
     work: Work
     machine: Machine
@@ -64,6 +68,7 @@ class Sample:
     accumulation: int
     with_optimizer: bool
     measured_s: float
+    copied_bytes: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,7 @@ class Design:
     case: NDArray[np.intp]
     weight: Floats
     measured_s: Floats
+    copied_bytes: Floats
 
     @property
     def n(self) -> int:
@@ -83,15 +89,17 @@ class Design:
         return len(self.measured_s)
 
     def term(self, name: str, p: Parameters) -> Floats:
-        """Seconds of one of `TERMS` in each sample's step."""
+        """Seconds of one of `TERMS`, or of `COPIES`, in each sample's step."""
+        if name == COPIES:
+            return copy_seconds(self.copied_bytes, p)
         rows, seconds = TERMS[name](self.work, self.machine, self.training, p)
         return np.bincount(self.case[rows], seconds * self.weight[rows], minlength=self.n).astype(np.float64)
 
 
 def step_seconds(terms: Mapping[str, Floats], host_factor: Floats, p: Parameters) -> Floats:
-    """Return the seconds of each sample's step from those of all `TERMS`."""
-    device: Floats = np.sum([seconds for name, seconds in terms.items() if name != HOST], axis=0)
-    return side_by_side(device, terms[HOST] * host_factor, p["side_by_side_order"])
+    """Return the seconds of each sample's step from those of all `TERMS` and of `COPIES`."""
+    device: Floats = np.sum([seconds for name, seconds in terms.items() if name not in (HOST, COPIES)], axis=0)
+    return side_by_side(device, terms[HOST] * host_factor, p["side_by_side_order"]) + terms[COPIES]
 
 
 def join(samples: Sequence[Sample]) -> Design:
@@ -109,6 +117,7 @@ def join(samples: Sequence[Sample]) -> Design:
         case=case,
         weight=work.calls * np.where(work.optimizer, optimizer[case], passes[case]),
         measured_s=np.array([sample.measured_s for sample in samples]),
+        copied_bytes=np.array([sample.copied_bytes for sample in samples]),
     )
 
 

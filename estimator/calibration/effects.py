@@ -15,14 +15,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.calibration.design import HOST, TERMS, Design, step_seconds
+from estimator.calibration.design import COPIES, HOST, TERMS, Design, step_seconds
 from estimator.timing.rates import Parameters
 from estimator.timing.settings import Floats
 
 Quantity = str
 QUANTITIES: Final = ("matrix_rate", "vector_rate", "bandwidth")
 SPREAD: Final = {
-    ("vendor", "matrix_rate"): 0.20,
+    ("vendor", "matrix_rate"): 0.35,
     ("vendor", "vector_rate"): 0.20,
     ("vendor", "bandwidth"): 0.10,
     ("architecture", "matrix_rate"): 0.20,
@@ -42,6 +42,8 @@ RATED: Final = {
     "bandwidth": ("products", "kernels", "traffic"),
 }
 """Kinds of cost that a factor on a rate changes; those on the host and on the step change none by themselves."""
+
+KINDS: Final = (*TERMS, COPIES)
 
 STEP: Final = 1e-3
 """How far a logarithm is moved for a derivative."""
@@ -136,7 +138,7 @@ def corrected(design: Design, layout: Layout, unknowns: Floats) -> Design:
 def log_seconds(design: Design, layout: Layout, unknowns: Floats) -> Floats:
     """Logarithm of the predicted seconds of every sample, with all factors."""
     p, on = layout.parameters(unknowns), corrected(design, layout, unknowns)
-    return _log_step({name: on.term(name, p) for name in TERMS}, layout, unknowns)
+    return _log_step({name: on.term(name, p) for name in KINDS}, layout, unknowns)
 
 
 def _log_step(terms: Mapping[str, Floats], layout: Layout, unknowns: Floats) -> Floats:
@@ -151,15 +153,15 @@ def jacobian(design: Design, layout: Layout, unknowns: Floats) -> Floats:
     Only the kinds of cost that a parameter changes are computed anew. Factors of one kind do not mix across samples, so
     all members of a block are moved at once.
     """
-    on, watched = corrected(design, layout, unknowns), {name: Watched(layout.parameters(unknowns)) for name in TERMS}
-    terms = {name: on.term(name, watched[name]) for name in TERMS}
+    on, watched = corrected(design, layout, unknowns), {name: Watched(layout.parameters(unknowns)) for name in KINDS}
+    terms = {name: on.term(name, watched[name]) for name in KINDS}
     base = _log_step(terms, layout, unknowns)
     derivatives = np.zeros((design.n, layout.size))
     for place, parameter in enumerate(layout.free):
         moved = unknowns.copy()
         moved[place] += STEP
         p = layout.parameters(moved)
-        changed = {name: on.term(name, p) for name in TERMS if parameter in watched[name].read}
+        changed = {name: on.term(name, p) for name in KINDS if parameter in watched[name].read}
         derivatives[:, place] = (_log_step({**terms, **changed}, layout, moved) - base) / STEP
     slopes: dict[Quantity, Floats] = {}
     for block in layout.blocks:

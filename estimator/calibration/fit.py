@@ -2,10 +2,8 @@
 
 Writes `parameters.csv`, `factors.csv` and `spreads.csv` of `estimator.timing`; beside this file `residuals.csv`, what
 these tables say of every step that they were fitted to, and `left_out.csv`, how far predictions were off for devices,
-sources and families of models that the fit had not seen. The committed tables are what this wrote; since the training
-steps of one source (hf-docs) were found to have no optimizer in them, what that bears on (attention, the optimizer's
-bandwidth, the factors of one laptop) is of a second run. Its other values were not taken: they do not predict sources
-left out any better. Models are traced once, by `python -m estimator.calibration.trace_tables`.
+sources and families of models that the fit had not seen. The committed tables are what this wrote
+from the tables before them, where it begins. Models are traced once, by `python -m estimator.calibration.trace_tables`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ NOISE: Final = 0.08
 FIXED_SPREAD: Final = 0.05
 """Parameters whose expectation is narrower than this are not fitted."""
 
-MOST_PER_GROUP: Final = 30
+MOST_PER_GROUP: Final = 40
 
 OPERATOR_WEIGHT: Final = 0.15
 """Weight of a single operator beside a whole step."""
@@ -83,28 +83,41 @@ def fit(observations: Sequence[Observation], table: Sequence[Parameter], steps: 
 
 @dataclass(frozen=True, eq=False)
 class Tangent:
-    """A fit with its derivatives: fits to parts of the data are near it, and need no derivatives of their own."""
+    """A fit with its predictions and their derivatives, from which fits to parts of the data follow: they are near.
+
+    `predicted` are logs of seconds, one an observation, and `slopes` their derivatives by the unknowns.
+    """
 
     fitted: Fit
     expected: Expected
     observations: Sequence[Observation]
+    predicted: Floats
     slopes: Floats
 
     @classmethod
     def of(cls, fitted: Fit, table: Sequence[Parameter], observations: Sequence[Observation]) -> Tangent:
         """Derive at the solution."""
         kept = thinned(observations)
-        slopes = jacobian(join([each.sample for each in kept]), fitted.layout, fitted.unknowns)
+        design = join([each.sample for each in kept])
+        predicted = log_seconds(design, fitted.layout, fitted.unknowns)
+        slopes = jacobian(design, fitted.layout, fitted.unknowns)
         free = [each for each in table if each.spread > FIXED_SPREAD]
-        return cls(fitted, expected_of(free, fitted.layout), kept, slopes)
+        return cls(fitted, expected_of(free, fitted.layout), kept, predicted, slopes)
 
     def refit(self, seen: Callable[[Observation], bool], steps: int) -> Fit:
-        """Fit to the observations that are `seen`, in at most `steps` steps from the whole fit."""
+        """Fit to the observations that are `seen` on the tangent, in at most `steps` steps from the whole fit."""
         rows = [row for row, each in enumerate(self.observations) if seen(each)]
         kept = [self.observations[row] for row in rows]
         blocks = tuple(replace(block, member=block.member[rows]) for block in self.fitted.layout.blocks)
         layout = replace(self.fitted.layout, blocks=blocks)
-        problem = replace(_problem(layout, kept), jacobian=lambda _: self.slopes[rows])
+        slopes, start = self.slopes[rows], self.fitted.unknowns
+        off = self.predicted[rows] - np.log([each.sample.measured_s for each in kept])
+        problem = Problem(
+            residuals=lambda unknowns: off + slopes @ (unknowns - start),
+            jacobian=lambda _: slopes,
+            weights=weights(kept),
+            noise=NOISE,
+        )
         return Fit(layout, solve(problem, self.expected, self.fitted.unknowns, steps), counts_of(kept))
 
 

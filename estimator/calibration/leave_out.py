@@ -17,7 +17,7 @@ from estimator.timing.settings import Basis, Floats
 FOLDS: Final = {"family": 8}
 """How many groups the members of a kind are left out in; others are left out one by one."""
 
-REFIT_STEPS: Final = 3
+REFIT_STEPS: Final = 8
 SEED: Final = 0
 
 

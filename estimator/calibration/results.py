@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import click
 import numpy as np
 
-from estimator.calibration.design import TERMS, join, step_seconds
+from estimator.calibration.design import join, step_seconds
+from estimator.calibration.effects import KINDS
 from estimator.timing.corrections import forget_tables, libraries, published_correction
 from estimator.timing.parameters import parameter_table, parameters_of
 from estimator.validation.execution import execution_of
@@ -100,7 +101,7 @@ def residual_rows(kind: str, labelled: Sequence[Labelled]) -> list[Row]:
     """Return what the written tables say of every step that they were fitted to, beside what was measured."""
     design = join([_known(each) for each in labelled])
     p = parameters_of(kind)
-    seconds = step_seconds({name: design.term(name, p) for name in TERMS}, np.ones(design.n), p)
+    seconds = step_seconds({name: design.term(name, p) for name in KINDS}, np.ones(design.n), p)
     return [
         {
             "case_id": each.case.case_id,

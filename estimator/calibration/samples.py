@@ -14,7 +14,7 @@ from estimator.timing.machine import machine_of
 from estimator.timing.work import work_of
 from estimator.validation.execution import execution_of
 from estimator.validation.questions import question_of
-from estimator.validation.software import runs_optimizer
+from estimator.validation.software import copied_bytes, runs_optimizer
 from hardware_db.errors import FlopcastError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Labelled:
 
     @property
     def group(self) -> str:
-        """What is weighted as one: cases of one source, device and precision."""
-        return f"{self.source}/{self.device.id}/{self.case.precision}"
+        """What is weighted as one: cases of one source, device, precision and layout."""
+        return f"{self.source}/{self.device.id}/{self.case.precision}/{self.case.memory_format}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ def _labelled(case: Case, hardware: Database, folder: Path) -> Labelled | Left:
         accumulation=case.accumulation,
         with_optimizer=runs_optimizer(case),
         measured_s=case.measured_step_time_s,
+        copied_bytes=copied_bytes(case, device.kind),
     )
     return Labelled(sample, case, device)
 

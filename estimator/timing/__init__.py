@@ -1,7 +1,7 @@
 """Time of operations: formulas with few parameters, fitted to published measurements, with honest ranges."""
 
 from estimator.timing.corrections import Correction, correction_of, ground_of
-from estimator.timing.predict import beside, predict, streaming, sustained_flops_per_s
+from estimator.timing.predict import beside, copying, predict, streaming, sustained_flops_per_s
 from estimator.timing.seconds import side_by_side
 from estimator.timing.settings import (
     BASES,
@@ -33,6 +33,7 @@ __all__ = [
     "TimeBreakdown",
     "TimeSettings",
     "beside",
+    "copying",
     "correction_of",
     "ground_of",
     "predict",

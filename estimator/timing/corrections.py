@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from estimator.timing.launch import LAST_SLOW_YEAR
-from estimator.timing.machine import Machine, large_product, release_year
+from estimator.timing.machine import Machine, large_product, multiplied_in, operand_size, release_year
 from estimator.timing.measured import Measured, machine_profiles, measured_for
 from estimator.timing.parameters import QUANTITIES, factors_of, forget_parameters, parameters_of, published_steps
 from estimator.timing.rates import sustained_rate
 from estimator.timing.settings import Basis
 from hardware_db.store_place import store_url
+from hardware_db.units import precision_of_products
 
 if TYPE_CHECKING:
     from hardware_db import Device
@@ -143,7 +144,9 @@ def sustained_with(correction: Correction, device: Device, precision: str) -> fl
         the device publishes no memory bandwidth
     """
     peak = device.peak_flops_per_s(precision)
-    machine = large_product(device, np.asarray(peak), np.asarray(peak in device.matrix_peaks.values()))
+    name = multiplied_in(device, precision_of_products(precision), convolution=False)
+    matrix, operand = np.asarray(name in device.matrix_peaks), np.asarray(operand_size(device, name))
+    machine = large_product(device, np.asarray(peak), matrix, operand)
     return float(sustained_rate(correction.applied(machine), parameters_of(device.kind)))
 
 

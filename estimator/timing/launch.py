@@ -20,6 +20,16 @@ def start_seconds(work: Work, on: Machine, p: Parameters) -> Floats:
     return np.where(work.issued, p["kernel_start_s"] * kernels, 0.0)
 
 
+def copy_seconds(copied_bytes: Floats, p: Parameters) -> Floats:
+    """Return the seconds of a copy from the host's pageable memory to a device, for which both wait.
+
+    The driver moves pageable memory through a pinned buffer of its own and returns when that is done (NVIDIA, CUDA
+    driver API, "API synchronization behavior"); what a loader's process just wrote is mapped page by page first.
+    """
+    seconds: Floats = copied_bytes / p["pageable_bytes_per_s"]
+    return seconds
+
+
 def host_seconds(work: Work, on: Machine, training: Mask | bool, p: Parameters) -> Floats:
     """Return the seconds a host needs to issue each operation once.
 

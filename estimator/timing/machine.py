@@ -23,6 +23,14 @@ REFERENCE_YEAR: Final = 2018.0
 REFERENCE_RIDGE: Final = 139.0
 """FLOPs a byte at the ridge of a V100's tensor cores: 125 TFLOP/s over 900 GB/s."""
 
+FULL_ENGINE: Final = 1024.0
+"""FLOPs in 16 bits that the matrix engines of a multiprocessor do a clock where they are not throttled: a V100's 125
+TFLOP/s at 80 x 1.53 GHz. Those of GeForce cards do half of it where sums are kept in 32 bits (NVIDIA, Ampere GA102
+whitepaper, table 9)."""
+
+OPERAND_BYTES: Final = {"float64": 8.0, "float32": 4.0, "tf32": 4.0, "float8": 1.0, "int8": 1.0, "int4": 0.5}
+"""What matrix engines read an operand; others 2."""
+
 WINOGRAD_VENDORS: Final = ("NVIDIA", "AMD")
 ARRAY_SIDE: Final = {"TPU v6e": 256, "TPU v7": 256}
 """Architecture of a TPU -> side of its matrix unit where that is not `USUAL_SIDE` (jax, pallas/mosaic/tpu_info.py,
@@ -69,6 +77,10 @@ class Machine:
         of the cache that all units share; 1 where none is published: nothing is found in it again
     ridge
         FLOPs of a product a byte of memory traffic, beside `REFERENCE_RIDGE`
+    operand
+        bytes of an operand of a matrix engine beside those of 16 bits: the energy of a FLOP grows with them
+    engine
+        what a multiprocessor's matrix engines do a clock beside `FULL_ENGINE`, at most 1; 1 where vendors do not say
     """
 
     peak: Floats
@@ -86,6 +98,8 @@ class Machine:
     style: NDArray[np.intp]
     l2_bytes: Floats
     ridge: Floats
+    operand: Floats
+    engine: Floats
 
     def at(self, rows: NDArray[np.intp]) -> Machine:
         """Return the machine of these operations."""
@@ -105,7 +119,7 @@ def machine_of(table: OperationTable, device: Device, execution: Execution, memo
     """
     peak, matrix = product_peaks(table, device)
     vector = table.precision.map({name: vector_peak(device, name) for name in table.precision.names})
-    machine = large_product(device, peak, matrix)
+    machine = large_product(device, peak, matrix, operand_sizes(table, device))
     return replace(
         machine,
         vector_peak=vector,
@@ -114,8 +128,8 @@ def machine_of(table: OperationTable, device: Device, execution: Execution, memo
     )
 
 
-def large_product(device: Device, peak: Floats, matrix: Mask) -> Machine:
-    """Return a device's figures for large products with this peak, of a matrix engine or not.
+def large_product(device: Device, peak: Floats, matrix: Mask, operand: Floats) -> Machine:
+    """Return a device's figures for large products with this peak, of a matrix engine or not, and size of operands.
 
     Raises
     ------
@@ -140,7 +154,30 @@ def large_product(device: Device, peak: Floats, matrix: Mask) -> Machine:
         style=np.asarray(EAGER),
         l2_bytes=np.asarray(float(device.l2_cache_bytes or 1.0) if device.kind == "gpu" else 1.0),
         ridge=np.asarray(peak / device.memory_bandwidth_bytes_per_s / REFERENCE_RIDGE),
+        operand=operand,
+        engine=engine_share(device, peak * operand),
     )
+
+
+def engine_share(device: Device, peak_16_bits: Floats) -> Floats:
+    """Return the FLOPs a clock and multiprocessor beside `FULL_ENGINE`, at most 1; 1 where it is not known."""
+    if device.vendor != "NVIDIA" or not device.compute_units or not device.boost_clock_hz:
+        return np.ones_like(peak_16_bits)
+    share: Floats = peak_16_bits / (device.compute_units * device.boost_clock_hz * FULL_ENGINE)
+    return np.asarray(np.minimum(np.nan_to_num(share, nan=1.0), 1.0))
+
+
+def operand_size(device: Device, precision: str) -> float:
+    """Return the bytes of an operand beside 16 bits where a matrix engine multiplies it; 1 on vector units."""
+    return OPERAND_BYTES.get(precision, 2.0) / 2.0 if precision in device.matrix_peaks else 1.0
+
+
+def operand_sizes(table: OperationTable, device: Device) -> Floats:
+    """Return `operand_size` of every product, 1 for other operations."""
+    size = np.ones(len(table))
+    for precision, is_convolution, rows in product_groups(table):
+        size[rows] = operand_size(device, multiplied_in(device, precision, is_convolution))
+    return size
 
 
 def product_peaks(table: OperationTable, device: Device) -> tuple[Floats, Mask]:

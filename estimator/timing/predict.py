@@ -15,6 +15,7 @@ import numpy as np
 
 from estimator.ranges import Range
 from estimator.timing.corrections import Correction, correction_of, spread_of, sustained_with
+from estimator.timing.launch import copy_seconds
 from estimator.timing.machine import machine_of
 from estimator.timing.measured import cpu_seconds
 from estimator.timing.parameters import parameters_of
@@ -97,6 +98,11 @@ def streaming(moved_bytes: float, device: Device) -> Range:
     spread = spread_of(device.kind, "eager", correction.basis)
     seconds = moved_bytes / (device.memory_bandwidth_bytes_per_s * share)
     return Range(seconds * spread.low, seconds, seconds * spread.high)
+
+
+def copying(copied_bytes: float, kind: str) -> float:
+    """Return the seconds that a step waits for inputs copied from pageable memory to a kind of device."""
+    return float(copy_seconds(np.asarray(copied_bytes), parameters_of(kind)))
 
 
 def beside(busy: Range, host: Range, kind: str) -> Range:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from estimator.parallel.layout import layout_of
 from estimator.parallel.measured import asked_of_case
 from estimator.ranges import ZERO, Range
-from estimator.timing import Basis, TimeBreakdown, beside, predict
+from estimator.timing import Basis, TimeBreakdown, beside, copying, predict
 from estimator.validation.execution import execution_of
 from estimator.validation.floors import Floors, floors_of
-from estimator.validation.software import runs_optimizer
+from estimator.validation.software import copied_bytes, runs_optimizer
 
 if TYPE_CHECKING:
     from estimator.timing.settings import Floats
@@ -55,7 +56,7 @@ def predict_case(case: Case, profile: ModelProfile, device: Device) -> Predictio
     breakdown = predict(table, one, execution_of(case))
     weights = calls_in_step(table, case)
     return Prediction(
-        step_time=step_range(breakdown, weights, device.kind),
+        step_time=step_range(breakdown, weights, case, device.kind),
         basis=breakdown.basis,
         peak_memory_bytes=profile.peak_memory_bytes,
         floors=floors_of(table, weights, one),
@@ -67,7 +68,8 @@ def _predict_split(case: Case, profile: ModelProfile, device: Device) -> Predict
     step = asked_of_case(case, profile, device, execution_of(case)).step()
     table = profile.table()
     counted = case.model_copy(update={"gradient_accumulation_steps": step.micro_batches})
-    floors = floors_of(table, calls_in_step(table, counted), device)
+    weights = calls_in_step(table, counted) * _tokens_of_experts(profile, step.split.expert_parallel)
+    floors = floors_of(table, weights, device)
     left_out = step.parts["optimizer"] if case.scope == "forward_backward" else ZERO
     return Prediction(
         step_time=Range(*(getattr(step.total, end) - getattr(left_out, end) for end in ("low", "mid", "high"))),
@@ -75,6 +77,11 @@ def _predict_split(case: Case, profile: ModelProfile, device: Device) -> Predict
         peak_memory_bytes=step.peak_memory_bytes,
         floors=floors.over(step.split.model_devices),
     )
+
+
+def _tokens_of_experts(profile: ModelProfile, expert_parallel: int) -> Floats | float:
+    """Share of each operation that is done where experts are spread: some models send every token to every expert."""
+    return layout_of(profile).chosen if expert_parallel > 1 else 1.0
 
 
 def calls_in_step(table: OperationTable, case: Case) -> Floats:
@@ -85,7 +92,11 @@ def calls_in_step(table: OperationTable, case: Case) -> Floats:
     return np.where(table.phase.mask("optimizer"), float(runs_optimizer(case)), float(case.accumulation))
 
 
-def step_range(breakdown: TimeBreakdown, weights: Floats, kind: str) -> Range:
-    """Return the range of a step whose operations run `weights` times, device and host side by side."""
+def step_range(breakdown: TimeBreakdown, weights: Floats, case: Case, kind: str) -> Range:
+    """Return the range of a step whose operations run `weights` times, device and host side by side.
+
+    Where the timed region copies its inputs to the device first, the step waits for that as well.
+    """
     busy, host = (Range(*(each @ weights).tolist()) for each in (breakdown.device_s, breakdown.host_s))
-    return beside(busy, host, kind)
+    step, copied_s = beside(busy, host, kind), copying(copied_bytes(case, kind), kind)
+    return Range(step.low + copied_s, step.mid + copied_s, step.high + copied_s)

@@ -78,7 +78,7 @@ def _predict(case: Case, table: OperationTable, hardware: Database) -> Published
     breakdown = predict(table, device, execution_of(case))
     weights = calls_in_step(table, case)
     return Published(
-        case, step_range(breakdown, weights, device.kind), breakdown.basis, floors_of(table, weights, device)
+        case, step_range(breakdown, weights, case, device.kind), breakdown.basis, floors_of(table, weights, device)
     )
 
 

@@ -33,6 +33,11 @@ PASSES_ALONE: Final = "docs model_doc/"
 an optimizer. The memory they publish holds no states, and their times of few tokens are far below an optimizer's."""
 
 
+COPIES_INPUT: Final = ("includes the host-to-device copy", "includes host-to-device copy")
+CHANNELS: Final = 3
+"""Of an image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Software:
     """How a case was run, as far as its text says.
@@ -62,6 +67,15 @@ def software_of(case: Case) -> Software:
 def runs_optimizer(case: Case) -> bool:
     """Whether the step that was measured has an optimizer's in it."""
     return case.training and case.scope in (None, "step") and not (PASSES_ALONE in case.source and not case.optimizer)
+
+
+def copied_bytes(case: Case, kind: str) -> float:
+    """Return the bytes of images that a step copies to a kind of device first, where the text says so; else 0."""
+    said = kind != "cpu" and any(words in case.notes for words in COPIES_INPUT)
+    if not said or case.micro_batch_size is None or case.image_size is None:
+        return 0.0
+    element = 2 if case.precision in ("float16", "bfloat16") else 4
+    return float(case.accumulation * case.micro_batch_size * CHANNELS * case.image_size**2 * element)
 
 
 def pytorch_version(text: str) -> tuple[int, int] | None:
