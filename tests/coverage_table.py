@@ -17,7 +17,7 @@ HEAD = """# Coverage: which models of transformers and timm can be traced
 
 One training step (forward, loss, backward, AdamW) of every model type of transformers {transformers} that has a model
 class, and of every model of timm {timm}. A model type of transformers is built from its default configuration with two
-layers per part, mended where the default is none that can be built (`tests/coverage_configurations.py`); batch 2 and at
+layers per part, mended where the default is none that can be built (`profiles/models/hf_mended.py`); batch 2 and at
 most 64 tokens. A model of timm is built whole, batch 2, images of the size it was published for. A step without matrix
 products in both passes counts as not traced.
 

@@ -1,12 +1,13 @@
 """Hugging Face configurations: the grammar, the heads, the inputs, the layers, and a message for every mistake."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
 from hardware_db.errors import ModelError, UnknownModel, UsageError
-from profiles.models import hf_tables, resolve
+from profiles.models import hf_config, hf_tables, resolve
 from profiles.models.hf_depth import period_and_prefix
 from profiles.models.hf_spec import parse
 
@@ -221,3 +222,22 @@ def test_a_file_without_a_model_type(tmp_path):
 def test_a_model_that_only_generates_is_refused_with_the_reason():
     with pytest.raises(ModelError, match="BarkModel has no forward pass: it only generates"), torch.device("meta"):
         resolve("hf:bark").build()
+
+
+def test_a_default_configuration_that_makes_no_model_is_mended_and_said():
+    """The vision part of Qwen2-VL writes vectors of the width of the text part, whatever that is."""
+    definition = resolve("hf:qwen2_vl,text_config.hidden_size=1024")
+    config = hf_config.configuration(parse("qwen2_vl,text_config.hidden_size=1024", None))
+    assert config.vision_config.hidden_size == config.get_text_config().hidden_size == 1024
+    assert definition.notes == (
+        "transformers' default configuration of qwen2_vl makes no model; mended: vision_config",
+    )
+    assert "mended" in definition.fingerprint
+
+
+def test_what_is_given_is_not_mended():
+    given = parse("dots1,n_routed_experts=8", None)
+    config = hf_config.configuration(given)
+    assert (config.n_routed_experts, config.n_shared_experts) == (8, 2)
+    assert hf_config.configuration(dataclasses.replace(given, published=True)).n_shared_experts is None
+    assert resolve("hf:gpt2").notes == ()

@@ -11,7 +11,7 @@ from typing import Any
 
 from hardware_db.errors import MissingExtra, ModelError, UnknownModel, UsageError
 from profiles import lean_imports
-from profiles.models import torchvision_shim
+from profiles.models import hf_mended, torchvision_shim
 from profiles.models.hf_spec import HuggingFaceSpec
 from profiles.models.hf_tables import heads
 from profiles.models.suggest import did_you_mean
@@ -38,6 +38,7 @@ def configuration(spec: HuggingFaceSpec) -> Any:
     options = {key: value for key, value in spec.options.items() if key not in _NOT_COMPUTED}
     _check_names(spec, kind)
     try:
+        options = options if spec.published else hf_mended.mend(spec.model_type, options, kind)
         config = kind(**options)
         if spec.side is not None:
             config = kind(**_for_images(options, config, spec.side))

@@ -7,11 +7,12 @@ Values are JSON (`true`, `0.1`, `[2,2,6,2]`), anything else is text; a dot reach
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hardware_db.errors import ModelError, UnknownModel, UsageError
+from profiles.models.hf_mended import is_mended
 from profiles.models.size_limits import check_sizes
 
 # Ours, not options of a configuration: how the model is run.
@@ -24,6 +25,7 @@ RUN_OPTIONS = (
 class HuggingFaceSpec:
     """A model type, what its configuration changes from the defaults, how it is run, and the head.
 
+    `published` says that the options are a whole configuration, whose rest is meant to be transformers' defaults.
     `side` is that of the images it is to be built for, where it is built for one; None: the configuration's own.
     `typed` are the options the user wrote by hand: those must exist; a published config.json may hold any.
     """
@@ -34,11 +36,13 @@ class HuggingFaceSpec:
     run: dict[str, Any] = field(default_factory=dict)
     head: str | None = None
     side: int | None = None
+    published: bool = False
 
     def text(self) -> str:
         """Return one text per model: equal texts mean equal models."""
-        side = [] if self.side is None else [self.side]
-        return json.dumps([self.model_type, self.options, self.run, self.head, *side], sort_keys=True)
+        more: list[int | str] = [self.side] if self.side is not None else []
+        more += ["mended"] if is_mended(self.model_type) and not self.published else []
+        return json.dumps([self.model_type, self.options, self.run, self.head, *more], sort_keys=True)
 
 
 def parse(text: str, base: Path | None) -> HuggingFaceSpec:
@@ -55,7 +59,8 @@ def parse(text: str, base: Path | None) -> HuggingFaceSpec:
     check_sizes(options)
     run = {key: value for key, value in given.items() if key in RUN_OPTIONS}
     typed = tuple(key for key in given if key not in RUN_OPTIONS)
-    return HuggingFaceSpec(config["model_type"], options, typed, run, head or _architecture(config))
+    found = HuggingFaceSpec(config["model_type"], options, typed, run, head or _architecture(config))
+    return replace(found, published=first.endswith(".json"))
 
 
 def parse_options(text: str) -> tuple[str, dict[str, Any]]:

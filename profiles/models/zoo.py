@@ -169,7 +169,7 @@ def find(text: str) -> ModelDefinition:
         elsewhere = ", ".join(_elsewhere(name))
         near = f" Did you mean {elsewhere}?" if elsewhere else did_you_mean(name, known)
         raise UnknownModel(f"No model {name!r}.{near} Names: flopcast models. Your own: path/to/file.py:function")
-    spec = parse(found.specification + comma + options, None)
+    spec = dataclasses.replace(parse(found.specification + comma + options, None), published=True)
     shown = found.name + comma + options
     definition = huggingface.define(spec, found.head, shown, found.sequence_length)
     source = f"{found.source}, changed: {options}" if comma else found.source

@@ -8,6 +8,7 @@ where one is known, else the smallest that fit.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _IMAGE_364 = {"vision_config": {"image_size": 364, "patch_size": 14}}
@@ -162,6 +163,40 @@ WIDTH_OF_TEXT = (
     "glm5_next", "glm_ocr", "cosmos3_omni", "cosmos3_edge", "cohere_compass",
     "qwen3_omni_moe_thinker",
 )  # fmt: skip
-# The code of these takes one sample only: TVP gives its position embeddings the shape of the whole batch, JEV answers
-# about the first prompt.
-ONE_SAMPLE = ("tvp", "jev")
+
+
+def is_mended(model_type: str) -> bool:
+    """Tell whether the default configuration of a model type is changed here."""
+    return model_type in MENDED or model_type in WIDTH_OF_TEXT
+
+
+def note(model_type: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a reader should know of the defaults of a model type, where not all of it was given."""
+    changed = dict.fromkeys((*MENDED.get(model_type, {}), *(["vision_config"] if model_type in WIDTH_OF_TEXT else [])))
+    names = [name for name in changed if name not in options]
+    if not names:
+        return ()
+    return (f"transformers' default configuration of {model_type} makes no model; mended: {', '.join(names)}",)
+
+
+def mend(model_type: str, options: Mapping[str, Any], make: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options given with what the default configuration lacks; what was given stays.
+
+    `make` is the configuration class.
+    """
+    found = _under(MENDED.get(model_type, {}), options)
+    if model_type not in WIDTH_OF_TEXT:
+        return found
+    config = make(**found)
+    width, vision = config.get_text_config().hidden_size, config.vision_config.to_dict()
+    widths = {key: width for key in ("out_hidden_size", "projection_size") if key in vision}
+    if model_type == "qwen2_vl":
+        widths["hidden_size"] = width
+    return {**found, "vision_config": {**vision, **widths, **options.get("vision_config", {})}}
+
+
+def _under(below: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay what was given over what is below it, part by part."""
+    merged = {**below, **given}
+    both = [key for key in merged if isinstance(below.get(key), dict) and isinstance(given.get(key), dict)]
+    return merged | {key: _under(below[key], given[key]) for key in both}
