@@ -1,6 +1,7 @@
 """Peak memory of real training steps on this CPU against what four tools say before they run.
 
     python benchmarks/memory_accuracy.py [NAME ...]
+    python benchmarks/memory_accuracy.py --published CASES.csv    published peaks, each source left out in turn
 
 Truth: the bytes of all storages alive during the second step (AdamW, float32), seen below autograd. flopcast traces the
 model without running it. torchinfo adds up layers (its "total size", times what it leaves out: nothing). `accelerate
@@ -14,9 +15,11 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cpu_models
+import memory_published
 import torch
 from torch.distributed._tools.mem_tracker import MemTracker
 
@@ -151,4 +154,7 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:2] == ["--published"]:
+        memory_published.main(Path(sys.argv[2]))
+    else:
+        main(sys.argv[1:])

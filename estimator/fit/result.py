@@ -47,18 +47,13 @@ class Way:
     @property
     def fits(self) -> bool:
         """Whether it more likely fits than not."""
-        return self.need.capacity_bytes is not None and self.need.total_bytes <= self.need.capacity_bytes
+        return self.need.likely_fits
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in base units."""
         return {
             "changes": list(self.changes),
-            "fits": self.fits,
-            "verdict": self.need.verdict,
-            "probability_out_of_memory": self.need.probability_out_of_memory,
-            "memory_bytes": self.need.total_bytes,
-            "memory_bytes_low": round(self.need.total.low),
-            "memory_bytes_high": round(self.need.total.high),
+            **self.need.to_dict(),
             "saved_bytes": self.saved_bytes,
             "time_ratio": self.time.mid if self.time else None,
             "time_ratio_low": self.time.low if self.time else None,
@@ -112,7 +107,7 @@ class Fit:
     @property
     def as_it_is(self) -> bool:
         """Whether it fits without a change."""
-        return self.need.capacity_bytes is not None and self.need.total_bytes <= self.need.capacity_bytes
+        return self.need.likely_fits
 
     @property
     def fits(self) -> bool:
@@ -129,13 +124,9 @@ class Fit:
             "sequence_length": self.profile.sequence_length,
             "precision": self.profile.precision,
             "optimizer": self.optimizer,
+            **self.need.to_dict(),
             "fits": self.fits,
             "fits_as_it_is": self.as_it_is,
-            "verdict": self.need.verdict,
-            "probability_out_of_memory": self.need.probability_out_of_memory,
-            "memory_bytes": self.need.total_bytes,
-            "memory_bytes_low": round(self.need.total.low),
-            "memory_bytes_high": round(self.need.total.high),
             "capacity_bytes": self.need.capacity_bytes,
             "memory": self.need.parts,
             **self._beside_the_device(),

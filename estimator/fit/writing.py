@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 from estimator.fit.sizes import MOST, largest, room_of
-from estimator.memory import MemoryNeed
 from estimator.memory.generation import Generation, GenerationNeed, generation_of
 from hardware_db.errors import UsageError
 
@@ -70,7 +69,7 @@ class WritingWay:
     @property
     def fits(self) -> bool:
         """Whether it more likely fits than not."""
-        return fits(self.need.peak)
+        return self.need.peak.likely_fits
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in base units."""
@@ -114,7 +113,7 @@ class WritingFit:
     @property
     def as_it_is(self) -> bool:
         """Whether it fits without a change."""
-        return fits(self.need.peak)
+        return self.need.peak.likely_fits
 
     @property
     def fits(self) -> bool:
@@ -157,11 +156,6 @@ class WritingFit:
         return writing_text(self)
 
 
-def fits(need: MemoryNeed) -> bool:
-    """Whether it more likely fits than not."""
-    return need.capacity_bytes is not None and need.total_bytes <= need.capacity_bytes
-
-
 def bytes_per_token(need: GenerationNeed, how: Generation) -> float:
     """Return the keys and values of one token of one sequence on one device, mean over the context."""
     return need.cache_bytes / (how.batch_size * how.context_length)
@@ -170,12 +164,7 @@ def bytes_per_token(need: GenerationNeed, how: Generation) -> float:
 def _needed(need: GenerationNeed) -> dict[str, Any]:
     peak = need.peak
     return {
-        "fits": fits(peak),
-        "verdict": peak.verdict,
-        "probability_out_of_memory": peak.probability_out_of_memory,
-        "memory_bytes": peak.total_bytes,
-        "memory_bytes_low": round(peak.total.low),
-        "memory_bytes_high": round(peak.total.high),
+        **peak.to_dict(),
         "cache_bytes": need.cache_bytes,
         "weight_bytes": need.weight_bytes,
         "phase": peak.phase,
@@ -269,7 +258,7 @@ class _Writing:
     def _most(self, how: Generation, name: str, unit: int, limit: int) -> int | None:
         def holds(size: int) -> bool:
             sized = replace(how, batch_size=size) if name == "batch_size" else replace(how, context_length=size)
-            return fits(self.need(sized).peak)
+            return self.need(sized).peak.likely_fits
 
         return largest(unit, limit, holds)
 
@@ -277,7 +266,7 @@ class _Writing:
         changes = [each for each in changes_for(how, replicas) if each.group != "cache" or now.cache.parts]
         single = [self._way((change,), how, now) for change in changes]
         found = [way for way in single if way.saved_bytes > 0]
-        if not fits(now.peak):
+        if not now.peak.likely_fits:
             found += list(self._combined(changes, how, now))[:MOST_WAYS]
         return sorted(found, key=lambda way: (not way.fits, len(way.changes), way.time is None, way.time or 0.0))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from estimator.memory.holding import Held, held_at_peak
 from estimator.memory.overheads import GENERAL, Overhead, overhead_of
@@ -114,6 +114,11 @@ class MemoryNeed:
         return float(room < 0) if not spread else 1 - NormalDist().cdf(room / (spread / _TAIL))
 
     @property
+    def likely_fits(self) -> bool:
+        """Whether it more likely fits than not; not where the capacity is unknown."""
+        return self.capacity_bytes is not None and self.total_bytes <= self.capacity_bytes
+
+    @property
     def verdict(self) -> Verdict | None:
         """Whether it fits in at least 9 of 10 cases, fails in as many, or lies between; None: capacity unknown."""
         if self.capacity_bytes is None:
@@ -140,6 +145,17 @@ class MemoryNeed:
             "kept by the system": self.system_bytes,
         }
         return dict(sorted(named.items(), key=lambda part: -part[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return in base units what is needed, how sure that is, and whether it fits."""
+        return {
+            "fits": self.likely_fits,
+            "verdict": self.verdict,
+            "probability_out_of_memory": self.probability_out_of_memory,
+            "memory_bytes": self.total_bytes,
+            "memory_bytes_low": round(self.total.low),
+            "memory_bytes_high": round(self.total.high),
+        }
 
     def on(self, capacity_bytes: int | None) -> MemoryNeed:
         """Return the same need on a device with another capacity."""

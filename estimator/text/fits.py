@@ -62,13 +62,14 @@ def _head(found: Fit, width: int) -> str:
         *optimizer,
         f"micro-batch {profile.batch_size:,}{sequence}",
         f"{devices} {gib(need.capacity_bytes or 0)} GiB",
-        _verdict(found),
+        verdict(need),
     ]
     return flow(parts, width)
 
 
-def _verdict(found: Fit) -> str:
-    word, risk = WORDS[found.need.verdict or "tight"], found.need.probability_out_of_memory
+def verdict(need: MemoryNeed) -> str:
+    """Return whether it fits, with the probability that it does not where that is neither sure nor ruled out."""
+    word, risk = WORDS[need.verdict or "tight"], need.probability_out_of_memory
     return f"{word} ({risk:.0%} out of memory)" if risk is not None and 0.005 < risk < 0.995 else word
 
 

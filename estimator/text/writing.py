@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from estimator.fit.writing import bytes_per_token
-from estimator.text.fits import WORDS, gib, mark, size_or_dash, span
+from estimator.text.fits import gib, mark, size_or_dash, span, verdict
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
@@ -49,14 +49,12 @@ def _head(found: WritingFit, width: int) -> str:
     how, peak = found.how, found.need.peak
     devices = f"{found.count} × {found.device.id}" if found.count > 1 else found.device.id
     sequences = f"{how.batch_size:,} sequence{'s' * (how.batch_size > 1)}"
-    risk = peak.probability_out_of_memory
-    word = WORDS[peak.verdict or "tight"]
     parts = [
         found.profile.model,
         found.profile.precision,
         f"writes {sequences} × {how.context_length:,} tokens",
         f"{devices} {gib(peak.capacity_bytes or 0)} GiB",
-        f"{word} ({risk:.0%} out of memory)" if risk is not None and 0.005 < risk < 0.995 else word,
+        verdict(peak),
     ]
     return flow(parts, width)
 
