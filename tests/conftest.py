@@ -42,12 +42,14 @@ def clean_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 def documents_keep_to_their_schemas() -> Iterator[None]:
     """Whatever a test lets a command say in JSON is what the command's schema says."""
     from estimator.cli.output import Answer
+    from estimator.schemas.build import DOCUMENTS
 
     made = Answer.document
 
     def checked(answer: Answer) -> dict[str, object]:
         document = made(answer)
-        validator(answer.command).validate(document)
+        if answer.command in DOCUMENTS:  # not a command that a test makes up
+            validator(answer.command).validate(document)
         return document
 
     with pytest.MonkeyPatch.context() as patch:

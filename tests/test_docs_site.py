@@ -36,7 +36,7 @@ def test_every_page_is_in_the_table_of_contents():
 def test_the_gate_of_pull_requests_lets_the_same_pass_and_refuses_the_dearer(tmp_path):
     pytest.importorskip("torch")
     page = (ROOT / "docs" / "ci.md").read_text()
-    record, compare = (line.split() for line in re.findall(r"^    (flopcast .+)$", page, re.MULTILINE))
+    record, compare, _, _ = (line.split() for line in re.findall(r"^    (flopcast .+)$", page, re.MULTILINE))
     for width, code in ((1024, 0), (2048, 1)):
         (tmp_path / "train.py").write_text(MODEL.format(width=width))
         for words in [record, compare] if width == 1024 else [compare]:
@@ -46,6 +46,19 @@ def test_the_gate_of_pull_requests_lets_the_same_pass_and_refuses_the_dearer(tmp
         assert done.returncode == code, done.stderr
     rows = [line for line in page.splitlines() if "**too much**" in line]
     assert len(rows) == 2 and all(row in done.stdout for row in rows)
+
+
+@pytest.mark.slow
+def test_the_gate_of_dollars_refuses_a_dearer_run(tmp_path):
+    pytest.importorskip("torch")
+    page = (ROOT / "docs" / "ci.md").read_text()
+    _, _, record, compare = re.findall(r"^    (flopcast .+)$", page, re.MULTILINE)
+    (tmp_path / "train.py").write_text(MODEL.format(width=1024))
+    for words, code in ((record, 0), (compare, 0), (compare.replace("h100-sxm=3", "h100-sxm=4"), 1)):
+        command = [sys.executable, "-m", "estimator", *words.split()[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+        assert done.returncode == code, done.stderr
+    assert "| cost |" in done.stdout and "+33.3 %" in done.stdout
 
 
 @pytest.mark.slow
