@@ -55,6 +55,7 @@ def prepare(model_type: str) -> None:
     if "torchvision" in unused:  # which wants the real compiler
         sys.modules.setdefault("torch._dynamo", compiler())
     _hide(unused)
+    _open_once()
 
 
 def prepare_own() -> None:
@@ -88,6 +89,16 @@ def _unused(model_type: str) -> set[str]:
 def _folder(package: str) -> str:
     found = importlib.util.find_spec(package)
     return str(Path(found.origin).parent) if found is not None and found.origin is not None else ""
+
+
+def _open_once() -> None:
+    """Let transformers.processing_utils, which wants the whole package for processors alone, have the stand-in."""
+    from transformers import utils
+
+    def opened(path: str, file: str = "__init__.py") -> Any:
+        return sys.modules["transformers"]
+
+    utils.direct_transformers_import = opened
 
 
 def _hide(packages: set[str]) -> None:

@@ -12,6 +12,8 @@ from profiles import lean_imports
 
 TINY = "hf:llama,num_hidden_layers=3,hidden_size=64,intermediate_size=96,num_attention_heads=4,vocab_size=100"
 HEAVY = ("torch._inductor", "accelerate", "scipy", "torchvision", "torch.distributed.tensor")
+WHOLE = ("transformers", "transformers.models", "sympy")
+"""Packages of which parts alone are wanted."""
 COUNT = f"""
 import json, sys, __main__
 __main__.__file__ = PROCESS
@@ -19,6 +21,7 @@ from profiles.definitions import profile_definition
 from profiles.models import resolve
 profile = profile_definition(resolve(sys.argv[1]))
 loaded = [name for name in {HEAVY} if name in sys.modules]
+loaded += [name for name in {WHOLE} if name in sys.modules and type(sys.modules[name]).__name__ != "StandIn"]
 print(json.dumps([loaded, profile.flops.total, profile.bytes_moved.total, profile.peak_memory_bytes]))
 """
 
