@@ -125,6 +125,7 @@ class Predicted:
     count: int
     measured_h: float
     hours: Range
+    priced: bool
 
     def __str__(self) -> str:
         span = f"{self.hours.mid:.3g} ({self.hours.low:.3g}-{self.hours.high:.3g})"
@@ -211,7 +212,8 @@ def predicted(row: dict[str, str]) -> Predicted:
     step = _answered(recipe, precision, device.id, (count, batch, length, compiled))
     hours = tuned(step) * (samples / batch / 3600)
     _possible(profile_in(recipe.model, precision, length), samples, float(row["wall_hours"]) * count, device)
-    return Predicted(row["case_id"], row["stratum"], recipe.model, device.id, count, float(row["wall_hours"]), hours)
+    return Predicted(row["case_id"], row["stratum"], recipe.model, device.id, count, float(row["wall_hours"]), hours,
+                     bool(row["cost_usd"]))  # fmt: skip
 
 
 def _possible(profile: ModelProfile, samples: float, device_hours: float, device: Device) -> None:
@@ -260,6 +262,9 @@ def lines(found: list[Predicted], reasons: Counter[str]) -> Iterator[str]:
         p90 = errors[min(len(errors) - 1, int(0.9 * len(errors)))]
         inside = sum(each.inside for each in rows) / len(rows)
         yield f"{name:32} {len(rows):5} {median(errors):7.1%} {p90:7.1%} {inside:9.0%}"
+    priced = [each for each in found if each.priced]
+    if priced:
+        yield f"dollars at the price that a row was paid at: {sum(e.inside for e in priced)} of {len(priced)} in range"
     for reason, count in reasons.most_common(8):
         yield f"not predicted: {count} rows: {reason}"
 
