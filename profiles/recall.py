@@ -42,11 +42,9 @@ def profile(
         If the model is unknown, cannot be run, or does not take these sizes.
     """
     request = request or ProfileRequest()
-    found = known(model, request, inputs=inputs, base=base)
-    if found is not None:
-        return found
-    definition = _defined(model, request, inputs, base)
-    return _make(definition, request, _question(model, request, definition, inputs))
+    definition = _defined(model, request, inputs, base)  # once: a user's file that is imported again may object
+    question = _question(model, request, definition, inputs)
+    return _found(definition, request, question) or _make(definition, request, question)
 
 
 def profile_by_line(
@@ -74,7 +72,10 @@ def known(
     """Return a profile that is already there (see `profile`), or None where the model would have to be traced."""
     request = request or ProfileRequest()
     definition = _defined(model, request, inputs, base)
-    question = _question(model, request, definition, inputs)
+    return _found(definition, request, _question(model, request, definition, inputs))
+
+
+def _found(definition: ModelDefinition, request: ProfileRequest, question: Question | None) -> ModelProfile | None:
     sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
     return find(question, sizes.batch_size, sizes.sequence_length) if question is not None else None
 
