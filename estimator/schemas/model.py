@@ -7,7 +7,6 @@ from typing import NotRequired, TypedDict
 from estimator.schemas.document import Document
 from estimator.schemas.training import GateRow
 from estimator.serving.lifetime import Lifetime
-from profiles.cross_check import CrossCheckRow
 from profiles.records import MemoryFootprint, Uncounted
 
 
@@ -118,6 +117,16 @@ class Request(TypedDict):
     precision: str
     optimizer: str
     device: str
+
+
+class CrossCheckRow(TypedDict):
+    """One family of operators: FLOPs by each tool, null where a tool has no figure, and why they differ."""
+
+    family: str
+    flopcast: int
+    fvcore_x2: int | None
+    flop_counter_mode: int | None
+    reason: str
 
 
 class CrossCheckDocument(Document):
