@@ -84,5 +84,7 @@ BALANCED: Final = Routing((1.0, 1.0, 1.0))
 """Every expert gets as many tokens: benchmarks force it."""
 
 USUAL: Final = Routing((1.04, 1.15, 1.6))
-"""Routers while they train: 1.04 where biases are adapted, 1.5 to 1.7 where an auxiliary loss alone balances (Wang et
-al., 2024, "Auxiliary-Loss-Free Load Balancing", MaxVio of 64 experts); the middle is their geometric mean."""
+"""Routers while they train, load of the busiest expert above the mean ("MaxVio") of 64 experts: 0.04 where biases are
+adapted, 0.5 to 0.7 where an auxiliary loss alone balances (Wang et al., 2024, "Auxiliary-Loss-Free Load Balancing
+Strategy for Mixture-of-Experts", arXiv:2408.15664, table 2). The middle, 0.15, is the geometric mean of both kinds: an
+assumption, as what a model was balanced with is rarely known."""
