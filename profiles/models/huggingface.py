@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import UsageError
-from profiles.models import hf_adapters, hf_mended, hf_spec
+from profiles.models import hf_adapters, hf_mended, hf_scans, hf_spec
 from profiles.models.definition import Arguments, Depth, ModelDefinition
 from profiles.models.hf_labels import LABEL_NAMES
 from profiles.models.hf_spec import HuggingFaceSpec
@@ -100,7 +100,8 @@ def _limit(model_type: str, option: Callable[[str], Any]) -> int | None:
 
 
 def _notes(spec: HuggingFaceSpec) -> tuple[str, ...]:
-    notes = [*hf_adapters.note(spec), *(() if spec.published else hf_mended.note(spec.model_type, spec.options))]
+    mended = () if spec.published else hf_mended.note(spec.model_type, spec.options)
+    notes = [*hf_adapters.note(spec), *mended, *hf_scans.note(spec.model_type)]
     if spec.model_type in T5_FAMILY and "decoder_sequence_length" not in spec.run:
         notes.append(
             f"the decoder writes {T5_TARGET_TOKENS} tokens, as in pre-training; decoder_sequence_length=N changes it"
