@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
-from estimator.energy import POWER_SHARE
+from estimator.energy import ACTIVITY, IDLE_SHARE
 from estimator.result import Estimate
 from estimator.timing.parameters import published_steps
 from hardware_db.errors import UsageError
@@ -185,8 +185,9 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
         _half(run.precision),
         _around(run),
         _prices(estimates),
-        f"energy: {POWER_SHARE.mid:.0%} of the devices' rated power ({POWER_SHARE.low:.0%}-{POWER_SHARE.high:.0%}), "
-        "without host and cooling",
+        f"power without host and cooling: idle {IDLE_SHARE.mid:.0%} of the rating; of the rest "
+        f"{ACTIVITY['compute'].mid:.0%} while compute binds, {ACTIVITY['memory'].mid:.0%} memory, "
+        f"{ACTIVITY['network'].mid:.0%} waiting",
     ]
     return (*(line for line in lines if line), *run.profile.notes)
 

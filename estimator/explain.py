@@ -8,7 +8,6 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from estimator.answer import Answer
-from estimator.energy import POWER_SHARE
 from estimator.largest import Change, Share, changes, largest_shares
 from estimator.memory import parameter
 from estimator.parallel.collectives import NETWORK_REACHED, REACHED
@@ -231,12 +230,14 @@ def _run(row: Estimate) -> Iterator[Term]:
 
 
 def _energy(row: Estimate, energy: Range) -> Term:
+    assert row.power is not None and row.device.tdp_w is not None
+    share = row.power * (1 / row.device.tdp_w)
     return Term(
         "energy",
-        "rated power × share drawn × devices × run time",
-        f"{row.device.tdp_w:,.0f} W × {POWER_SHARE.mid} ({POWER_SHARE.low}-{POWER_SHARE.high}) × {row.count}",
+        "rated power × share drawn × devices × run time; share: idle + (1 - idle) × activity of what binds the step",
+        f"{row.device.tdp_w:,.0f} W × {share.mid:.2f} ({share.low:.2f}-{share.high:.2f}) × {row.count}",
         f"{format_count(energy.mid)} kWh ({format_count(energy.low)}-{format_count(energy.high)})",
-        "arXiv:2506.14551, arXiv:2412.08602",
+        "arXiv:2506.14551, arXiv:2412.08602; idle and waiting assumed",
     )
 
 

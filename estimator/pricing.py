@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from estimator.answer import Answer, Cluster, WhyNot, answer, peak_of_all
 from estimator.cost import SECONDS_PER_HOUR, Rental, fabric_of, rent
-from estimator.energy import energy_kwh
+from estimator.energy import energy_kwh, mean_power_w
 from estimator.parallel.network import Network
 from estimator.result import Estimate
 from estimator.whole_run.bill import bill_of
@@ -28,6 +28,7 @@ def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
         return Estimate(run, replace(found, why_not=WhyNot("interruptions", refused)), rental)
     run_time = whole.total
     bill = bill_of(rental, run_time, run.overheads) if rental else None
+    power = mean_power_w(found.device, step.buckets)
     available = step.total.mid * peak_of_all(work, found)
     return Estimate(
         run=run,
@@ -39,7 +40,8 @@ def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
         device_time=run_time * (found.count / SECONDS_PER_HOUR),
         bill=bill,
         cost=bill.total if bill else None,
-        energy=energy_kwh(found.device, found.count, run_time),
+        power=power,
+        energy=energy_kwh(power, found.count, run_time) if power else None,
         mfu=work.step_flops("model_flops", found.replica) / available,
         hfu=work.step_flops("executed_flops", found.replica) / available,
     )

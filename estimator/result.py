@@ -22,6 +22,7 @@ RANGED = {
     "run_time_s": "run_time",
     "device_hours": "device_time",
     "cost_usd": "cost",
+    "power_w": "power",
     "energy_kwh": "energy",
 }
 """Public name of a figure -> the range behind it."""
@@ -57,10 +58,12 @@ class Estimate:
         the parts of the run time: training steps and what comes around them
     bill
         the parts of the cost; None without an offer
-    step_time, run_time, device_time, cost, energy
-        ranges in seconds, seconds, device-hours, US dollars and kWh; each is also there as three numbers:
+    step_time, run_time, device_time, cost, power, energy
+        ranges in seconds, seconds, device-hours, US dollars, watts of a device on average and kWh;
+        each is also there as three numbers:
         `step_time_s`, `step_time_s_low`, `step_time_s_high`, and so `run_time_s`, `device_hours`, `cost_usd`,
-        `energy_kwh`. `cost` is None without an offer, `energy` without a rated power of the device
+        `power_w`, `energy_kwh`. `cost` is None without an offer, `power` and `energy` without a rated
+        power of the device
     mfu, hfu
         model and hardware FLOPs utilisation: (model or executed FLOPs of forward and backward) / (step time x devices
         x dense peak)
@@ -75,6 +78,7 @@ class Estimate:
     run_time: Range | None = None
     device_time: Range | None = None
     cost: Range | None = None
+    power: Range | None = None
     energy: Range | None = None
     mfu: float | None = None
     hfu: float | None = None
@@ -163,6 +167,7 @@ class Estimate:
     run_time_s, run_time_s_low, run_time_s_high = (End("run_time", end) for end in ENDS)
     device_hours, device_hours_low, device_hours_high = (End("device_time", end) for end in ENDS)
     cost_usd, cost_usd_low, cost_usd_high = (End("cost", end) for end in ENDS)
+    power_w, power_w_low, power_w_high = (End("power", end) for end in ENDS)
     energy_kwh, energy_kwh_low, energy_kwh_high = (End("energy", end) for end in ENDS)
 
     def explain(self) -> Explanation:

@@ -11,7 +11,7 @@ import numpy as np
 from estimator.advice.candidates import Block, Floats, pareto
 from estimator.answer import Answer
 from estimator.cost import rent
-from estimator.energy import energy_kwh
+from estimator.energy import LEAST_SHARE, energy_kwh
 from estimator.ranges import ZERO, Range
 from estimator.whole_run.run_time import before_training
 from hardware_db.errors import UnknownPrecision
@@ -48,7 +48,8 @@ class Way:
         seconds = self._training_s() + self._before_s()
         instances = -(-self.count // shelf.device_count)
         usd = float((instances * shelf.usd_per_hour).min()) * seconds / HOUR_S
-        energy = energy_kwh(shelf.device, self.count, Range.exactly(seconds))
+        power = None if shelf.device.tdp_w is None else Range.exactly(shelf.device.tdp_w * LEAST_SHARE)
+        energy = energy_kwh(power, self.count, Range.exactly(seconds)) if power else None
         kg = np.inf if energy is None else energy.mid * float(shelf.kg_per_kwh.min())
         return np.array([seconds, usd, kg])
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from estimator.advice.carbon import USUAL_EFFECTIVENESS
 from estimator.advice.own import electricity_usd_per_kwh
-from estimator.energy import POWER_SHARE
+from estimator.energy import USUAL_SHARE
 from hardware_db.errors import DataError, NoPrice, UsageError
 from hardware_db.market import purchase_price
 
@@ -139,7 +139,7 @@ def buy_or_rent(device: Device, database: Database, purchase: Purchase, pricing:
     if not offers:
         raise NoPrice(f"Nobody rents out {device.id} ({pricing.replace('_', ' ')}): there is nothing to compare with")
     offer = min(offers, key=lambda each: each.usd_per_device_hour)
-    kilowatts = device.tdp_w * POWER_SHARE.mid / 1000
+    kilowatts = device.tdp_w * USUAL_SHARE.mid / 1000
     running = kilowatts * purchase.effectiveness * electricity_usd_per_kwh(purchase.usd_per_kwh)
     saved = offer.usd_per_device_hour - running
     return BuyOrRent(

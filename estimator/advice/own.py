@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from estimator.energy import POWER_SHARE
+from estimator.energy import USUAL_SHARE
 from hardware_db.energy import electricity_price
 from hardware_db.errors import UsageError
 from hardware_db.records import Offer
@@ -35,7 +35,7 @@ def own_offer(device: Device, count: int, usd_per_kwh: float | None = None) -> O
         cores=None,
         memory_bytes=None,
         pricing="on_demand",
-        usd_per_hour=device.tdp_w * count * POWER_SHARE.mid / 1000 * price,
+        usd_per_hour=device.tdp_w * count * USUAL_SHARE.mid / 1000 * price,
         as_of=date.today(),
         source="electricity of devices that are there already",
         kind="vm",

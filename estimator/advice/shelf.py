@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from estimator.advice.candidates import Block, Floats
 from estimator.advice.carbon import grams_and_effectiveness
 from estimator.cost import rent
-from estimator.energy import energy_kwh
+from estimator.energy import energy_kwh, mean_power_w
 from estimator.whole_run.bill import bill_of, billing_clock
 from estimator.whole_run.interruptions import preemptions_of
 from estimator.whole_run.price_spread import price_spread
@@ -93,7 +93,9 @@ class Shelf:
         table = np.empty((len(self.offers), 9))
         table[:, :3] = [getattr(total, end) for end in ENDS]
         table[:, 3:6] = self._usd(table[:, :3], instances)
-        energy = energy_kwh(found.device, found.count, total)
+        assert found.step is not None
+        power = mean_power_w(found.device, found.step.buckets)
+        energy = energy_kwh(power, found.count, total) if power else None
         kwh = np.full(3, np.nan) if energy is None else np.array([getattr(energy, end) for end in ENDS])
         table[:, 6:] = np.outer(self.kg_per_kwh, kwh)
         given = work.run.overheads

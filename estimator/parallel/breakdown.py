@@ -52,7 +52,7 @@ def parts_of(plan: Prepared, stage: int, mine: StageEnds) -> dict[str, Triple]:
     return parts | {"gradients": mine.exposed, "accumulation": mine.adding, "optimizer": mine.optimizer}
 
 
-def buckets_of(plan: Prepared, stage: int, parts: Mapping[str, Range], total: float) -> dict[str, float]:
+def buckets_of(plan: Prepared, stage: int, parts: Mapping[str, Range]) -> dict[str, float]:
     """Return middle seconds of a step by what binds.
 
     Recomputation counts as the forward pass that it repeats, the optimizer as memory.
@@ -65,5 +65,5 @@ def buckets_of(plan: Prepared, stage: int, parts: Mapping[str, Range], total: fl
     found["memory"] += parts["accumulation"].mid + parts["optimizer"].mid
     found["launch"] += parts["host"].mid
     found["network"] = sum(parts[name].mid for name in COMMUNICATION)
-    found["waiting"] = total - sum(found.values())
+    found["waiting"] = sum(parts[name].mid for name in WAITING)
     return found

@@ -160,7 +160,7 @@ def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, m
         device=as_range(mine.busy),
         host=as_range(mine.host),
         sent=as_range(mine.sent),
-        buckets=buckets_of(plan, slowest, shown, float(total[1])),
+        buckets=buckets_of(plan, slowest, shown),
         memory=tuple(memory_of(plan, stage) for stage in range(split.pipeline_parallel)),
         chunk_layers=tuple(np.bincount(plan.owners[1:-1], minlength=split.chunks).tolist()),
         mfu=_flops_at_peak_s(plan) / float(total[1]),

@@ -72,6 +72,9 @@ class EstimateRow(Place):
     cost_usd: float | None
     cost_usd_low: float | None
     cost_usd_high: float | None
+    power_w: float | None
+    power_w_low: float | None
+    power_w_high: float | None
     energy_kwh: float | None
     energy_kwh_low: float | None
     energy_kwh_high: float | None

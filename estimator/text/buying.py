@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from estimator.energy import USUAL_SHARE
 from estimator.text.notes import notes
 from hardware_db.units import format_usd
 
@@ -34,5 +35,5 @@ def _assumed(bought: Purchase) -> str:
     return (
         f"kept {bought.life_years:g} years, sold for {bought.resale_share:.0%}; host {format_usd(bought.host_usd)}, "
         f"hosting {format_usd(bought.hosting_usd_per_month)} a month; power usage effectiveness "
-        f"{bought.effectiveness:g}; 76 % of rated power; no interest, no repairs, no staff"
+        f"{bought.effectiveness:g}; {USUAL_SHARE.mid:.0%} of rated power; no interest, no repairs, no staff"
     )
