@@ -83,3 +83,11 @@ def test_the_command():
     prices = [row["usd_per_million_tokens"] for row in document["results"]]
     assert prices == sorted(prices) and "gtx-1080-ti" in document["left_out"]
     assert CliRunner().invoke(main, ["serve", "gpt2", "--prompt", "3"]).exit_code == 2
+
+
+def test_an_amount_a_day_takes_suffixes_and_nothing_is_compared_with_no_training():
+    words = ["serve", "gpt2", "--prompt", "100", "--answer", "20", "--hardware", "l4"]
+    results = [CliRunner().invoke(main, [*words, "--per-day", amount]) for amount in ("1M", "1000000")]
+    lives = [next(line for line in each.stdout.splitlines() if line.startswith("Life")) for each in results]
+    assert lives[0] == lives[1] and "$0 training" in lives[0] and "less than" not in lives[0]
+    assert CliRunner().invoke(main, [*words, "--per-day", "many"]).exit_code == 2

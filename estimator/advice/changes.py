@@ -98,7 +98,9 @@ def _counts(subject: Subject) -> Iterator[Saving | None]:
         offers = [offer for offer in _alike(subject) if (offer.provider, offer.region) == (mine.provider, mine.region)]
         rows = [row for row in (subject.elsewhere(offer, other) for offer in offers) if row.cost]
         if rows and mine.provider != "own":
-            yield subject.saving(f"{other} devices", min(rows, key=lambda row: row.cost_usd or 0.0))
+            yield subject.saving(
+                f"{other} device{'s' if other > 1 else ''}", min(rows, key=lambda row: row.cost_usd or 0.0)
+            )
 
 
 def _spot(subject: Subject) -> Iterator[Saving | None]:

@@ -35,7 +35,7 @@ NO = 1
 @model_options("precision", "image_size", "inputs", precision="Of the weights; default: each device's best.")
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile instead of eager PyTorch.")
 @click.option("--hardware", "devices", metavar="NAMES", help="These devices only: l4,h100-*.")
-@click.option("--per-day", type=float, metavar="N", help="Predictions or tokens asked for a day: the life's cost.")
+@click.option("--per-day", **SIZE, help="Predictions or tokens asked for a day: the life's cost.")
 @click.option("--months", type=float, default=12.0, help="How long it serves; default: 12.")
 @click.option("--training-cost", callback=read_as("usd"), metavar="USD", help="What training cost, beside serving.")
 @click.option("--limit", **ROWS, help=f"Rows to show, 0 for all; default: {SHOWN}.")

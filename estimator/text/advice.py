@@ -234,7 +234,8 @@ def _savings(advice: Advice) -> Iterator[tuple[str, str]]:
 def saving_text(saving: Saving) -> str:
     """Return "spot: -$12.0, +1.20 h (aws us-east-1, 0.4 stops expected)"."""
     money = f"{'-' if saving.usd < 0 else '+'}${span_of(abs(saving.usd), MONEY)}"
-    hours = f"{'-' if saving.seconds < 0 else '+'}{span_of(abs(saving.seconds), DURATION)}"
+    longer = f"{'-' if saving.seconds < 0 else '+'}{span_of(abs(saving.seconds), DURATION)}"
+    hours = longer if abs(saving.seconds) >= 1 else "same time"
     return f"{saving.change}: {money}, {hours}" + (f" ({saving.note})" if saving.note else "")
 
 

@@ -79,7 +79,8 @@ def _predicted(row: Serving) -> list[str]:
 
 def _life(life: Lifetime) -> str:
     months = life.months_until_equal
-    equal = f"as much as training after {months:.2g} months" if months else "less than training"
+    equal = f"; as much as training after {months:.2g} months" if months else "; less than training"
+    equal = equal if life.training_usd else ""
     training, serving = format_usd(life.training_usd), format_usd(life.serving_usd)
     machines = f"{life.devices:,} device{'s' * (life.devices > 1)} day and night"
-    return f"{format_usd(life.total_usd)}: {training} training, {serving} serving on {machines}; {equal}"
+    return f"{format_usd(life.total_usd)}: {training} training, {serving} serving on {machines}{equal}"
