@@ -17,11 +17,37 @@ FlopcastError
 
 from __future__ import annotations
 
+import re
+
+_LONG_WORD = re.compile(r"(\S{100})\S{300,}(\S{40})")
+_MOST_LETTERS = 2000
+
+
+def one_line(text: object) -> str:
+    """Return what was given for a message: its words, separated by single blanks."""
+    return " ".join(str(text).split())
+
+
+def _shown(line: str) -> str:
+    """Return a line as printable characters, with the middle of endless lines and words left out."""
+    if len(line) > _MOST_LETTERS:
+        line = f"{line[: _MOST_LETTERS // 2]} ... {line[-_MOST_LETTERS // 4 :]}"
+    line = _LONG_WORD.sub(r"\1...\2", line)
+    return line if line.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
+
 
 class FlopcastError(Exception):
-    """A question flopcast cannot answer; the message says what is wrong, what was given and what would work."""
+    """A question flopcast cannot answer; the message says what is wrong, what was given and what would work.
+
+    What was given may be anything: control characters and halves of characters are written as escapes, so that no
+    message can steer a terminal or fail to be printed, and what no line has room for is left out.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        """Keep the message as it can be shown."""
+        super().__init__("\n".join(_shown(line) for line in message.split("\n")))
 
 
 class UsageError(FlopcastError):

@@ -20,6 +20,7 @@ _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™]", re.IGNORECASE)
 _GAPS = re.compile(r"[-_\s]+")
 #: More suggestions than these help nobody.
 _SUGGESTED = 8
+_LONGEST_PATTERN = 200
 _MEMORY = re.compile(r"(?<=\d) (?=gi?b\b)")
 
 
@@ -99,7 +100,8 @@ class Names:
         return tuple(found)
 
     def _glob(self, pattern: str) -> tuple[str, ...]:
-        taken = tuple(fnmatch.filter(self.ids, pattern.casefold()))
+        fits = len(pattern) <= _LONGEST_PATTERN  # a long row of brackets keeps fnmatch busy for minutes
+        taken = tuple(fnmatch.filter(self.ids, pattern.casefold())) if fits else ()
         if not taken:
             raise UnknownDevice(f"No hardware id matches {pattern!r}. Names: flopcast hardware")
         return taken

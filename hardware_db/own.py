@@ -98,7 +98,7 @@ def parse_own(text: str, origin: str, published: Database) -> Own:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, brackets in brackets
         raise DataError(f"{origin} cannot be read: {error}") from error
     faults = list(_misplaced(tables))
     if not faults:

@@ -53,7 +53,7 @@ def import_store(store: Store, path: Path) -> Mapping[str, int]:
             return {**added, **{table.name: _add_rows(connection, table, tables.get(table.name, ())) for table in rest}}
         except sa.exc.OperationalError:
             raise
-        except (KeyError, TypeError, ValueError, sa.exc.StatementError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, sa.exc.SQLAlchemyError) as error:
             raise DataError(f"{path} does not fit the tables: {error}".splitlines()[0]) from error
 
 
@@ -85,7 +85,7 @@ def _read(path: Path) -> Mapping[str, Rows]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: it is no export of flopcast db export ({error})") from error
     if not isinstance(document, dict) or "tables" not in document:
         raise DataError(f"{path} is no export of a flopcast database")

@@ -11,7 +11,7 @@ import math
 import re
 from functools import cache
 
-from hardware_db.errors import QuantityError
+from hardware_db.errors import QuantityError, one_line
 
 #: Units of the data tables: the base unit and the factor to it. GB is 10**9 byte and GiB 2**30, without exception.
 UNITS = {
@@ -102,6 +102,8 @@ def to_base(value: float, unit: str) -> float:
     return float(f"{value * UNITS[unit][1]:.15g}")
 
 
+_ENDLESS = 1e36
+"""No amount that anybody asks for is near this in base units; beyond it lie overflows and infinity."""
 _MOST = 1e18
 """No figure of a data sheet is near this in any unit."""
 _MEASURE = re.compile(r"\s*(?P<number>[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\S.*?)\s*")
@@ -154,7 +156,7 @@ def parse_duration_s(text: str) -> float:
     QuantityError
         No unit is given (3 what?), or it is none of s, min, h, d, w.
     """
-    position, total, text = 0, 0.0, str(text).strip()
+    position, total, text = 0, 0.0, one_line(text)
     while position < len(text):
         match = _NUMBER.match(text, position)
         if match is None:
@@ -162,9 +164,9 @@ def parse_duration_s(text: str) -> float:
         number, unit = match.groups()
         if unit.lower() not in _SECONDS:
             raise QuantityError(f"{text}: {number} what? Try {number}h or {number}d (s, min, h, d, w)")
-        total += float(number.replace(",", "").replace("_", "")) * _SECONDS[unit.lower()]
+        total += _float(number) * _SECONDS[unit.lower()]
         position = match.end()
-    if total <= 0:
+    if not 0 < total < _ENDLESS:
         raise QuantityError(f"{text!r} is no duration. Try 90s, 45min, 36h, 3d or 1d12h")
     return total
 
@@ -255,9 +257,14 @@ _PREFIXES = ((24, "Y"), (21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"), (6
 
 def _split(text: str, wanted: str) -> tuple[float, str]:
     match = _NUMBER.fullmatch(text)
-    if match is None:
+    number = _float(match[1]) if match else math.nan
+    if match is None or not number < _ENDLESS:
         raise QuantityError(f"{text!r} is not {wanted}")
-    return float(match[1].replace(",", "").replace("_", "")), match[2]
+    return number, match[2]
+
+
+def _float(number: str) -> float:
+    return float(number.replace(",", "").replace("_", ""))
 
 
 def _scaled(value: float | None, scale: tuple[tuple[float, str], ...]) -> str:

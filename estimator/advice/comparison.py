@@ -25,6 +25,9 @@ QUANTITIES: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Name of a quantity -> its field in a saved answer, and its unit."""
 
+MOST: Final = 1e30
+"""No figure of an answer is as large; infinity and what is no number are not below it."""
+
 BETTER: Final = {"cheaper": "cost", "faster": "time", "greener": "energy"}
 """What is said of a side -> the quantity that is then lower; greener: less energy of the devices."""
 
@@ -49,9 +52,9 @@ class Side:
             document = json.loads(path.read_text(encoding="utf-8"))
             first = document["results"][0]
             row = first.get("recommendation", first) if document["command"] in ("estimate", "advise") else None
-        except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        except (OSError, ValueError, RecursionError, KeyError, IndexError, TypeError, AttributeError):
             row = None
-        if not isinstance(row, dict) or row.get("run_time_s") is None:
+        if not isinstance(row, dict) or not _sound(row):
             raise DataError(
                 f"{path} is no answer with a run time. Save one: flopcast estimate MODEL --tokens 1B --json -o {path}"
             )
@@ -75,6 +78,13 @@ class Side:
         return (
             None if any(each is None for each in ends) else Range(*(float(each) for each in ends if each is not None))
         )
+
+
+def _sound(row: Mapping[str, Any]) -> bool:
+    """Whether a saved row says where it ran, for how long, and has numbers or nothing for every quantity."""
+    figures = [row.get(name + end) for name, *_ in QUANTITIES.values() for end in ("_low", "", "_high")]
+    numbers = all(each is None or (isinstance(each, int | float) and 0 <= each < MOST) for each in figures)
+    return numbers and row.get("run_time_s") is not None and {"count", "device"} <= set(row)
 
 
 @dataclass(frozen=True, slots=True)

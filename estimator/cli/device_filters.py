@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from estimator.cli.quantities import read_as
-from hardware_db.errors import QuantityError, UsageError
+from hardware_db.errors import QuantityError, UsageError, one_line
 
 if TYPE_CHECKING:
     from hardware_db import Database, Device, Offer
@@ -25,19 +25,21 @@ def read_years(_context: click.Context, _parameter: click.Parameter, text: str |
         return None
     match = _YEARS.fullmatch(text)
     if match is None or text == "..":
-        raise UsageError(f"--year {text}: give a year or a range, for example 2022, 2020..2022, 2022.. or ..2019")
+        raise UsageError(
+            f"--year {one_line(text)}: give a year or a range, for example 2022, 2020..2022, 2022.. or ..2019"
+        )
     if match["only"]:
         return int(match["only"]), int(match["only"])
     first, last = int(match["first"] or 0), int(match["last"] or 9999)
     if last < first:
-        raise UsageError(f"--year {text} ends before it begins. Did you mean {last}..{first}?")
+        raise UsageError(f"--year {one_line(text)} ends before it begins. Did you mean {last}..{first}?")
     return first, last
 
 
 def read_memory(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     """Read an amount of memory with its unit; a bare number would be bytes, which nobody means."""
-    if text is not None and text.strip().replace(".", "", 1).isdecimal():
-        raise QuantityError(f"{parameter.opts[0]} {text}: {text} what? {text}GB or {text}GiB")
+    if text is not None and (number := text.strip()).replace(".", "", 1).isdecimal():
+        raise QuantityError(f"{parameter.opts[0]} {number}: {number} what? {number}GB or {number}GiB")
     amount: int | None = read_as("bytes")(context, parameter, text)
     return amount
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from estimator.cli.quantities import read_integers
-from hardware_db.errors import QuantityError, UsageError
+from hardware_db.errors import QuantityError, UsageError, one_line
 from hardware_db.places import check_place
 from hardware_db.records import Offer, Pricing
 
@@ -134,13 +134,15 @@ def read_prices(_context: click.Context, parameter: click.Parameter, texts: tupl
     for text in texts:
         name, equals, price = text.rpartition("=")
         if not equals or not name:
-            raise UsageError(f"{parameter.opts[0]} {text}: give a device and USD per hour, for example h100-sxm=1.85")
+            raise UsageError(
+                f"{parameter.opts[0]} {one_line(text)}: give a device and USD per hour, for example h100-sxm=1.85"
+            )
         try:
             prices[name] = parse_usd(price)
         except QuantityError as error:
-            raise QuantityError(f"{parameter.opts[0]} {text}: {error}") from error
+            raise QuantityError(f"{parameter.opts[0]} {one_line(text)}: {error}") from error
         if prices[name] <= 0:
-            raise UsageError(f"{parameter.opts[0]} {text}: a price is above 0")
+            raise UsageError(f"{parameter.opts[0]} {one_line(text)}: a price is above 0")
     return prices
 
 

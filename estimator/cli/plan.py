@@ -13,7 +13,7 @@ from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.split_option import split_option
-from hardware_db.errors import QuantityError
+from hardware_db.errors import QuantityError, one_line
 from hardware_db.here import load_here
 from hardware_db.units import parse_count
 
@@ -107,12 +107,12 @@ def read_counts(text: str) -> list[int]:
     first, dots, last = text.partition("..")
     parts = [part.strip() for part in ([first, last] if dots else text.split(","))]
     if not all(part.isdecimal() and len(part) < 10 and int(part) > 0 for part in parts):
-        raise QuantityError(f"--count {text[:60]}: give a number of devices, or several: 512, 64,128 or 8..1024")
+        raise QuantityError(f"--count {one_line(text)}: give a number of devices, or several: 512, 64,128 or 8..1024")
     numbers = [int(part) for part in parts]
     if not dots:
         return sorted(set(numbers))
     if numbers[1] < numbers[0]:
-        raise QuantityError(f"--count {text}: the range ends before it begins")
+        raise QuantityError(f"--count {one_line(text)}: the range ends before it begins")
     return [numbers[0] << power for power in range((numbers[1] // numbers[0]).bit_length())]
 
 

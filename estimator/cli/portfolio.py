@@ -54,8 +54,13 @@ def read_jobs(path: Path) -> list[tuple[str, Words]]:
     DataError
         no column says the model, a row has no model, or there is no row
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    from hardware_db.entry_faults import unreadable
+
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {unreadable(error)}") from error
     if not rows or "model" not in rows[0]:
         raise DataError(f"{path}: the first line names columns, one of them model, and each further line is a job")
     found = []

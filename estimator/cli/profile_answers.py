@@ -11,7 +11,7 @@ from estimator.cli.model_options import ModelQuestion, profile_file
 from estimator.cli.output import Answer, Output
 from estimator.cli.profile_records import breakdown_records, profile_record, settings_of
 from estimator.cli.progress import progress
-from hardware_db.errors import UsageError
+from hardware_db.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from estimator.text.page import Page
@@ -118,6 +118,6 @@ def read_limits(_context: click.Context, parameter: click.Parameter, text: str |
         if not name.strip() or not equals or not limit.strip().endswith("%"):
             option = parameter.opts[0]
             raise UsageError(
-                f"{option} {text}: give quantities and percents, for example {option} flops=+2%,memory=+5%"
+                f"{option} {one_line(text)}: give quantities and percents, for example {option} flops=+2%,memory=+5%"
             )
     return limits

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hardware_db.errors import QuantityError
+from hardware_db.errors import QuantityError, one_line
 
 Callback = Callable[[click.Context, click.Parameter, Any], Any]
 
@@ -38,7 +38,7 @@ def read_tokens(context: click.Context, parameter: click.Parameter, text: str | 
     """Read a number of tokens or samples; `--tokens 10` is refused: nobody trains on ten, the suffix was forgotten."""
     number: int | None = read_as("count")(context, parameter, text)
     if number is not None and number < SLIP:
-        raise QuantityError(f"--tokens {text} is {number} tokens. Did you mean {text}B?")
+        raise QuantityError(f"--tokens {one_line(text)} is {number} tokens. Did you mean {one_line(text)}B?")
     return number
 
 
@@ -46,7 +46,9 @@ def read_size(context: click.Context, parameter: click.Parameter, text: str | No
     """Read a whole number above zero, with or without a suffix: 512, 4k."""
     number: int | None = read_as("count")(context, parameter, text)
     if number == 0:
-        raise QuantityError(f"{parameter.opts[0]} {text}: give a whole number above zero, for example 256 or 4k")
+        raise QuantityError(
+            f"{parameter.opts[0]} {one_line(text)}: give a whole number above zero, for example 256 or 4k"
+        )
     return number
 
 
@@ -55,9 +57,9 @@ def read_integers(_context: click.Context, parameter: click.Parameter, text: str
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+    if not all(part.isdecimal() and len(part) < 19 and int(part) > 0 for part in parts):
         option = parameter.opts[0]
-        raise QuantityError(f"{option} {text}: give whole numbers above zero, for example {option} 1,8,64")
+        raise QuantityError(f"{option} {one_line(text)}: give whole numbers above zero, for example {option} 1,8,64")
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 

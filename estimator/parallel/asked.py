@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from estimator.parallel.parallelism import CHECKPOINTING, SCHEDULES, Parallelism
-from hardware_db.errors import UsageError
+from hardware_db.errors import UsageError, one_line
 
 NUMBERS: Final = {
     "dp": "data_parallel",
@@ -93,7 +93,7 @@ def read_split(text: str) -> AskedSplit:
     given = [_part(part.strip()) for part in text.split(",")]
     fields = [field for field, _ in given]
     if len(set(fields)) < len(fields):
-        raise UsageError(f"--split {text}: each word once, for example {EXAMPLE}")
+        raise UsageError(f"--split {one_line(text)}: each word once, for example {EXAMPLE}")
     return AskedSplit(tuple(given))
 
 
@@ -102,10 +102,10 @@ def _part(part: str) -> tuple[str, object]:
     if word in WORDS and equals:
         field, values = WORDS[word]
         if value not in values:
-            raise UsageError(f"--split {part}: {word} is one of {', '.join(values)}")
+            raise UsageError(f"--split {one_line(part)}: {word} is one of {', '.join(values)}")
         return field, values[value]
     if word not in NUMBERS or not equals:
         raise UsageError(f"--split {part!r}: give {', '.join((*NUMBERS, *WORDS))} with values, for example {EXAMPLE}")
     if not value.isdecimal() or len(value) > 9:
-        raise UsageError(f"--split {part}: {word} is a whole number, for example {EXAMPLE}")
+        raise UsageError(f"--split {one_line(part)}: {word} is a whole number, for example {EXAMPLE}")
     return NUMBERS[word], int(value)

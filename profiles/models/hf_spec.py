@@ -76,14 +76,14 @@ def read_config(path: str, base: Path | None) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UnknownModel(f"Cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if isinstance(config, dict) and "trace" in config and "schema" in config:
         raise ModelError(
             f"{path} is a saved profile, not a configuration: it has been traced already.\n"
             f"Give it as it is: flopcast estimate {path}"
         )
-    if not isinstance(config, dict) or "model_type" not in config:
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise ModelError(f"{path} has no 'model_type'; expected a Hugging Face config.json")
     return config
 
@@ -107,7 +107,7 @@ def parse_value(text: str) -> Any:
         return spelled[text]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -13,7 +13,8 @@ from profiles.models.definition import Arguments
 if TYPE_CHECKING:
     import torch
 
-_FORM = re.compile(r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?:(?P<dtype>[a-z]+[0-9]*):)?(?P<shape>\d+(?:x\d+)*|scalar)$")
+_SIZE = "[0-9]{1,12}"
+_FORM = re.compile(rf"^(?:(?P<name>[A-Za-z_]\w*)=)?(?:(?P<dtype>[a-z]+[0-9]*):)?(?P<shape>{_SIZE}(x{_SIZE})*|scalar)$")
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 

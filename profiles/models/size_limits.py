@@ -35,6 +35,7 @@ def _check(number: float, name: str) -> None:
         return
     most = MOST_LAYERS if "layers" in name or "depth" in name else MOST_NUMBER
     if not abs(number) <= most:
-        raise ModelError(f"{name} of {number:.3g} is beyond any model: at most {most:,} is counted")
+        shown = f"{number:.3g}" if abs(number) < 1e300 else str(number)  # a whole number may be beyond any float
+        raise ModelError(f"{name} of {shown} is beyond any model: at most {most:,} is counted")
     if name in COUNTS_OF_LAYERS and number < 0:
         raise ModelError(f"{name} of {number} is no number of layers: give a whole number above 0")
