@@ -70,7 +70,8 @@ def _grow(tracer: Tracer, first: Climb, sizes: Sizes, limit: int | None) -> tupl
     def trace_at(other: Sizes) -> RawTrace:
         return tracer.trace(other, first.rung).raw(other.batch_size, other.sequence_length)
 
-    return grow(raw, trace_at, sizes, Bounds(limit, _thresholds(tracer.definition)))
+    own_code = tracer.definition.fingerprint is None
+    return grow(raw, trace_at, sizes, Bounds(limit, _thresholds(tracer.definition), own_code))
 
 
 def _thresholds(definition: ModelDefinition) -> tuple[int, ...]:

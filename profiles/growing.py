@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
+from profiles.far_sizes import looked_far
 from profiles.models.definition import Sizes
 from profiles.sizes import NO_BOUNDS, Bounds, Kind, kinds_of, more_sizes
 from profiles.thresholds import EVERYWHERE, range_text
@@ -63,8 +64,11 @@ def _grown(raw: RawTrace, seen: TraceAt, sizes: Sizes, bounds: Bounds) -> tuple[
             continue
         try:
             raws = [raw, *_traced(raw, seen, others, unlike)]
-            trace = fit_growth(raws, bounds.thresholds, _kind_of(sizes, kinds).but)
-            return trace, _range_note(trace) if trace.recording.sequence_multiple else short
+            but = _kind_of(sizes, kinds).but
+            trace = fit_growth(raws, bounds.thresholds, but)
+            if bounds.own_code:
+                trace = looked_far(raws, seen, sizes, bounds.thresholds, but)
+            return trace, _range_note(trace, bounds) if trace.recording.sequence_multiple else short
         except SizeDependent as refusal:
             reason = str(refusal)
             if len({each.sequence_length for each in others}) > 1:
@@ -77,9 +81,10 @@ def _multiple_note(trace: OperationTrace) -> str:
     return f"holds for sequences of multiples of {multiple}" if multiple > 1 and not trace.further else ""
 
 
-def _range_note(trace: OperationTrace) -> str:
+def _range_note(trace: OperationTrace, bounds: Bounds) -> str:
     lengths = trace.current.lengths
-    return "" if lengths == EVERYWHERE else f"holds for sequences {range_text(lengths)}: its attention has a window"
+    why = "its attention has a window" if bounds.thresholds else "it computes something else at others"
+    return "" if lengths == EVERYWHERE else f"holds for sequences {range_text(lengths)}: {why}"
 
 
 def _traced(first: RawTrace, trace_at: TraceAt, others: Sequence[Sizes], unlike: set[Sizes]) -> Iterator[RawTrace]:

@@ -107,7 +107,7 @@ def _check_range(given: int, lengths: Range) -> None:
     if first <= given and (last is None or given <= last):
         return
     raise UsageError(
-        f"The profile holds for sequence lengths {range_text(lengths)}, where its attention window ends or begins; "
+        f"The profile holds for sequence lengths {range_text(lengths)}, beyond which it computes something else; "
         f"given: {given:,}. Profile the model at this length: --sequence-length {given}"
     )
 

@@ -116,7 +116,7 @@ class _Call:
             trace = trace_on("meta", lambda ground: self.step(ground, settings, sizes), settings)
             return trace.raw(sizes.batch_size, sizes.sequence_length)
 
-        trace, note = grow(raw, trace_at, self.sizes, Bounds(None, thresholds_of(self.model)))
+        trace, note = grow(raw, trace_at, self.sizes, Bounds(None, thresholds_of(self.model), own_code=True))
         return trace, (note,) if note else ()
 
     def step(self, ground: Ground, settings: StepSettings, sizes: Sizes | None = None) -> Step:

@@ -63,10 +63,14 @@ _FARTHEST = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Longest sequence that a model takes (None: any), and lengths at which it may begin to compute something else."""
+    """Longest sequence that a model takes (None: any), and lengths at which it may begin to compute something else.
+
+    `own_code`: nobody knows what it does at large sizes, as it comes from no package, so that these are looked at too.
+    """
 
     limit: int | None = None
     thresholds: tuple[int, ...] = ()
+    own_code: bool = False
 
 
 NO_BOUNDS = Bounds()
