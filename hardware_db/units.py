@@ -86,7 +86,7 @@ _DURATIONS = (
     (1e-3, "ms"),
     (1e-6, "us"),
 )
-_NUMBER = re.compile(r"\s*([0-9][0-9_,]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
+_NUMBER = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
 
 
 def to_base(value: float, unit: str) -> float:
@@ -106,7 +106,7 @@ _ENDLESS = 1e36
 """No amount that anybody asks for is near this in base units; beyond it lie overflows and infinity."""
 _MOST = 1e18
 """No figure of a data sheet is near this in any unit."""
-_MEASURE = re.compile(r"\s*(?P<number>[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\S.*?)\s*")
+_MEASURE = re.compile(r"\s*(?P<number>[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*(?P<unit>\S.*?)\s*")
 
 
 def parse_measure(text: str, base: str) -> tuple[float, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -112,4 +113,4 @@ def _put(document: object, place: tuple[str | int, ...], value: object) -> None:
         except (KeyError, IndexError, TypeError):
             return
     if isinstance(node, dict) or (isinstance(node, list) and isinstance(place[-1], int) and place[-1] < len(node)):
-        node[place[-1]] = value  # type: ignore[index]
+        node[place[-1]] = copy.deepcopy(value)  # type: ignore[index]
