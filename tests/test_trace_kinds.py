@@ -241,3 +241,24 @@ def test_inputs_of_eight_bit_floats_stay_what_they_are() -> None:
     assert found.matmul_flops.forward == 2 * 32 * 64 * 48
     (product,) = (each for each in found.operations if each.family == "matmul")
     assert product.precision == "float8" and product.bytes_read == 32 * 64 + 48 * 64 + 2 * 4  # and two scales
+
+
+def test_flex_attention_imported_while_the_model_runs():
+    """Products of two heads: 2 x 2 x 16 x 16 x 8, and the projection to three times the width."""
+    import subprocess
+    import sys
+
+    code = (
+        "import torch\n"
+        "from profiles import profile_model\n"
+        "class Flex(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.q = torch.nn.Linear(8, 24, bias=False)\n"
+        "    def forward(self, x):\n"
+        "        from torch.nn.attention.flex_attention import flex_attention\n"
+        "        return flex_attention(*self.q(x).chunk(3, -1))\n"
+        "print(profile_model(Flex(), torch.rand(1, 2, 16, 8), mode='forward').matmul_flops.forward)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True)
+    assert int(run.stdout) == 2 * 2 * (2 * 16 * 16 * 8) + 2 * 2 * 16 * 8 * 24

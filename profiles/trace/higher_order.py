@@ -126,6 +126,11 @@ def stand_in(func: Any) -> Callable[..., Any] | None:
     return _OPERATORS.get(func._name) if isinstance(func, torch._ops.HigherOrderOperator) else None
 
 
+def flex_is_loaded() -> bool:
+    """Whether flex attention has been imported, so that `uncompiled` prepares it."""
+    return _FLEX_MODULE in sys.modules
+
+
 @contextmanager
 def uncompiled() -> Iterator[None]:
     """Let nothing be compiled, and let flex attention and that of nested tensors take symbolic tensors."""

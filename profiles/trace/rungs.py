@@ -21,6 +21,7 @@ from hardware_db.errors import FlopcastError, ModelError
 from profiles.records import Rung
 from profiles.trace.factories import Factories
 from profiles.trace.failures import explain
+from profiles.trace.higher_order import flex_is_loaded
 from profiles.trace.recorder import LARGEST_REAL_FLOPS
 from profiles.trace.settings import StepSettings
 from profiles.trace.step import Step, StepFailed, StepTrace, Tracing, trace_step
@@ -101,11 +102,14 @@ def climb(make_step: MakeStep, settings: StepSettings, parameter_bytes: int) -> 
 def trace_on(rung: Rung, make_step: MakeStep, settings: StepSettings, strict: bool = True) -> StepTrace:
     """Trace a step on one rung, whatever happens; weights and inputs that are made up are so from the same seed."""
     ground = Ground("meta" if rung == "meta" else "cpu", fake_mode() if rung == "fake" else None)
+    prepared = flex_is_loaded()
     with _no_log_of_fake_tensors(), torch.random.fork_rng(devices=[]):
         tracing = Tracing(ground.device, ground.fake, strict)
         try:
             return trace_step(_made(make_step, ground), settings, tracing)
         except StepFailed as failure:
+            if flex_is_loaded() and not prepared:  # the model imported it while it ran
+                return trace_on(rung, make_step, settings, strict)
             if settings.mode != "forward" or not _misses_gradients(failure.error):
                 raise
         return trace_step(replace(_made(make_step, ground), differentiates=True), settings, tracing)
