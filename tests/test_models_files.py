@@ -246,3 +246,18 @@ def test_a_keras_model_counts_by_hand(tmp_path, monkeypatch):
     assert profile.matmul_flops.forward == convolution + dense
     assert profile.matmul_flops.backward == convolution + 2 * dense
     assert (profile.parameters, profile.rung) == (model.count_params(), "meta")
+
+
+def test_an_onnx_operator_that_nobody_converts_is_named_without_advice_on_opsets(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnx2torch")
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "scale", "zero"])
+    kinds = onnx.TensorProto
+    outputs = [value("y", kinds.UINT8, [2, 4]), value("scale", kinds.FLOAT, []), value("zero", kinds.UINT8, [])]
+    graph = onnx.helper.make_graph([node], "quantised", [value("x", kinds.FLOAT, [2, 4])], outputs)
+    file = tmp_path / "quantised.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), file)
+    with pytest.raises(ModelError, match="onnx2torch knows no DynamicQuantizeLinear: profile the code") as refusal:
+        resolve(str(file)).build()
+    assert "opset" not in str(refusal.value)

@@ -95,9 +95,24 @@ def _convert(model: Any, text: str) -> torch.nn.Module:
         with torch.device("cpu"):
             module: torch.nn.Module = onnx2torch.convert(model)
     except Exception as error:
-        hint = f" Its opset is {opset}; export with opset {NEWEST_OPSET} or lower" if opset > NEWEST_OPSET else ""
+        hint = _remedy(model, opset)
         raise ModelError(f"{text} cannot be turned into a torch module: {first_line(error)}.{hint}") from error
     return settle(_trainable(module))
+
+
+def _remedy(model: Any, opset: int) -> str:
+    """Tell which operators onnx2torch does not know in any version of theirs, else to export with an older one."""
+    from onnx2torch.node_converters.registry import get_converter
+
+    unknown = []
+    for node in model.graph.node:
+        try:
+            get_converter(node.op_type, NEWEST_OPSET, node.domain)
+        except Exception:  # it raises what its table raises
+            unknown.append(node.op_type)
+    if unknown:
+        return f" onnx2torch knows no {', '.join(sorted(set(unknown)))}: profile the code that it was exported from"
+    return f" Its opset is {opset}; export with opset {NEWEST_OPSET} or lower" if opset > NEWEST_OPSET else ""
 
 
 def _trainable(module: torch.nn.Module) -> torch.nn.Module:
