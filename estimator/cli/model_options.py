@@ -101,7 +101,7 @@ def find_profile(question: ModelQuestion, output: Output, by_line: bool = False)
 
     saved = ModelProfile.load(path)
     _check_settings(question, saved)
-    return saved.at(question.batch_size, question.sequence_length)
+    return saved.at(question.batch_size, question.sequence_length, question.image_size)
 
 
 def profile_file(text: str) -> Path | None:
@@ -123,7 +123,7 @@ def profile_file(text: str) -> Path | None:
 
 def _check_settings(question: ModelQuestion, saved: ModelProfile) -> None:
     """Refuse what a recorded profile cannot be turned into."""
-    for name in ("precision", "optimizer", "device", "image_size"):
+    for name in ("precision", "optimizer", "device"):
         wanted, recorded = getattr(question, name), getattr(saved, name)
         if wanted is not None and wanted != recorded:
             option = f"--{name.replace('_', '-')}"
