@@ -67,6 +67,8 @@ def profile_for_images(
     whole = with_image_sizes(profile(model, asked, inputs=inputs, base=base), definition, asked)
     if question is not None and whole.images is not None:
         keep(question, whole)
+    if request.image_size is None:
+        return whole
     same = whole.images is not None and whole.images.covers(found.image_size)
     return whole.at(found.batch_size, None, found.image_size) if same else found
 
