@@ -18,7 +18,7 @@ from estimator.pricing import priced
 from estimator.survey import Survey
 from estimator.workload import Workload
 from hardware_db import Device
-from hardware_db.errors import UnknownModel, UsageError
+from hardware_db.errors import UnknownModel
 from hardware_db.here import Here, load_here
 from profiles import library
 from profiles.model_profile import ModelProfile
@@ -112,9 +112,7 @@ def _uploaded(choice: RunChoice) -> ModelProfile:
     upload = uploads.kept(choice.model)
     if upload is None:
         raise UnknownModel(f"The profile {choice.upload} is no longer kept by this server. Upload it again")
-    if choice.image_size not in (None, upload.profile.image_size):
-        raise UsageError(f"{choice.upload} was recorded with images of {upload.profile.image_size} pixels")
-    return upload.profile.at(None, choice.sequence_length)
+    return upload.profile.at(None, choice.sequence_length, choice.image_size)
 
 
 def _counted(choice: RunChoice, missing: tuple[ProfileRequest, ...]) -> Asked:

@@ -10,6 +10,9 @@ aten/src/ATen/native/transformers/cuda/mem_eff_attention/kernel_forward.h). Two 
 of P and G, S rounded up to multiples of 8 and of 16: the same attention has the rows of its masks padded to 8 (pad_bias
 in torch's aten/src/ATen/native/transformers/attention.cpp) and those of their gradients to 16
 (_efficient_attention_backward in cuda/attention_backward.cu). Powers of 0 at the end, from the fourth on, are left out.
+
+Where a model takes images of any size, S is the side of an image in pixels, and a point has a third number: the patches
+that attention sees, which are what R, P and G round up then.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 
 from hardware_db.errors import UsageError
 
-Point = tuple[int, int]
+Point = tuple[int, ...]
 Monomial = tuple[int, ...]
 Integers = NDArray[np.int64] | NDArray[np.object_]
 
@@ -61,7 +64,7 @@ class SizePolynomials:
         where = [places.setdefault(row, len(places)) for row in rows]
         return SizePolynomials(self.monomials, tuple(c for c, _ in places), tuple(d for _, d in places)), where
 
-    def at(self, batch_size: int, sequence_length: int | None) -> Integers:
+    def at(self, batch_size: int, sequence_length: int | None, patches: int | None = None) -> Integers:
         """Return the value of every polynomial: int64, or Python integers where int64 could overflow.
 
         Raises
@@ -69,7 +72,7 @@ class SizePolynomials:
         UsageError
             If a value is no integer or below 0: the model cannot have been run at this size.
         """
-        powers = self.powers(batch_size, sequence_length)
+        powers = self.powers(batch_size, sequence_length, patches)
         values = _product(self._matrix, self._magnitudes, powers)
         if (fractional := self._fractional).size:
             values = _divide(values, fractional, self._divisors)
@@ -79,10 +82,24 @@ class SizePolynomials:
             )
         return values
 
-    def powers(self, batch_size: int, sequence_length: int | None) -> list[int]:
+    def powers(self, batch_size: int, sequence_length: int | None, patches: int | None = None) -> list[int]:
         """Return the value of every monomial."""
         point = (batch_size, 1 if sequence_length is None else sequence_length)
-        return [monomial_value(monomial, point) for monomial in self.monomials]
+        whole = point if patches is None else (*point, patches)
+        return [monomial_value(monomial, whole) for monomial in self.monomials]
+
+    def pinned(self, sequence_length: int, patches: int) -> SizePolynomials:
+        """Return the polynomials in B alone that are left where S is known."""
+        degrees = sorted({0, *(monomial[0] for monomial in self.monomials)})
+        values = [(m[0], monomial_value((0, *m[1:]), (1, sequence_length, patches))) for m in self.monomials]
+        rows = [
+            [sum(c * v for c, (power, v) in zip(row, values, strict=True) if power == degree) for degree in degrees]
+            for row in self.coefficients
+        ]
+        divisors = [math.gcd(d, *row) for row, d in zip(rows, self.denominators, strict=True)]
+        lowest = tuple(tuple(c // g for c in row) for row, g in zip(rows, divisors, strict=True))
+        denominators = tuple(d // g for d, g in zip(self.denominators, divisors, strict=True))
+        return SizePolynomials(tuple((degree, 0, 0) for degree in degrees), lowest, denominators)
 
     @cached_property
     def _matrix(self) -> Integers:
@@ -103,9 +120,10 @@ class SizePolynomials:
 
 def monomial_value(monomial: Monomial, point: Point) -> int:
     """Return the value of a monomial at a point."""
-    batch, length = point
+    batch, length, *patches = point
+    attended = patches[0] if patches else length
     roundings = (ROUNDING, MASK_ROUNDING, MASK_GRADIENT_ROUNDING)
-    sizes = (batch, length, *(_up(length, multiple) for multiple in roundings))
+    sizes = (batch, length, *(_up(attended, multiple) for multiple in roundings))
     return math.prod(size**power for size, power in zip(sizes, monomial, strict=False))
 
 

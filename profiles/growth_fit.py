@@ -56,6 +56,25 @@ BASES: tuple[tuple[Monomial, ...], ...] = (
     _powers("1", "B", "BB", "S", "BS", "BBS", "SS", "BSS", "BBSS"),
 )
 
+# For images, where S is a side: areas are SS, what attention does with its patches SSSS. R is what it pads.
+IMAGE_BASES: tuple[tuple[Monomial, ...], ...] = (
+    _powers("1"),
+    _powers("1", "B"),
+    _powers("1", "S"),
+    _powers("1", "SS"),
+    _powers("1", "S", "SS"),
+    _powers("1", "B", "SS", "BSS"),
+    _powers("1", "B", "S", "BS", "SS", "BSS"),
+    _powers("1", "SS", "SSSS"),
+    _powers("1", "B", "SS", "BSS", "SSSS", "BSSSS"),
+    _powers("1", "R"),
+    _powers("1", "SS", "R"),
+    _powers("1", "SS", "SSSS", "R"),
+    _powers("1", "B", "BR"),
+    _powers("1", "B", "SS", "BSS", "BR"),
+    _powers("1", "B", "SS", "BSS", "SSSS", "BSSSS", "BR"),
+)
+
 # What is left is sought among these, a few at a time, where enough lengths were traced to tell them apart: sums of
 # sizes that masks, their gradients and what attention saves are padded to.
 _PADDED = _powers("1", "B", "S", "BS", "SS", "BSS", "R", "BR", "P", "BP", "SP", "BSP", "SG", "BSG")
@@ -85,12 +104,12 @@ def fit(vectors: Sequence[tuple[int, ...]], points: Sequence[Point]) -> SizePoly
     vectors
         Values of each number at all `points`.
     points
-        The sizes (B, S) of the traces; S = 1 throughout where there is no sequence.
+        The sizes (B, S) of the traces; S = 1 throughout where there is no sequence. (B, S, patches) for images.
 
     Raises
     ------
     SizeDependent
-        If some number follows none of the laws in `BASES`.
+        If some number follows none of the laws in `BASES`, or in `IMAGE_BASES` for images.
     """
     laws = _laws(tuple(points))
     solutions = [_solve(vector, laws, points) for vector in vectors]
@@ -106,7 +125,7 @@ def fit(vectors: Sequence[tuple[int, ...]], points: Sequence[Point]) -> SizePoly
 @lru_cache(maxsize=8)
 def _padded_laws(points: tuple[Point, ...]) -> tuple[_Law, ...]:
     """Return the laws of few padded sizes that runs at these points can prove, plainer ones first."""
-    if len({length for _, length in points}) < _LEAST_LENGTHS:
+    if len(points[0]) > 2 or len({length for _, length in points}) < _LEAST_LENGTHS:
         return ()
     alone = all(batch == 1 for batch, _ in points)
     pool = [monomial for monomial in _PADDED if not (alone and monomial[0])]
@@ -118,7 +137,8 @@ def _padded_laws(points: tuple[Point, ...]) -> tuple[_Law, ...]:
 @lru_cache(maxsize=64)
 def _laws(points: tuple[Point, ...]) -> tuple[_Law, ...]:
     """Return the laws that runs at these points can prove."""
-    laws = (_Law.of(basis, points) for basis in BASES if _provable(basis, points))
+    bases = BASES if len(points[0]) == 2 else IMAGE_BASES
+    laws = (_Law.of(basis, points) for basis in bases if _provable(basis, points))
     return tuple(law for law in laws if len(law.pivots) == len(law.basis))
 
 
@@ -127,8 +147,8 @@ def _provable(basis: tuple[Monomial, ...], points: Sequence[Point]) -> bool:
     if basis == BASES[0]:
         return True
     sizes = (
-        [batch for batch, _ in points],
-        [length for _, length in points],
+        [point[0] for point in points],
+        [point[1] for point in points],
         [monomial_value((0, 0, 1), point) for point in points],
         [monomial_value((0, 0, 0, 1), point) for point in points],
         [monomial_value((0, 0, 0, 0, 1), point) for point in points],
@@ -143,8 +163,9 @@ def _solve(vector: tuple[int, ...], laws: Sequence[_Law], points: Sequence[Point
         solution = law.solve(vector)
         if solution is not None:
             return solution
-    seen = ", ".join(f"{value:,} at {batch} × {length}" for value, (batch, length) in zip(vector, points, strict=True))
-    raise SizeDependent(f"A size follows no polynomial of batch size and sequence length: {seen}")
+    seen = ", ".join(f"{value:,} at {point[0]} × {point[1]}" for value, point in zip(vector, points, strict=True))
+    other = "sequence length" if len(points[0]) == 2 else "image size"
+    raise SizeDependent(f"A size follows no polynomial of batch size and {other}: {seen}")
 
 
 def _later(points: Sequence[Point]) -> Iterator[_Law]:

@@ -109,13 +109,18 @@ def shipped_folder() -> Traversable:
     return files("profiles") / "recorded"
 
 
-def find(question: Question, batch_size: int | None = None, sequence_length: int | None = None) -> ModelProfile | None:
+def find(
+    question: Question,
+    batch_size: int | None = None,
+    sequence_length: int | None = None,
+    image_size: int | None = None,
+) -> ModelProfile | None:
     """Return a kept or shipped profile at a size, or None if there is none that covers it.
 
-    Without a size the one that was recorded is taken.
+    Without a size the one that was recorded is taken. `image_size` is for a question that names none itself.
     """
     for profile in _candidates(question, batch_size, sequence_length):
-        moved = _moved(profile, batch_size, sequence_length)
+        moved = _moved(profile, batch_size, sequence_length, image_size)
         if moved is not None:
             return moved
     return None
@@ -194,9 +199,11 @@ def _shipped(question: Question) -> ModelProfile | None:
     return ModelProfile.from_json(unpack(entry.read_bytes(), name))
 
 
-def _moved(profile: ModelProfile, batch_size: int | None, sequence_length: int | None) -> ModelProfile | None:
+def _moved(
+    profile: ModelProfile, batch_size: int | None, sequence_length: int | None, image_size: int | None
+) -> ModelProfile | None:
     try:
-        return profile.at(batch_size, sequence_length)
+        return profile.at(batch_size, sequence_length, image_size)
     except UsageError:
         # Not covered: the caller profiles at this size, or says why it cannot.
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hardware_db.errors import DataError, UsageError
+from profiles.image_sizes import ImageSizes
 from profiles.operation_trace import OperationTrace
 from profiles.records import MemoryFootprint, Operation, PhaseTotals, Rung, Uncounted
 from profiles.tables import OperationTable
@@ -42,6 +43,7 @@ class ModelProfile:
                            sum over all layers that the path stands for; 0 for a module that owns only tied parameters
                            counted elsewhere
     image_size             pixels of a side; None where there are no images
+    images                 what is known of images of other sizes; None: nothing
     sequence_limit         the longest sequence that the model takes; None without a limit
     rung, rung_reason      how it was traced, and why not on a higher rung
     notes                  what a reader should know about the numbers
@@ -63,6 +65,7 @@ class ModelProfile:
     rung_reason: str = ""
     notes: tuple[str, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
+    images: ImageSizes | None = None
     schema: int = SCHEMA
 
     def __hash__(self) -> int:
@@ -79,7 +82,9 @@ class ModelProfile:
         """Tokens per sample; None for a model without sequences."""
         return self.trace.sequence_length
 
-    def at(self, batch_size: int | None = None, sequence_length: int | None = None) -> ModelProfile:
+    def at(
+        self, batch_size: int | None = None, sequence_length: int | None = None, image_size: int | None = None
+    ) -> ModelProfile:
         """Return the profile at another size, exactly and without torch; what is left out stays as it is.
 
         Raises
@@ -92,8 +97,28 @@ class ModelProfile:
                 f"{self.model} takes at most {self.sequence_limit:,} tokens; given: {sequence_length:,}. "
                 f"Use --sequence-length {self.sequence_limit} or less"
             )
+        if image_size is not None and image_size != self.image_size:
+            return self._for_images(image_size).at(batch_size, sequence_length)
         trace = self.trace.at(batch_size, sequence_length)
         return self if trace is self.trace else replace(self, trace=trace)
+
+    def _for_images(self, side: int) -> ModelProfile:
+        if self.image_size is None:
+            raise UsageError(f"{self.model} takes no images of variable size; {side} was given. Leave it out")
+        if self.images is None:
+            raise UsageError(
+                f"{self.model} was recorded with --image-size {self.image_size} alone; "
+                f"{side} needs a new profile of the model"
+            )
+        parameters, trainable, by_module = self.images.parameters_at(side)
+        return replace(
+            self,
+            parameters=parameters,
+            trainable_parameters=trainable,
+            module_parameters=by_module,
+            trace=self.images.trace_at(self.batch_size, side),
+            image_size=side,
+        )
 
     def table(self, batch_size: int | None = None, sequence_length: int | None = None) -> OperationTable:
         """Return the operations as numpy columns, at this or another size."""

@@ -77,6 +77,15 @@ class Recording:
             _check_range(sequence_length or length, self.lengths)
             _check_rest(sequence_length or length, self.but)
 
+    def pinned(self, side: int, patches: int) -> Recording:
+        """Return the recording for batch sizes alone where what stands for the length is the side of an image."""
+        sizes = self.sizes.pinned(side, patches)
+        runs = tuple(dict.fromkeys((batch, None) for batch, _ in self.runs))
+        values = sizes.at(*runs[0]).tolist()
+        pairs = zip(self.operations, self.slots, strict=True)
+        operations = tuple(with_numbers(operation, [values[slot] for slot in slots]) for operation, slots in pairs)
+        return Recording(operations, self.slots, sizes, self.timeline.pinned(side, patches), runs)
+
     def covers(self, sequence_length: int | None) -> bool:
         """Whether something is proven for this length."""
         length = self.runs[0][1]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import DataError, FlopcastError
 from profiles.growth import Integers, SizePolynomials
+from profiles.image_sizes import ImageSizes
 from profiles.layers import layer_count
 from profiles.model_profile import SCHEMA, ModelProfile
 from profiles.operation_trace import OperationTrace, Recording, numbers_of, with_numbers
@@ -24,7 +25,7 @@ from profiles.records import Operation, TensorSpec
 from profiles.timeline import Timeline
 
 if TYPE_CHECKING:
-    from profiles.profile_schema import OperationRow, ProfileDocument, RecordingDocument, SizesDocument
+    from profiles.profile_schema import ImagesDocument, OperationRow, ProfileDocument, RecordingDocument, SizesDocument
 
 MOST_BYTES = 256 * 10**6
 MOST_VALUE = 10**24
@@ -54,7 +55,13 @@ def dump(profile: ModelProfile) -> str:
     trace = profile.trace
     held = (trace.recording, trace.single, *trace.further)
     recordings = [_recording_document(each) for each in held if each is not None]
-    document = {"schema": SCHEMA, **{name: getattr(profile, name) for name in _PLAIN}, "recordings": recordings}
+    images = {} if profile.images is None else {"images": _images_document(profile.images)}
+    document = {
+        "schema": SCHEMA,
+        **{name: getattr(profile, name) for name in _PLAIN},
+        "recordings": recordings,
+        **images,
+    }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -135,6 +142,16 @@ def _recording_document(recording: Recording) -> dict[str, Any]:
     }
 
 
+def _images_document(images: ImageSizes) -> dict[str, Any]:
+    held = [each for each in (images.recording, images.single) if each is not None]
+    return {
+        "recordings": [_recording_document(each) for each in held],
+        "modules": images.modules,
+        "parameters": _sizes_document(images.parameters),
+        "patches": _sizes_document(images.patches),
+    }
+
+
 def _operation_row(op: Operation, tensors: dict[TensorSpec, int]) -> tuple[Any, ...]:
     """Return a row of an operation whose numbers have been replaced by their slots."""
     inputs, outputs = ([tensors.setdefault(t, len(tensors)) for t in each] for each in (op.inputs, op.outputs))
@@ -164,7 +181,18 @@ def _profile(document: ProfileDocument) -> ModelProfile:
     if trace.sequence_length != document.sequence_length:
         raise DataError(f"it has sequence length {document.sequence_length}, its runs have {trace.sequence_length}")
     plain = {name: getattr(document, name) for name in _PLAIN if name not in ("batch_size", "sequence_length")}
-    return ModelProfile(trace=trace, **plain)
+    images = None if document.images is None else _images(document.images)
+    return ModelProfile(trace=trace, images=images, **plain)
+
+
+def _images(document: ImagesDocument) -> ImageSizes:
+    parameters, patches = _sizes(document.parameters), _sizes(document.patches)
+    if len(parameters.denominators) != len(document.modules) + 2 or len(patches.denominators) != 1:
+        raise DataError(f"images need parameters of {len(document.modules)} modules and two totals, and one of patches")
+    first, *more = (_recording(each, patches) for each in document.recordings)
+    if (_for_single(first) and more) or (more and not _for_single(more[0])):
+        raise DataError("images need recordings for larger batches and for batch size 1, in this order")
+    return ImageSizes(first, more[0] if more else None, document.modules, parameters, patches)
 
 
 def _for_single(recording: Recording) -> bool:
@@ -182,12 +210,13 @@ def _check_parameters(document: ProfileDocument) -> None:
         raise DataError(f"the modules own {owned:,} parameters, the model has {document.parameters:,}")
 
 
-def _recording(document: RecordingDocument) -> Recording:
+def _recording(document: RecordingDocument, patches: SizePolynomials | None = None) -> Recording:
     if len({length is None for _, length in document.runs}) > 1:
         raise DataError("some runs have a sequence length, others none")
     _check_lengths(document)
     sizes = _sizes(document.sizes)
-    values = _checked(sizes, document.runs[0])
+    run = _run(document, patches)
+    values = _checked(sizes, run)
     tensors = [TensorSpec(shape, dtype, storage) for dtype, shape, storage in document.tensors]
     templates = [_template(row, tensors) for row in document.operations]
     slots = tuple(tuple(numbers_of(template)) for template in templates)
@@ -195,7 +224,7 @@ def _recording(document: RecordingDocument) -> Recording:
     operations = tuple(
         with_numbers(template, [values[slot] for slot in each]) for template, each in zip(templates, slots, strict=True)
     )
-    return Recording(operations, slots, sizes, _timeline(document), document.runs, document.lengths, document.but)
+    return Recording(operations, slots, sizes, _timeline(document, run), document.runs, document.lengths, document.but)
 
 
 def _check_lengths(document: RecordingDocument) -> None:
@@ -205,10 +234,23 @@ def _check_lengths(document: RecordingDocument) -> None:
         raise DataError(f"its lengths {first} to {last} leave out some of its own runs")
 
 
-def _timeline(document: RecordingDocument) -> Timeline:
+Run = tuple[int, int | None, int | None]
+
+
+def _run(document: RecordingDocument, patches: SizePolynomials | None) -> Run:
+    """Return the size of the first run, with its patches where the length is the side of an image."""
+    batch, length = document.runs[0]
+    if patches is None:
+        return batch, length, None
+    if any(side is None for _, side in document.runs):
+        raise DataError("a run for images has no side")
+    return batch, length, int(patches.at(1, length)[0])
+
+
+def _timeline(document: RecordingDocument, run: Run) -> Timeline:
     sizes, kept = _sizes(document.moment_sizes), _sizes(document.kept)
-    live = _checked(sizes, document.runs[0])
-    _checked(kept, document.runs[0])
+    live = _checked(sizes, run)
+    _checked(kept, run)
     _check_rows((row for *_, rows in document.moments for row in rows), len(live), "moment_sizes")
     if len(document.keepers) != len(kept.denominators):
         raise DataError(f"{len(document.keepers)} keepers, but {len(kept.denominators)} sizes of what they keep")
@@ -224,7 +266,7 @@ def _sizes(document: SizesDocument) -> SizePolynomials:
     return SizePolynomials(document.monomials, document.coefficients, document.denominators)
 
 
-def _checked(sizes: SizePolynomials, run: tuple[int, int | None]) -> list[int]:
+def _checked(sizes: SizePolynomials, run: Run) -> list[int]:
     values: Integers = sizes.at(*run)
     numbers: list[int] = values.tolist()
     if numbers and max(map(abs, numbers)) > MOST_VALUE:

@@ -68,6 +68,15 @@ class RecordingDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True,
     kept: SizesDocument
 
 
+class ImagesDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Images of other sizes; the fields are those of `ImageSizes`."""
+
+    recordings: Annotated[tuple[RecordingDocument, ...], Meta(min_length=1, max_length=2)]
+    modules: tuple[Name, ...]
+    parameters: SizesDocument
+    patches: SizesDocument
+
+
 class ProfileDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A whole profile; the fields are those of `ModelProfile`."""
 
@@ -89,6 +98,7 @@ class ProfileDocument(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     batch_size: Size
     sequence_length: Size | None
     recordings: Annotated[tuple[RecordingDocument, ...], Meta(min_length=1, max_length=8)]
+    images: ImagesDocument | None = None
 
 
 class _Head(msgspec.Struct):

@@ -44,7 +44,33 @@ def profile(
     request = request or ProfileRequest()
     definition = _defined(model, request, inputs, base)  # once: a user's file that is imported again may object
     question = _question(model, request, definition, inputs)
-    return _found(definition, request, question) or _make(definition, request, question)
+    found = _found(definition, request, question) or _found_for_images(model, request, inputs, base)
+    return found or _make(definition, request, question)
+
+
+def profile_for_images(
+    model: str, request: ProfileRequest | None = None, *, inputs: Sequence[InputSpec] = (), base: Path | None = None
+) -> ModelProfile:
+    """Return a profile (see `profile`) that answers other image sizes too, where the model takes them.
+
+    What is there may know its own image size alone: then the model is traced at others, and the result is kept.
+    """
+    request = request or ProfileRequest()
+    found = profile(model, request, inputs=inputs, base=base)
+    if found.image_size is None or found.images is not None or found.rung == "cpu":
+        return found
+    from profiles.image_growth import with_image_sizes
+
+    asked = replace(request, image_size=None)
+    definition = _defined(model, asked, inputs, base)
+    question = _question(model, asked, definition, inputs)
+    whole = with_image_sizes(profile(model, asked, inputs=inputs, base=base), definition, asked)
+    if question is not None and whole.images is not None:
+        keep(question, whole)
+    if request.image_size is None:
+        return whole
+    same = whole.images is not None and whole.images.covers(found.image_size)
+    return whole.at(found.batch_size, None, found.image_size) if same else found
 
 
 def profile_by_line(
@@ -72,12 +98,28 @@ def known(
     """Return a profile that is already there (see `profile`), or None where the model would have to be traced."""
     request = request or ProfileRequest()
     definition = _defined(model, request, inputs, base)
-    return _found(definition, request, _question(model, request, definition, inputs))
+    found = _found(definition, request, _question(model, request, definition, inputs))
+    return found or _found_for_images(model, request, inputs, base)
 
 
 def _found(definition: ModelDefinition, request: ProfileRequest, question: Question | None) -> ModelProfile | None:
     sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
     return find(question, sizes.batch_size, sizes.sequence_length) if question is not None else None
+
+
+def _found_for_images(
+    model: str, request: ProfileRequest, inputs: Sequence[InputSpec], base: Path | None
+) -> ModelProfile | None:
+    """Return the profile of the model's own image size, moved to the one asked for."""
+    if request.image_size is None:
+        return None
+    own = replace(request, image_size=None)
+    definition = _defined(model, own, inputs, base)
+    question = _question(model, own, definition, inputs)
+    sizes = definition.sizes(request.batch_size, request.sequence_length, request.image_size)
+    if question is None:
+        return None
+    return find(question, sizes.batch_size, sizes.sequence_length, sizes.image_size)
 
 
 def _defined(model: str, request: ProfileRequest, inputs: Sequence[InputSpec], base: Path | None) -> ModelDefinition:

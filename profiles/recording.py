@@ -92,12 +92,14 @@ def record(question: Question) -> None:
 
 def _traced(question: Question) -> ModelProfile:
     from profiles.definitions import profile_definition
+    from profiles.image_growth import with_image_sizes
     from profiles.models import resolve
 
     request = ProfileRequest(
         mode=question.mode, precision=question.precision, optimizer=OPTIMIZER, device=question.device
     )
-    return profile_definition(resolve(question.model), request)
+    definition = resolve(question.model)
+    return with_image_sizes(profile_definition(definition, request), definition, request)
 
 
 def _file_name(question: Question) -> str:

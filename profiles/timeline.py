@@ -128,6 +128,11 @@ class Timeline:
         values = self.kept.at(batch_size, sequence_length).tolist()
         return dict(zip(self.keepers, values, strict=True))
 
+    def pinned(self, sequence_length: int, patches: int) -> Timeline:
+        """Return the timeline in the batch size alone that is left where the other size is known."""
+        sizes, kept = (each.pinned(sequence_length, patches) for each in (self.sizes, self.kept))
+        return Timeline(self.moments, sizes, self.keepers, kept)
+
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
         return np.array([rows for *_, rows in self.moments], dtype=np.intp).reshape(-1, len(HOLDERS))
@@ -172,7 +177,7 @@ def fit_timeline(
 
 def _common_places(tables: Sequence[LiveTable], points: Sequence[Point]) -> tuple[tuple[Phase, str], ...]:
     places = tables[0].places
-    for other, (batch, length) in zip(tables[1:], points[1:], strict=True):
+    for other, (batch, length, *_) in zip(tables[1:], points[1:], strict=True):
         if other.places is not places and other.places != places:
             raise SizeDependent(f"Allocations come in another order at batch {batch} × {length} than at the first size")
     return places
@@ -227,7 +232,7 @@ def fit_kept(kept: Sequence[Mapping[str, int]], points: Sequence[Point]) -> tupl
         If not the same modules keep something at every size, or the bytes follow no polynomial.
     """
     modules = [module for module, size in kept[0].items() if size]
-    for other, (batch, length) in zip(kept[1:], points[1:], strict=True):
+    for other, (batch, length, *_) in zip(kept[1:], points[1:], strict=True):
         if {module for module, size in other.items() if size} != set(modules):
             raise SizeDependent(f"Other modules keep activations at batch {batch} × {length} than at the first size")
     folded = fold_paths({module: tuple(each[module] for each in kept) for module in modules})

@@ -34,6 +34,7 @@ class RawTrace:
     sequence_length  tokens per sample; None for a model without sequences
     kept             module (one path a layer) -> activation bytes it allocated that are alive when the forward pass and
                      the loss are done; empty if not looked at
+    patches          None, unless `sequence_length` holds the side of an image: then how many patches attention sees
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -41,11 +42,13 @@ class RawTrace:
     batch_size: int = 1
     sequence_length: int | None = None
     kept: dict[str, int] = field(default_factory=dict)
+    patches: int | None = None
 
     @property
     def point(self) -> Point:
         """The sizes of this run; 1 stands for no sequence."""
-        return self.batch_size, 1 if self.sequence_length is None else self.sequence_length
+        point = self.batch_size, 1 if self.sequence_length is None else self.sequence_length
+        return point if self.patches is None else (*point, self.patches)
 
 
 def fold(raw: RawTrace) -> OperationTrace:
@@ -95,7 +98,7 @@ def _record(raws: Sequence[RawTrace], thresholds: Collection[int]) -> Recording:
     sizes = fit(list(vectors), points)
     timeline = fit_timeline([raw.timeline for raw in raws], [raw.kept for raw in raws], points)
     runs = tuple((raw.batch_size, raw.sequence_length) for raw in raws)
-    lengths = held([length for _, length in points], thresholds)
+    lengths = held([point[1] for point in points], thresholds)
     return Recording(tuple(operations), tuple(slots), sizes, timeline, runs, lengths)
 
 

@@ -29,7 +29,7 @@ def undated(profile: ModelProfile) -> tuple[ModelProfile, list[tuple[int, int]]]
     plain, single = (each and dataclasses.replace(each, runs=()) for each in recordings)
     trace = dataclasses.replace(profile.trace, recording=plain, single=single)
     multiples = [(each.batch_multiple, each.sequence_multiple) for each in recordings if each is not None]
-    return dataclasses.replace(profile, versions=(), trace=trace), multiples
+    return dataclasses.replace(profile, versions=(), trace=trace, images=None), multiples
 
 
 def traced(model: str, precision: str) -> ModelProfile:

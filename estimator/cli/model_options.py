@@ -84,16 +84,18 @@ def model_options(*names: str, **said: str) -> Callable[[Callable[..., int]], Ca
     return add
 
 
-def find_profile(question: ModelQuestion, output: Output, by_line: bool = False) -> ModelProfile:
+def find_profile(question: ModelQuestion, output: Output, by_line: bool = False, to_save: bool = False) -> ModelProfile:
     """Return the profile of a saved file, one kept from an earlier question, or one made now (which needs torch).
 
     With `by_line` it is made now unless it is a saved one: what is kept does not know the lines of a library's code.
+    With `to_save` it answers other image sizes too, which may take more traces.
     """
     path = profile_file(question.model)
     if path is None:
         from profiles import recall
 
-        profile = recall.profile_by_line if by_line else recall.profile
+        profile = recall.profile_for_images if to_save else recall.profile
+        profile = recall.profile_by_line if by_line else profile
         with progress(f"Profiling {question.model}", output), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"torch\b")  # what torch tells whoever wrote the model
             return profile(question.model, question.request(), inputs=question.input_specs())
@@ -101,7 +103,7 @@ def find_profile(question: ModelQuestion, output: Output, by_line: bool = False)
 
     saved = ModelProfile.load(path)
     _check_settings(question, saved)
-    return saved.at(question.batch_size, question.sequence_length)
+    return saved.at(question.batch_size, question.sequence_length, question.image_size)
 
 
 def profile_file(text: str) -> Path | None:
@@ -123,7 +125,7 @@ def profile_file(text: str) -> Path | None:
 
 def _check_settings(question: ModelQuestion, saved: ModelProfile) -> None:
     """Refuse what a recorded profile cannot be turned into."""
-    for name in ("precision", "optimizer", "device", "image_size"):
+    for name in ("precision", "optimizer", "device"):
         wanted, recorded = getattr(question, name), getattr(saved, name)
         if wanted is not None and wanted != recorded:
             option = f"--{name.replace('_', '-')}"

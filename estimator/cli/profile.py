@@ -47,7 +47,7 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
     """Count what one step of MODEL computes, moves and holds in memory; no weights, no data, no GPU.
 
     A step is forward, loss, backward and optimizer. One multiply-add is 2 FLOPs. -o profile.json saves the profile:
-    it answers other batch sizes and sequence lengths at once, and is a MODEL itself.
+    it answers other batch sizes, sequence lengths and image sizes at once, and is a MODEL itself.
     """
     other, baseline, limits = (options.pop(name) for name in ("other", "baseline", "limits"))
     cross_check = options.pop("cross_check")
@@ -56,7 +56,8 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
     if cross_check:
         output.show(cross_check_answer(question, output))
         return 0
-    profile = find_profile(question, output, by_line=by == "source")
+    saving = output.form == "text" and output.path is not None and not (other or baseline or limits)
+    profile = find_profile(question, output, by_line=by == "source", to_save=saving)
     if other is not None:
         output.show(comparison_answer(profile, _beside(question, other, output)))
         return 0
