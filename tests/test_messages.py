@@ -282,3 +282,16 @@ def test_limits_need_a_baseline(folder):
 
 def test_baseline_that_is_no_profile(folder):
     assert "train.py" in error_of("profile", "ten.json", "--baseline", "train.py", "--fail-above", "flops=+2%")
+
+
+def test_a_saved_forward_pass_opens_as_what_it_is_and_trains_nothing(tmp_path, monkeypatch):
+    """And what the model's file prints is no part of the answer."""
+    monkeypatch.chdir(tmp_path)
+    text = 'import torch\nprint("hello")\ndef make():\n    return torch.nn.Linear(3, 4), (torch.zeros(2, 3),)\n'
+    (tmp_path / "talking.py").write_text(text)
+    run = CliRunner().invoke(main, ["profile", "talking.py:make", "--inference", "--json", "-q"])
+    assert json.loads(run.stdout)["run"]["mode"] == "forward"
+    assert CliRunner().invoke(main, ["profile", "talking.py:make", "--inference", "-o", "a.json", "-q"]).exit_code == 0
+    assert "one forward pass" in CliRunner().invoke(main, ["profile", "a.json"]).stdout
+    refused = CliRunner().invoke(main, ["estimate", "a.json", "--tokens", "1B"])
+    assert refused.exit_code == 2 and "recorded in mode forward" in refused.stderr

@@ -132,7 +132,7 @@ def _precision(question: ModelQuestion, device: Device) -> str | None:
     """Return what the device runs best; None for a saved profile, which has its own."""
     if profile_file(question.model) is not None:
         return None
-    halves = AUTO[question.mode]
+    halves = AUTO[question.mode or "train"]
     return next((each for each in halves if device.supports(each)), halves[0])
 
 

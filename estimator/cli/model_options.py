@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +46,7 @@ class ModelQuestion:
     """What is asked of a model; None: the model's own."""
 
     model: str
-    mode: Literal["train", "forward"] = "train"
+    mode: Literal["train", "forward"] | None = "train"
     precision: str | None = None
     optimizer: str | None = None
     device: str | None = None
@@ -96,7 +98,8 @@ def find_profile(question: ModelQuestion, output: Output, by_line: bool = False,
 
         profile = recall.profile_for_images if to_save else recall.profile
         profile = recall.profile_by_line if by_line else profile
-        with progress(f"Profiling {question.model}", output), warnings.catch_warnings():
+        talk = contextlib.redirect_stdout(sys.stderr)  # what a model prints is no part of the answer
+        with progress(f"Profiling {question.model}", output), warnings.catch_warnings(), talk:
             warnings.filterwarnings("ignore", module=r"torch\b")  # what torch tells whoever wrote the model
             return profile(question.model, question.request(), inputs=question.input_specs())
     from profiles.model_profile import ModelProfile
@@ -132,7 +135,7 @@ def _check_settings(question: ModelQuestion, saved: ModelProfile) -> None:
             raise UsageError(
                 f"{question.model} was recorded with {option} {recorded}; {wanted} needs a new profile of the model"
             )
-    if question.mode != saved.mode:
+    if question.mode not in (None, saved.mode):
         raise UsageError(f"{question.model} was recorded in mode {saved.mode}; {question.mode} needs a new profile")
     if question.inputs:
         raise UsageError("--input cannot change a saved profile; profile the model anew")

@@ -52,7 +52,7 @@ def command(model: str, by: str, depth: int | None, top: int, output: Output, **
     other, baseline, limits = (options.pop(name) for name in ("other", "baseline", "limits"))
     cross_check = options.pop("cross_check")
     _only_one({"--compare": other, "--baseline": baseline or limits, "--cross-check": cross_check})
-    question = ModelQuestion(model, "forward" if options.pop("inference") else "train", **options)
+    question = ModelQuestion(model, "forward" if options.pop("inference") else None, **options)
     if cross_check:
         output.show(cross_check_answer(question, output))
         return 0
