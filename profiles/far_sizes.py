@@ -40,9 +40,10 @@ def looked_far(
     SizeDependent
         The model does something else in large batches; a sequence only bounds the lengths of the trace.
     """
-    shortest = min((raw.sequence_length for raw in raws if raw.sequence_length is not None), default=None)
+    lengths = sorted({raw.sequence_length for raw in raws if raw.sequence_length is not None})
+    near = lengths[:2][-1] if lengths else None  # a third batch of the shortest would prove nothing new
     try:
-        known = [*raws, seen(replace(sizes, batch_size=BATCH, sequence_length=shortest))]
+        known = [*raws, seen(replace(sizes, batch_size=BATCH, sequence_length=near))]
         trace = fit_growth(known, thresholds, but)
     except SizeDependent as refusal:
         raise SizeDependent(f"in batches of {BATCH:,} the model computes something else: {refusal}") from refusal

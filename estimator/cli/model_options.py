@@ -98,8 +98,8 @@ def find_profile(question: ModelQuestion, output: Output, by_line: bool = False,
 
         profile = recall.profile_for_images if to_save else recall.profile
         profile = recall.profile_by_line if by_line else profile
-        talk = contextlib.redirect_stdout(sys.stderr)  # what a model prints is no part of the answer
-        with progress(f"Profiling {question.model}", output), warnings.catch_warnings(), talk:
+        talk = contextlib.redirect_stdout(sys.stderr)  # what a model prints is no answer; outermost: progress swaps it
+        with talk, progress(f"Profiling {question.model}", output), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"torch\b")  # what torch tells whoever wrote the model
             return profile(question.model, question.request(), inputs=question.input_specs())
     from profiles.model_profile import ModelProfile
