@@ -10,7 +10,6 @@ from datetime import date
 import hand_made
 import pytest
 from click.testing import CliRunner
-from processor_time import BUSY, processor_seconds
 
 import hardware_db
 from estimator import TrainingRun, estimate_all
@@ -265,7 +264,7 @@ def test_repr_of_estimates_is_the_table(profile_path):
 
 
 @pytest.mark.parametrize("model", ["ten.json", "gpt2"])
-def test_a_recorded_profile_is_estimated_without_torch_and_fast(profile_path, model):
+def test_a_recorded_profile_is_estimated_without_torch(profile_path, model):
     """A file of the user's, and a model whose profiles come with flopcast (one in each precision)."""
     model = profile_path if model == "ten.json" else model
     code = (
@@ -275,4 +274,3 @@ def test_a_recorded_profile_is_estimated_without_torch_and_fast(profile_path, mo
     )
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stderr.strip() == "False"
-    assert processor_seconds(command, bound=1.5) < BUSY * 1.5

@@ -245,16 +245,13 @@ def test_spot_above_on_demand_and_duplicates_are_caught(db: Database) -> None:
     assert any("two prices" in fault for fault in check_offers([good, good], db.devices_by_id))
 
 
-def test_loading_is_light_and_brings_no_heavy_library() -> None:
+def test_loading_brings_no_heavy_library() -> None:
     code = (
-        "import sys, time; start = time.perf_counter(); from hardware_db import load; load().offers();"
-        "print(time.perf_counter() - start);"
+        "import sys; from hardware_db import load; load().offers();"
         "print([m for m in ('torch', 'pandas', 'numpy', 'pydantic') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, heavy = run.stdout.splitlines()
-    assert heavy == "[]"
-    assert float(seconds) < 1.0  # 0.15 s on an idle machine; the bound allows for a busy one
+    assert run.stdout.strip() == "[]"
 
 
 def test_spot_is_not_dearer_than_the_dearest_fixed_price_of_its_provider(db: Database) -> None:

@@ -1,11 +1,8 @@
 """The course of memory under a profile: bars against the peak, and what is kept for the backward pass."""
 
-import time
-
 import hand_made
 import numpy as np
 import pytest
-from processor_time import BUSY
 
 import hardware_db
 from estimator.memory import memory_of
@@ -44,23 +41,12 @@ RECORDED = ("gpt2", "llama-3.1-405b", "mixtral-8x7b", "resnet50", "t5-small", "v
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_peak_moment_and_need_of_any_batch_take_less_than_a_millisecond(name):
-    """Each batch is a new one, so that nothing is remembered; the least of many, as others share the machine.
-
-    Measured on an idle one: 0.04 to 0.12 ms for the peak, 0.2 to 0.5 ms for all that a device must hold.
-    """
+def test_the_peak_is_held_where_the_need_of_a_device_says(name):
     profile = find(Question(name, "train", "amp_bfloat16", "adamw", "cuda"))
     length, card = profile.sequence_length, hardware_db.load().device("l4")
     recording = profile.trace.recording
     need = memory_of(profile, 2, length, card)
     assert recording.timeline.peak(2, length).peak_module == need.module or need.phase == "optimizer"
-    seconds = []
-    for batch in range(4, 104, 2):
-        start = time.process_time()
-        memory_of(profile, batch, length, card)
-        recording.timeline.peak(batch, length)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < BUSY * 1e-3
 
 
 def test_the_arrays_are_the_moments():

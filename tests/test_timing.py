@@ -1,7 +1,6 @@
 """Time of operations: what physics demands of the formulas, whatever their parameters."""
 
 import dataclasses
-import time
 
 import numpy as np
 import pytest
@@ -235,13 +234,3 @@ def test_factors_stay_near_one_and_name_their_sources():
     for each in factor_table():
         assert 0.4 < each.factor < 2.5, each
         assert each.sources
-
-
-def test_hundreds_of_times_a_second():
-    table = profile().table(8, 16)
-    chip, settings = load().device("a100-sxm-80gb"), TimeSettings()
-    predict(table, chip, settings)
-    start = time.process_time()
-    for _ in range(50):
-        predict(table, chip, settings)
-    assert (time.process_time() - start) / 50 < 0.005

@@ -1,6 +1,5 @@
 """From single calls to a folded, symbolic record: lossless at the recorded sizes, exact at all others."""
 
-import time
 from collections import Counter
 from dataclasses import replace
 from math import nan
@@ -298,36 +297,3 @@ def test_an_empty_trace_is_no_special_case():
     assert len(trace.table) == 0
     assert trace.table.totals("flops") == PhaseTotals()
     assert trace.operations == ()
-
-
-# ------------------------------------------------------------------------------------------------------------- speed
-
-
-def fastest(function, times=7):
-    """Least processor time of several runs: what other work on the machine cannot make longer."""
-    seconds = []
-    for _ in range(times):
-        start = time.process_time()
-        function()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
-
-
-def test_thirty_thousand_calls_fold_quickly():
-    raw = transformer(2, 64, layers=3000)
-    assert len(raw.operations) > 30_000
-    assert fastest(lambda: fold(raw), 3) < 1.0  # 0.3 s on an idle machine
-
-
-def test_another_size_takes_less_than_a_millisecond():
-    calls = [operation(f"m{at}", flops=at, inputs=(spec(at + 1, 3),)) for at in range(500)]
-    raws = []
-    for batch in BATCH_RUNS:
-        grown = [replace(each, flops=each.flops * batch, bytes_read=batch) for each in calls]
-        live = [moment((0, 0, 0, 0, 0, batch * abs(1000 - at))) for at in range(2000)]
-        raws.append(RawTrace(grown, live, batch, None))
-    trace = fit_growth(raws)
-    trace.at(7).table, trace.at(7).memory
-    sizes = iter(range(10, 10_000))
-    assert fastest(lambda: trace.at(next(sizes)).table.totals("flops"), 50) < 1e-3
-    assert fastest(lambda: trace.at(next(sizes)).memory, 50) < 1e-3
