@@ -23,7 +23,8 @@ from profiles.operation_trace import numbers_of, with_numbers
 from profiles.records import Operation, Phase
 from profiles.timeline import LiveTable
 from profiles.trace.ledger import Moment
-from profiles.trace.step import Parameters, StepTrace
+from profiles.trace.owned import Parameters
+from profiles.trace.step import StepTrace
 
 Changes = NDArray[np.int64]
 Seen = tuple[int, Phase, str]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributions import Distribution
 
-from profiles.layers import layer_count
 from profiles.lean_imports import compiler_is_loaded
 from profiles.records import Operation
 from profiles.timeline import LiveTable
@@ -25,10 +21,12 @@ from profiles.trace.calls import tensors_in
 from profiles.trace.factories import Factories
 from profiles.trace.failures import Scene, scene_of
 from profiles.trace.higher_order import uncompiled
+from profiles.trace.isolation import isolated, unchecked_distributions, warm_up
 from profiles.trace.kernels import kernels_of
 from profiles.trace.ledger import Ledger, Moment, table_of, with_states
 from profiles.trace.optimizers import make_optimizer
 from profiles.trace.own_steps import OwnSteps
+from profiles.trace.owned import Parameters
 from profiles.trace.packed import packed_by_module
 from profiles.trace.places import Places
 from profiles.trace.recorder import Recorder, Sight
@@ -67,40 +65,6 @@ class Step:
         else:
             outputs = self.model(*self.args, **self.kwargs)
             yield self.loss(outputs, self.args, self.kwargs), self.model.parameters()
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """Numbers of parameters that modules own themselves, tied ones once, packed ones too: all, and those trained.
-
-    A path may stand for several equal layers; the number is that of one of them.
-    """
-
-    by_module: dict[str, int]
-    trained_by_module: dict[str, int]
-
-    @classmethod
-    def of(cls, model: torch.nn.Module) -> Parameters:
-        """Count those of a model."""
-        owned: Counter[str] = Counter()
-        trained: Counter[str] = Counter()
-        for name, parameter in model.named_parameters(remove_duplicate=True):
-            module = name.rpartition(".")[0]
-            owned[module] += parameter.numel()
-            trained[module] += parameter.numel() if parameter.requires_grad else 0
-        for module, tensors in packed_by_module(model).items():
-            owned[module] += sum(tensor.numel() for tensor in tensors)
-        return cls(dict(owned), dict(trained))
-
-    @property
-    def total(self) -> int:
-        """All parameters."""
-        return sum(layer_count(path) * number for path, number in self.by_module.items())
-
-    @property
-    def trainable(self) -> int:
-        """Those that are trained."""
-        return sum(layer_count(path) * number for path, number in self.trained_by_module.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +135,9 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
     StepFailed
         If the model cannot be run so; its `error` is a `ValueNeeded` where the run depends on values that are unknown.
     """
-    _warm_up()
+    warm_up()
     run = _Run(step, settings, tracing)
-    with _isolated(), ExitStack() as stack:
+    with isolated(), ExitStack() as stack:
         if compiler_is_loaded():
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         if tracing.fake is not None:
@@ -181,7 +145,7 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
         stack.enter_context(run.places.follow())
         if tracing.symbolic:
             stack.enter_context(uncompiled())
-            stack.enter_context(_unchecked_distributions())
+            stack.enter_context(unchecked_distributions())
         stack.enter_context(kernels_of(settings.device, tracing.device, real=not tracing.symbolic))
         if tracing.symbolic or settings.device != "cpu":
             stack.enter_context(Autocast(settings.device, tracing.device).available())
@@ -192,13 +156,6 @@ def trace_step(step: Step, settings: StepSettings, tracing: Tracing = SYMBOLIC) 
             scene = scene_of(step.model, (step.args, step.kwargs), run.places.failed_in(error), error)
             raise StepFailed(error, scene, run.values.guesses) from error
     return run.trace()
-
-
-@lru_cache(maxsize=1)
-def _warm_up() -> None:
-    """Run one of torch's Python operators: the first one keeps frames alive, and with them tensors of the model."""
-    tensor = torch.empty((2, 2), device="meta")
-    torch.addmm(tensor[0], tensor, tensor)
 
 
 class StepFailed(Exception):
@@ -344,27 +301,3 @@ def _states(optimizer: torch.optim.Optimizer, devices: frozenset[str]) -> Iterat
 def _tensors(step: Step) -> list[torch.Tensor]:
     leaves = torch.utils._pytree.tree_leaves((step.args, step.kwargs))
     return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-
-
-@contextmanager
-def _unchecked_distributions() -> Iterator[None]:
-    """No questions whether the parameters of a distribution are valid numbers: symbolic ones are none."""
-    before = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)
-
-
-@contextmanager
-def _isolated() -> Iterator[None]:
-    """No garbage collection in between (it would make the timeline depend on chance), no change to random numbers."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        if collecting:
-            gc.enable()
