@@ -147,7 +147,7 @@ class Values:
     def follow(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
         """Compute the values of an operation's results, where its inputs have values and the results are small."""
         outputs = tuple(tensors_in(out))
-        if not may_be_followed(func, outputs):
+        if not may_be_followed(func, outputs) or (not self.counting and _is_state(func, outputs[0])):
             return
         name = func._schema.name
         known, real_args, real_kwargs = _real(args, kwargs)
@@ -234,6 +234,11 @@ def _is_data(args: tuple[Any, ...]) -> bool:
 def _is_real(tensor: torch.Tensor) -> bool:
     """Whether a tensor holds real or complex numbers."""
     return tensor.is_floating_point() or tensor.is_complex()
+
+
+def _is_state(func: torch._ops.OpOverload, made: torch.Tensor) -> bool:
+    """Whether what an optimizer makes is as large as its states: they decide nothing, and would take their memory."""
+    return not func._schema.is_mutable and _is_real(made) and made.numel() > LARGEST_FLOATS
 
 
 def _forget(tensors: tuple[torch.Tensor, ...]) -> None:
