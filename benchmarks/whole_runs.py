@@ -76,25 +76,43 @@ LEAST = 1000
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a row was, where it does not say so: model, tokens of a sequence, samples, whether to split it, device."""
+    """What a row was, where it does not say so: model, tokens of a sequence, samples, whether to split it, device.
+
+    `each`: samples of a step that a device takes, in half and in full precision; `half_layout`: how images lie in
+    memory in half precision ("channels_last"), contiguous in full; `compiled`: as a compiler makes it (XLA too).
+    """
 
     model: str
     length: int | None = None
     samples: float | None = None
     splits: bool = False
     device: str | None = None
+    each: tuple[int, int] | None = None
+    half_layout: str | None = None
+    compiled: bool = False
+
+    def batch_of(self, precision: str, count: int) -> int | None:
+        """Return the samples of a step of so many devices; None where the recipe does not say."""
+        return None if self.each is None else self.each[not is_half(precision)] * count
+
+
+def is_half(precision: str) -> bool:
+    """Whether products run in 16 bits."""
+    return precision.endswith("float16")
 
 
 @cache
-def recipes() -> list[tuple[str, str, Recipe]]:
-    """Return (start of the stratum, start of the model's name, recipe) of published_recipes.csv."""
+def recipes() -> list[tuple[dict[str, str], Recipe]]:
+    """Return the rows of published_recipes.csv (start of the stratum, part of the source, start of the name), read."""
     with Path(__file__).with_name("published_recipes.csv").open(encoding="utf-8", newline="") as file:
-        return [
-            (row["stratum"], row["name"], Recipe(row["model"], int(row["sequence_length"] or 0) or None,
-                                                 float(row["samples"] or 0) or None, bool(row["splits"]),
-                                                 row["device"] or None))
-            for row in csv.DictReader(file)
-        ]  # fmt: skip
+        return [(row, _recipe(row)) for row in csv.DictReader(file)]
+
+
+def _recipe(row: dict[str, str]) -> Recipe:
+    each = (int(row["device_batch_half"]), int(row["device_batch_full"])) if row["device_batch_half"] else None
+    length, samples = int(row["sequence_length"] or 0) or None, float(row["samples"] or 0) or None
+    laid_out, compiled = row["half_layout"] or None, bool(row["compiled"])
+    return Recipe(row["model"], length, samples, bool(row["splits"]), row["device"] or None, each, laid_out, compiled)
 
 
 def recipe_of(row: dict[str, str]) -> Recipe:
@@ -105,8 +123,9 @@ def recipe_of(row: dict[str, str]) -> Recipe:
     UsageError
         nobody says
     """
-    for stratum, name, recipe in recipes():
-        if row["stratum"].startswith(stratum) and name and (row["model"] or row["model_name"]).startswith(name):
+    for of, recipe in recipes():
+        named = of["name"] and (row["model"] or row["model_name"]).startswith(of["name"])
+        if named and row["stratum"].startswith(of["stratum"]) and of["of"] in row.get("source", ""):
             return recipe
     shipped = next((name for start, name in RECORDED.items() if row["model"].startswith(start)), None)
     if shipped is None:
@@ -170,9 +189,9 @@ def _answered(recipe: Recipe, precision: str, device: str, size: tuple[int, int,
     profile = profile_in(recipe.model, precision, length)
     if recipe.splits:
         return _split(profile, found, count, batch)
-    run = TrainingRun(
-        profile, steps=1, global_batch_size=batch, sequence_length=length, compiled=compiled, overheads=None
-    )
+    laid_out = recipe.half_layout == "channels_last" and is_half(precision)
+    run = TrainingRun(profile, steps=1, global_batch_size=batch, sequence_length=length, compiled=compiled,
+                      channels_last=laid_out, overheads=None)  # fmt: skip
     network = network_of(found.logical_device(), usual_system(database, found))
     step = answer(Workload(run), database, Cluster(found, count, network))
     if step.step is None:
@@ -202,15 +221,17 @@ def predicted(row: dict[str, str]) -> Predicted:
     device = load().device(recipe.device or row["device"])
     precision = _precision(row, device)
     count = int(float(row["device_count"] or 0))
+    batch = row["global_batch_size"] or recipe.batch_of(precision, count) or ""
+    row = row | {"global_batch_size": str(batch)}
     if not (count and row["wall_hours"]):
         raise UsageError("does not say how many devices or hours")
     length = int(float(row["sequence_length"])) if row["sequence_length"] else recipe.length
     length = UNPADDED if "unpadded" in row["unit"] else length
     samples = samples_of(row, recipe, length)
-    batch = _batch(row, recipe, length, samples, count * device.logical_devices)
-    compiled = row["stratum"].startswith(COMPILED)
-    step = _answered(recipe, precision, device.id, (count, batch, length, compiled))
-    hours = tuned(step) * (samples / batch / 3600)
+    stepwise = _batch(row, recipe, length, samples, count * device.logical_devices)
+    compiled = recipe.compiled or row["stratum"].startswith(COMPILED)
+    step = _answered(recipe, precision, device.id, (count, stepwise, length, compiled))
+    hours = tuned(step) * (samples / stepwise / 3600)
     _possible(profile_in(recipe.model, precision, length), samples, float(row["wall_hours"]) * count, device)
     return Predicted(row["case_id"], row["stratum"], recipe.model, device.id, count, float(row["wall_hours"]), hours,
                      bool(row["cost_usd"]))  # fmt: skip

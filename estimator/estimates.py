@@ -181,7 +181,8 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
         f"{_shared(run)}; gradients are sent while the backward pass runs",
         f"operations and memory as recorded for {run.profile.device}; devices of another kind may choose other kernels",
         _efficiencies(run),
-        f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs",
+        f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs"
+        f"{'; images in channels last on GPUs' if run.channels_last else ''}",
         _half(run.precision),
         _around(run),
         _prices(estimates),

@@ -11,7 +11,7 @@ import numpy as np
 from estimator.memory import overhead_of
 from estimator.ranges import Range
 from estimator.step import step_weights
-from estimator.timing import BOUNDS, EXECUTION, TimeSettings, beside, predict
+from estimator.timing import BOUNDS, TimeSettings, beside, predict
 from estimator.workload import Workload
 from hardware_db.errors import FlopcastError
 from profiles.tables import Labels
@@ -96,11 +96,12 @@ def _changes(row: Estimate) -> Iterator[Change]:
     work, device = Workload(row.run), row.answer.device.logical_device()
     micro, passes = row.answer.replica.micro_batch_size, row.answer.accumulation or 1
     table = work.table(micro)
-    plain = TimeSettings(EXECUTION.get(device.kind, "eager"))
+    plain = work.settings_on(device)
     now = _seconds(table, device, plain, passes)
     if plain.execution == "eager":
-        yield Change("torch.compile", _seconds(table, device, TimeSettings("inductor"), passes) / now)
-    if table.family.mask("convolution").any() and plain.execution == "eager":
+        compiled = TimeSettings("inductor", plain.memory_format)
+        yield Change("torch.compile", _seconds(table, device, compiled, passes) / now)
+    if work.may_be_channels_last(device, micro):
         last = TimeSettings(plain.execution, "channels_last")
         yield Change("images in channels last", _seconds(table, device, last, passes) / now)
     lower = _in_lower_precision(table, device)

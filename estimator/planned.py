@@ -69,7 +69,7 @@ def as_asked(work: Workload, cluster: Cluster, found: Answer, asked: AskedSplit)
     split = asked.on(cluster.count * cluster.device.logical_devices)
     layers = split.model_devices > 1 or split.expert_parallel > 1
     stack = stack_for(work.at(1), part) if layers else own_stack(part, work.run.compiled)
-    setting = Setting(part, cluster.fabric, stack)
+    setting = Setting(part, cluster.fabric, stack, work.settings_on(part).memory_format)
     share = work.samples_each(split.data_parallel)
     given = work.run.micro_batch_size or asked.value("micro_batch_size")
     sizes = [int(str(given))] if given else [2**power for power in range(MOST_DOUBLINGS) if share % 2**power == 0]

@@ -56,6 +56,9 @@ class TrainingRun:
         samples that one device puts through at a time; default the largest that fits its memory
     compiled
         whether GPUs and CPUs run what `torch.compile` made instead of eager PyTorch; TPUs run a compiled graph anyway
+    channels_last
+        whether GPUs keep images in channels last (NHWC) instead of contiguous (NCHW); TPUs choose their own layout, and
+        for CPUs nothing is known to differ
     mfu
         0 to 1: take this model FLOPs utilisation instead of a prediction
     split
@@ -88,6 +91,7 @@ class TrainingRun:
     optimizer: str = None  # type: ignore[assignment]  # the profile's
     micro_batch_size: int | None = None
     compiled: bool = False
+    channels_last: bool = False
     mfu: float | None = None
     split: AskedSplit | None = None
     overheads: Overheads | None = USUAL
@@ -142,7 +146,7 @@ class TrainingRun:
         return {
             "model": self.profile.model,
             "parameters": self.profile.parameters,
-            **{name: getattr(self, name) for name in (*AMOUNTS, *fields, "compiled", "mfu")},
+            **{name: getattr(self, name) for name in (*AMOUNTS, *fields, "compiled", "channels_last", "mfu")},
             "split": None if self.split is None else str(self.split),
             "overheads": asdict(self.overheads) if self.overheads else None,
             "total_steps": self.total_steps,

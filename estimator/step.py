@@ -34,7 +34,8 @@ def step_time(work: Workload, device: Device, network: Network, replica: Replica
         zero_stage=replica.zero_stage,
         activation_checkpointing=replica.checkpointing,
     )
-    setting = Setting(device, network, own_stack(device, work.run.compiled))
+    layout = work.settings_on(device).memory_format
+    setting = Setting(device, network, own_stack(device, work.run.compiled), layout)
     return parallel_step(work.at(replica.micro_batch_size), split, setting, work.accumulation(replica))
 
 

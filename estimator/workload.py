@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from estimator.answer import Answer
     from estimator.run import TrainingRun
     from estimator.timing import TimeBreakdown
+    from estimator.timing.settings import MemoryFormat
     from hardware_db import Database, Device
     from profiles.model_profile import ModelProfile
     from profiles.tables import OperationTable
@@ -68,9 +69,19 @@ class Workload:
         """Return the time of the operations of one micro-batch on one device as the framework sees it."""
         key = (device, micro_batch_size)
         if key not in self._breakdowns:
-            settings = TimeSettings(EXECUTION.get(device.kind, "inductor" if self.run.compiled else "eager"))
-            self._breakdowns[key] = predict(self.table(micro_batch_size), device, settings)
+            self._breakdowns[key] = predict(self.table(micro_batch_size), device, self.settings_on(device))
         return self._breakdowns[key]
+
+    def settings_on(self, device: Device) -> TimeSettings:
+        """Return how a device runs the operations: in which software, with which layout of images."""
+        layout: MemoryFormat = "channels_last" if self.run.channels_last and device.kind == "gpu" else "contiguous"
+        return TimeSettings(EXECUTION.get(device.kind, "inductor" if self.run.compiled else "eager"), layout)
+
+    def may_be_channels_last(self, device: Device, micro_batch_size: int) -> bool:
+        """Whether images could be kept in channels last, and are not: a compiler lays them out by itself."""
+        settings = self.settings_on(device)
+        eager = device.kind == "gpu" and settings.execution == "eager" and settings.memory_format == "contiguous"
+        return eager and bool(self.table(micro_batch_size).family.mask("convolution").any())
 
     def need(self, replica: Replica, overhead: Overhead) -> MemoryNeed:
         """Return what a device with this overhead must hold."""

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,6 +166,28 @@ def test_emissions_by_hand():
     assert found.co2_kg.mid == pytest.approx(row.energy_kwh * 1.1 * found.grams_per_kwh / 1000)
     unknown = emissions(estimate(RUN, "big", 1, OFFERS[0], database=DB))
     assert unknown.grams_per_kwh == WORLD_GRAMS_PER_KWH and unknown.assumed
+
+
+def test_adapters_are_no_change_where_weights_are_frozen_already():
+    full = profile_of("gpt2", "amp_bfloat16")
+    tuned = replace(full, trainable_parameters=full.parameters // 100)
+    runs = [TrainingRun(each, tokens=1e9) for each in (full, tuned)]
+    changes = [{s.change for s in advise(run, devices="l4", counts=(1,), database=load()).savings} for run in runs]
+    assert changes[0] - changes[1] == {"LoRA rank 16"}
+
+
+def test_channels_last_is_a_change_of_networks_of_images_on_gpus():
+    """The change told is what the whole run takes with it; on a TPU, whose compiler lays images out, it is none."""
+    run = TrainingRun(profile_of("resnet50", "amp_bfloat16"), epochs=90, dataset_size=1_281_167)
+    market = load()
+    for name, told in (("a100-sxm-80gb", True), ("tpu-v5e", False)):
+        found = advise(run, devices=name, counts=(1,), database=market)
+        change = next((s for s in found.savings if "channels last" in s.change), None)
+        assert (change is not None) == told
+        row = found.best.row
+        other = estimate(run.replace(channels_last=True), name, 1, row.offer, database=market)
+        assert other.run_time_s - row.run_time_s == pytest.approx(change.seconds if change else 0.0)
+    assert run.replace(channels_last=True).to_dict()["channels_last"]
 
 
 def test_savings_are_differences_of_estimates():

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimator import TrainingRun, estimate, estimate_all
+from estimator.claims.asking import profile_of
+from estimator.parallel.asked import read_split
 from estimator.ranges import Range
 from estimator.whole_run import NEVER, Overheads, best_interval_s, expected_s
 from estimator.whole_run.assumptions import assumption
@@ -19,6 +21,7 @@ from estimator.whole_run.compute_optimal import compute_optimal_tokens
 from estimator.whole_run.interruptions import failures_of, preemptions_of
 from estimator.whole_run.price_spread import SAME, price_spread
 from estimator.whole_run.run_time import tuned
+from hardware_db import load
 from hardware_db.errors import UsageError
 
 DB = database(
@@ -77,6 +80,20 @@ def test_checkpoints_are_parameters_and_states_over_the_bandwidth():
     write = (need.parameter_bytes + need.optimizer_state_bytes) / 1e9
     assert row.whole.checkpoint_bytes == need.parameter_bytes + need.optimizer_state_bytes
     assert row.whole.seconds("checkpoints").mid == pytest.approx(row.whole.seconds("training").mid / 60 * write)
+
+
+@pytest.mark.parametrize(
+    ("count", "split", "machines"),
+    [(8, "dp=8", 1), (32, "dp=32", 1), (32, "dp=32,zero=1", 4), (32, "tp=4,pp=2", 1), (32, "tp=4,pp=4", 2)],
+)
+def test_machines_that_hold_a_part_write_it_side_by_side(count, split, machines):
+    """A copy on 16 devices lies on two machines of 8; divided states lie on all; of whole copies one is written."""
+    run = TrainingRun(profile_of("gpt2", "amp_bfloat16"), tokens=1e9, split=read_split(split),
+                      overheads=replace(NOTHING, checkpoint_every_s=60.0, storage_bytes_per_s=None))  # fmt: skip
+    row = estimate(run, "h100-sxm", count, next(iter(load().offers("h100-sxm", "vultr"))), database=load())
+    training, write = row.whole.seconds("training").mid, row.whole.checkpoint_bytes / (500 * 2**20)
+    assert row.rental.instances == count / 8
+    assert row.whole.seconds("checkpoints").mid == pytest.approx(training / 60 * write / machines)
 
 
 def test_never_saves_once_at_the_end():

@@ -76,6 +76,14 @@ def _compiled(subject: Subject) -> Iterator[Saving | None]:
         yield subject.saving("torch.compile", on_offer(work, subject.database, subject.place.offer, subject.row.count))
 
 
+def _channels_last(subject: Subject) -> Iterator[Saving | None]:
+    work, replica = subject.place.work, subject.row.answer.replica
+    if replica and work.may_be_channels_last(subject.row.device.logical_device(), replica.micro_batch_size):
+        other = Workload(work.run.replace(channels_last=True))
+        found = on_offer(other, subject.database, subject.place.offer, subject.row.count)
+        yield subject.saving("images in channels last", found)
+
+
 def _precision(subject: Subject) -> Iterator[Saving | None]:
     for work in subject.works:
         if work is not subject.place.work and subject.row.device.supports(work.run.precision):
@@ -138,16 +146,17 @@ def _region(subject: Subject) -> Iterator[Saving | None]:
 
 
 def _memory_settings(subject: Subject) -> Iterator[Saving | None]:
-    """Checkpointing and LoRA, by the time of a step on one device."""
-    replica = subject.row.answer.replica
+    """Checkpointing and LoRA, by the time of a step on one device; no adapters where weights are frozen already."""
+    profile, replica = subject.place.work.run.profile, subject.row.answer.replica
     if replica is None or replica.zero_stage:
         return
     costs = Costs(subject.place.work.at(replica.micro_batch_size), subject.row.device.logical_device())
     usual = costs.seconds(MemorySettings())
-    for label, settings, note in (
-        ("full activation checkpointing", MemorySettings(checkpointing="full"), "not needed: it fits without"),
-        (f"LoRA rank {LORA_RANK}", MemorySettings(lora_rank=LORA_RANK), "adapters alone are trained: fine-tuning only"),
-    ):
+    ways = [("full activation checkpointing", MemorySettings(checkpointing="full"), "not needed: it fits without")]
+    if profile.trainable_parameters == profile.parameters:
+        adapters = "adapters alone are trained: fine-tuning only"
+        ways.append((f"LoRA rank {LORA_RANK}", MemorySettings(lora_rank=LORA_RANK), adapters))
+    for label, settings, note in ways:
         other = costs.seconds(settings)
         if usual is not None and other is not None:
             yield subject.scaled(label, other.mid / usual.mid, note)
@@ -160,6 +169,7 @@ def _alike(subject: Subject) -> list[Offer]:
 
 CHANGES: Final[tuple[Callable[[Subject], Iterator[Saving | None]], ...]] = (
     _compiled,
+    _channels_last,
     _precision,
     _batch,
     _counts,

@@ -54,7 +54,7 @@ _OPTIONS = (
     click.option("--checkpoint-size", "checkpoint_bytes", callback=read_as("bytes"), metavar="SIZE",
                  help="Of one; default: parameters and optimizer states."),
     click.option("--storage-bandwidth", "storage_bytes_per_s", callback=read_as("bytes"), metavar="SIZE",
-                 help="Bytes a second that checkpoints are written with: 1GB."),
+                 help="Bytes a second that checkpoints are written with, all machines together: 1GB."),
     click.option("--mtbf", "device_hours_between_failures", type=_POSITIVE, metavar="HOURS",
                  help="Mean device-hours between failures; default: published records."),
     click.option("--restart-time", "restart_s", **_TIME, help="From a failure to the next step."),

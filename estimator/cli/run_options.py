@@ -32,6 +32,7 @@ class Work:
     micro_batch_size: int | None = None
     sequence_length: int | None = None
     compiled: bool = False
+    channels_last: bool = False
     mfu: float | None = None
 
     def check(self) -> None:
@@ -80,6 +81,7 @@ _WORK = (
     click.option("--micro-batch-size", **SIZE, help="Samples a device takes at once; default: what fits."),
     click.option("--sequence-length", **SIZE, help="Tokens of one sample."),
     click.option("--compile", "compiled", is_flag=True, help="torch.compile instead of eager PyTorch."),
+    click.option("--channels-last", is_flag=True, help="Images in channels last (NHWC) on GPUs."),
     click.option(
         "--mfu", type=float, metavar="SHARE", callback=read_utilisation, help="Take this model FLOPs utilisation: 0.4."
     ),

@@ -30,6 +30,7 @@ class Run(TypedDict):
     optimizer: str
     micro_batch_size: int | None
     compiled: bool
+    channels_last: bool
     mfu: float | None
     split: str | None
     overheads: Overheads | None

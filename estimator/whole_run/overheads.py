@@ -33,7 +33,7 @@ class Overheads:
     checkpoint_bytes
         size of one; None: parameters and optimizer states
     storage_bytes_per_s
-        what the storage writes [byte/s]
+        what the storage writes, all machines together [byte/s]; None: a volume of each machine that holds a part
     device_hours_between_failures
         mean time between failures of one device [device-hours]; None: published records
     restart_s

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from estimator.run import TrainingRun
 
 GIVEN = "given"
+USUAL_MACHINE = 8
+"""Devices of a machine where a device's are not known."""
 ENDS = ("low", "mid", "high")
 
 
@@ -148,11 +150,20 @@ class _State:
         return self.found.step.total.mid
 
     @property
+    def writers(self) -> int:
+        """Machines that write a checkpoint side by side: all where states are divided, else those of one copy."""
+        assert self.found.step is not None
+        device, split = self.found.device, self.found.step.split
+        usual = -(-self.found.count // (device.devices_per_host or USUAL_MACHINE))
+        machines = self.rental.instances if self.rental else usual
+        return machines if split.zero_stage else -(-machines // split.data_parallel)
+
+    @property
     def write_s(self) -> Range:
         """Seconds of one checkpoint."""
         if self.overheads.storage_bytes_per_s is not None:
             return Range.exactly(self.checkpoint_bytes / self.overheads.storage_bytes_per_s)
-        rate = assumption("storage").range
+        rate = assumption("storage").range * self.writers
         return Range(*(self.checkpoint_bytes / each for each in (rate.high, rate.mid, rate.low)))
 
 
@@ -245,7 +256,8 @@ def _checkpoints(state: _State, interval: float, saving: Range) -> Part:
     def tell() -> str:
         every = "given" if given.checkpoint_every_s else "Young and Daly's best"
         size, seconds = format_bytes(state.checkpoint_bytes), format_duration(state.write_s.mid)
-        return f"{size} in {seconds} every {format_duration(interval)} ({every})"
+        by = f" by {state.writers:,} machines" if state.writers > 1 and not given.storage_bytes_per_s else ""
+        return f"{size} in {seconds}{by} every {format_duration(interval)} ({every})"
 
     def storage() -> str:
         return GIVEN if given.storage_bytes_per_s else assumption("storage").told
