@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+from torch.utils._pytree import tree_leaves
+
 from hardware_db.units import parse_precision
 from profiles.depth import NotPeriodic
 from profiles.growing import grow
@@ -45,10 +48,20 @@ def profile_definition(definition: ModelDefinition, request: ProfileRequest | No
     profile = profile_of(definition.name, settings, first, trace)
     return replace(
         profile,
-        image_size=sizes.image_size,
+        image_size=sizes.image_size or _side_of(definition, sizes),
         sequence_limit=definition.sequence_limit,
         notes=(*definition.notes, *profile.notes, *((note,) if note else ())),
     )
+
+
+def _side_of(definition: ModelDefinition, sizes: Sizes) -> int | None:
+    """Return the side of the images that a model takes by itself; None where it takes none, or none that are square."""
+    if not definition.takes_images:
+        return None
+    with Ground("meta").context():
+        given = definition.inputs(sizes.batch_size, sizes.sequence_length, None)
+    leaves = (leaf for leaf in tree_leaves(given) if isinstance(leaf, torch.Tensor) and leaf.dim() > 2)
+    return next((leaf.shape[-1] for leaf in leaves if leaf.shape[-1] == leaf.shape[-2] > 1), None)
 
 
 def _traced(definition: ModelDefinition, settings: StepSettings, sizes: Sizes) -> tuple[Climb, OperationTrace, str]:

@@ -11,6 +11,7 @@ import pytest
 from hardware_db.errors import DataError, UsageError
 from profiles import library
 from profiles.definitions import profile_definition
+from profiles.image_growth import with_image_sizes
 from profiles.model_profile import ModelProfile
 from profiles.models import resolve
 from profiles.profiling import profile_of
@@ -63,6 +64,17 @@ def said(profile: ModelProfile) -> tuple[Any, ...]:
 )
 def test_another_image_size_is_what_a_trace_there_shows(model: str, precision: str, batch: int, side: int) -> None:
     assert said(shipped(model, precision).at(batch, None, side)) == said(traced(model, precision, batch, side))
+
+
+@pytest.mark.parametrize(("model", "batch", "side"), [("timm:test_resnet", 3, 288), ("timm:test_vit", 1, 192)])
+def test_models_of_packages_answer_other_sizes_from_one_recording(model: str, batch: int, side: int) -> None:
+    """Nobody says of what size their images are: they are asked."""
+    definition = resolve(model)
+    assert definition.image_size is None
+    own = profile_definition(definition)
+    assert own.image_size == 160
+    whole = with_image_sizes(own, definition)
+    assert said(whole.at(batch, None, side)) == said(traced(model, "float32", batch, side))
 
 
 def test_its_own_image_size_comes_back() -> None:
@@ -121,7 +133,5 @@ def test_a_model_of_fixed_images_stays_as_it_is() -> None:
     definition = resolve("mnist-cnn")
     assert not definition.takes_images
     request = ProfileRequest()
-    from profiles.image_growth import with_image_sizes
-
     plain = profile_definition(definition, request)
     assert with_image_sizes(plain, definition, request) is plain
