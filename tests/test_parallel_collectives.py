@@ -1,6 +1,7 @@
 """Collectives against the formulas they are named after, and groups on real networks."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from estimator.parallel.collectives import (
     NETWORK_HOP_S,
     NETWORK_REACHED,
     REACHED,
+    SOCKETS_BYTES_PER_S,
     START_S,
     all_gather,
     all_reduce,
@@ -83,6 +85,37 @@ def test_a_group_along_one_axis_of_a_torus_has_the_links_of_that_axis():
     network = Network("pod", 256, 200e9, 3e9, "torus2d", 8)
     assert network.group(16, 1).inner_bytes_per_s == pytest.approx(100e9)
     assert network.group(512, 1).machines == 2
+
+
+def test_cores_of_one_chip_share_its_links():
+    """A ring through all cores leaves each chip once; groups of one core a chip pass its links side by side."""
+    cores = Network("cores", 8, 200e9, 10e9, "switch", 8, parts=2)
+    assert cores.group(8, 1).inner_bytes_per_s == pytest.approx(200e9)
+    assert cores.group(4, 2).inner_bytes_per_s == pytest.approx(100e9)
+    assert cores.group(2, 1).inner_bytes_per_s == pytest.approx(200e9)
+    assert cores.group(16, 1).bytes_per_s == pytest.approx(8 * 10e9 / 2)
+
+
+def test_a_ring_over_both_sockets_has_what_passes_between_them():
+    cards = Network("cards", 8, 64e9, 10e9, "pcie", 8)
+    near, far, beside = cards.group(4, 1), cards.group(8, 1), cards.group(4, 2)
+    assert message(near).s_per_byte[MID] == pytest.approx(1 / (64e9 * REACHED["pcie"][MID]))
+    assert message(far).s_per_byte[MID] == pytest.approx(1 / SOCKETS_BYTES_PER_S[MID])
+    assert message(beside).s_per_byte[MID] == pytest.approx(2 / SOCKETS_BYTES_PER_S[MID])
+    assert Network("few", 4, 64e9, 10e9, "pcie", 4).group(4, 1).sockets == 0
+
+
+def test_a_bridge_joins_pairs_and_the_rest_of_the_host_goes_over_pcie():
+    database = hardware_db.load()
+    card = database.device("a100-pcie-80gb")
+    system = replace(
+        database.systems[0], device=card.id, devices_per_host=4, scale_up_devices=2, topology="bridge",
+        scale_up_bytes_per_s=300e9, scale_out_bytes_per_s=10e9,
+    )  # fmt: skip
+    network = network_of(card, system)
+    assert network.joined == 4 and network.group(2, 1).inner_bytes_per_s == pytest.approx(300e9)
+    assert network.group(2, 1).shape == "switch" and network.group(4, 1).shape == "pcie"
+    assert network.group(2, 2).inner_bytes_per_s == network.group(4, 1).inner_bytes_per_s == pytest.approx(31.5e9, 0.01)
 
 
 def test_neighbours_are_tensor_parallel():

@@ -41,6 +41,10 @@ on two cards (lambdal/deeplearning-benchmark): 15 to 20 of 31.5 GB/s between A40
 H100; through the host's memory ("host") 5 to 8 of 31.5 between RTX 3080, 3090 and 4090, and 28 of 63 on a server of
 eight 5090 (github.com/NVIDIA/nccl/issues/1639). Meshes: an estimate."""
 
+SOCKETS_BYTES_PER_S: Final = triple(40e9, 16e9, 10e9)
+"""What passes between the two processors of a host in one direction: NCCL's own figures for PCIe traffic, Emerald
+Rapids 40, AMD EPYC 16, Skylake 10 GB/s (src/graph/topo.h, ERP_QPI_BW, AMD_BW, SKL_QPI_BW)."""
+
 NETWORK_REACHED: Final = triple(0.95, 0.85, 0.60)
 """The same for the network between machines: 8 x 400 Gb/s reach 0.8 to 0.95 in published nccl-tests; the slow end is
 for oversubscribed fabrics."""
@@ -149,7 +153,7 @@ def _on_wire(group: Group) -> Triple:
 
 def _inner_rate(group: Group) -> Triple:
     rate: Triple = group.inner_bytes_per_s * REACHED[group.shape]
-    return rate
+    return np.minimum(rate, SOCKETS_BYTES_PER_S / group.sockets) if group.sockets else rate
 
 
 def _outer_rate(group: Group) -> Triple:

@@ -21,6 +21,8 @@ GEFORCE: Final = ("GeForce ", "NVIDIA GeForce ")
 (NCCL, src/transport/shm.cc; github.com/tinygrad/open-gpu-kernel-modules changes the driver for that)."""
 PCIE_BOX: Final = 8
 """Cards of a host where nobody publishes one: what servers of two sockets take."""
+ONE_SOCKET: Final = 4
+"""PCIe cards of a host from which on half of them hang on a second processor (vendors' servers of 8 and 10 cards)."""
 
 WRAPPED_AXIS: Final = 16
 """Chips of a torus axis from which on it closes to a ring; v5e and v6e slices have wraparound on axes of 16 only, those
@@ -47,6 +49,10 @@ class Network:
         what the reader should know of the network between machines
     measured
         collectives that were measured on this device, in one machine if over no more than the fast link joins
+    parts
+        devices of this network on one chip or package, which share its links: 2 cores of a TPU v3, 2 dies of an MI250X
+    bridge
+        pairs (or more) of cards that a bridge joins faster than the rest of their host; None: there is none
     """
 
     name: str
@@ -57,6 +63,8 @@ class Network:
     nodes_of: int
     note: str = ""
     measured: MeasuredLinks | None = None
+    parts: int = 1
+    bridge: Bridge | None = None
 
     def group(self, size: int, stride: int) -> Group:
         """Return the group of `size` devices that are `stride` apart in the order of ranks.
@@ -71,29 +79,53 @@ class Network:
             raise UsageError(f"no bandwidth between the devices of {self.name} is known")
         if size > inside and self.outer_bytes_per_s is None:
             raise UsageError(f"no network between machines of {self.name} is known")
-        found = Group(size, inside, self._inner(inside), self.outer_bytes_per_s or math.inf, self.shape)
+        outer = (self.outer_bytes_per_s or math.inf) / self.parts
+        if self.bridge is not None and size * stride <= self.bridge.joined:
+            return Group(size, size, self.bridge.bytes_per_s, outer, "switch")
+        crossing = self._crossing(inside, stride)
+        found = Group(size, inside, self._inner(inside, stride), outer, self.shape, sockets=crossing)
         known = self.measured
         alike = known is not None and (found.machines == 1) == (known.processes <= self.joined)
         return replace(found, measured=known) if alike else found
 
-    def _inner(self, inside: int) -> float:
-        """Bandwidth that a group inside has: of a torus only the axes that it spans, and both ways only in rings."""
-        bandwidth = self.inner_bytes_per_s or math.inf
+    def _crossing(self, inside: int, stride: int) -> int:
+        """Return how many groups pass the link between the sockets of a host at once; 0 where they stay on one."""
+        if self.shape not in ("pcie", "host") or self.joined <= ONE_SOCKET:
+            return 0
+        return stride if inside * stride > self.joined // 2 else 0
+
+    def _inner(self, inside: int, stride: int) -> float:
+        """Bandwidth that a group inside has: of a torus only the axes that it spans, and both ways only in rings.
+
+        Devices of one chip that are in different groups share its links; neighbours in one ring pass on inside of it.
+        """
+        beside = min(stride, self.parts) if inside * stride > self.parts else 1
+        bandwidth = (self.inner_bytes_per_s or math.inf) / beside
         axes = AXES.get(self.shape)
         if axes is None:
             return bandwidth
-        length = max(2, round(self.joined ** (1 / axes)))
-        spanned = min(axes, max(1, math.ceil(math.log(max(inside, 2), length) - 1e-9)))
-        side = inside ** (1 / spanned)
+        chips = max(1, inside * beside // self.parts)
+        length = max(2, round((self.joined / self.parts) ** (1 / axes)))
+        spanned = min(axes, max(1, math.ceil(math.log(max(chips, 2), length) - 1e-9)))
+        side = chips ** (1 / spanned)
         wrapped = side >= WRAPPED_AXIS - 1e-9 if axes == 2 else round(side) % 4 == 0
         return bandwidth * spanned / axes * (1.0 if wrapped else 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Cards that a bridge joins, and the bandwidth of one of them in one direction."""
+
+    joined: int
+    bytes_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Devices that take part in one collective: `inside` of them in each machine, bandwidths of one device.
 
-    `measured` is what was measured of such groups.
+    `measured` is what was measured of such groups, `sockets` how many of them pass the link between two processors of
+    a host at once (0: they stay on one).
     """
 
     size: int
@@ -102,6 +134,7 @@ class Group:
     outer_bytes_per_s: float
     shape: Shape = "switch"
     measured: MeasuredLinks | None = None
+    sockets: int = 0
 
     @property
     def machines(self) -> int:
@@ -123,18 +156,28 @@ def network_of(device: Device, system: System | None = None, devices_per_node: i
     `devices_per_node`, where given, is how many of them the fast link joins at most.
     """
     host = device.devices_per_host or (PCIE_BOX if device.link_name.startswith(PCIE_LINKS) else 1)
-    joined = system.scale_up_devices if system else host
+    bridge = _bridge(system)
+    joined = (system.devices_per_host if bridge else system.scale_up_devices) if system else host
+    fast = system.scale_up_bytes_per_s if system and not bridge else None
     if devices_per_node is not None:
         joined = min(joined, devices_per_node) if system else devices_per_node
     return Network(
         name=system.name if system else f"{joined} × {device.id}",
         joined=joined * device.logical_devices,
-        inner_bytes_per_s=(system.scale_up_bytes_per_s if system else None) or device.link_bandwidth_bytes_per_s,
+        inner_bytes_per_s=fast or device.link_bandwidth_bytes_per_s,
         outer_bytes_per_s=system.scale_out_bytes_per_s if system else device.internode_bandwidth_bytes_per_s,
         shape=_shape(device, system),
         nodes_of=(system.devices_per_host if system else host) * device.logical_devices,
         measured=measured_links(device.id),
+        parts=device.logical_devices,
+        bridge=bridge,
     )
+
+
+def _bridge(system: System | None) -> Bridge | None:
+    if system is None or system.topology != "bridge" or system.scale_up_bytes_per_s is None:
+        return None
+    return Bridge(system.scale_up_devices, system.scale_up_bytes_per_s)
 
 
 def _shape(device: Device, system: System | None) -> Shape:

@@ -33,7 +33,7 @@ class Job:
     device, network, stack
         what computes, what joins it, and the software that runs it
     count
-        devices, as the framework counts them
+        devices, as the framework counts them: cores of a TPU v3, dies of an MI250X
     global_batch_size
         samples of one step
     asked
@@ -90,9 +90,9 @@ class Job:
         """Return the profile of one micro-batch."""
         return _at(self.profile, micro_batch_size)
 
-    def on(self, count: int) -> Job:
-        """Return the same job on another number of devices."""
-        return replace(self, count=count)
+    def on(self, devices: int) -> Job:
+        """Return the same job on another number of whole devices: chips, packages, cards."""
+        return replace(self, count=devices * self.network.parts)
 
 
 @lru_cache(maxsize=256)
