@@ -257,9 +257,12 @@ _PREFIXES = ((24, "Y"), (21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"), (6
 
 def _split(text: str, wanted: str) -> tuple[float, str]:
     match = _NUMBER.fullmatch(text)
-    number = _float(match[1]) if match else math.nan
-    if match is None or not number < _ENDLESS:
-        raise QuantityError(f"{text!r} is not {wanted}")
+    if match is None:
+        negative = _NUMBER.fullmatch(text.strip().removeprefix("-"))
+        raise QuantityError(f"{text!r} is {'negative: give' if negative else 'not'} {wanted}")
+    number = _float(match[1])
+    if number >= _ENDLESS:
+        raise QuantityError(f"{text!r} is more than there is: give {wanted}")
     return number, match[2]
 
 

@@ -313,6 +313,34 @@ def test_nothing_is_said_in_a_pipe(folder):
     assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""
 
 
+WARNING = """\
+import logging
+import warnings
+
+import torch
+
+
+def make():
+    print("made")
+    warnings.warn("old weights")
+    logging.getLogger("somebody").warning("slow path")
+    return torch.nn.Linear(8, 8), torch.zeros(2, 8)
+"""
+
+
+def test_what_a_model_says_is_talk_and_quiet_leaves_its_warnings_out(folder):
+    (folder / "talks.py").write_text(WARNING)
+
+    def said(*options):
+        command = [sys.executable, "-m", "estimator", "profile", "talks.py:make", "--json", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["command"] == "profile"
+        return done.stderr
+
+    assert all(text in said() for text in ("made", "old weights", "slow path"))
+    assert set(said("--quiet").splitlines()) == {"made"}
+
+
 OWN_FORMULA = """\
 import torch
 

@@ -184,7 +184,9 @@ def test_ten_tokens(folder):
     ("arguments", "parts"),
     [
         (["estimate", "ten.json", "--tokens", "10 parsecs"], ["--tokens", "parsecs", "10B"]),
-        (["estimate", "ten.json", "--tokens", "-5B"], ["--tokens", "-5B"]),
+        (["estimate", "ten.json", "--tokens", "-5B"], ["--tokens: '-5B' is negative"]),
+        (["estimate", "ten.json", "--tokens", "10M", "--batch-size", "-1"], ["--batch-size: '-1' is negative", "4096"]),
+        (["estimate", "ten.json", "--tokens", "1e99"], ["--tokens: '1e99' is more than there is"]),
         (["estimate", "ten.json", "--samples", "0"], ["--samples", "0"]),
         (["hardware", "--min-memory", "80XB"], ["--min-memory", "80XB", "GB"]),
         (["profile", "gpt2", "--precision", "bf61"], ["--precision", "bf61", "bf16"]),

@@ -50,7 +50,11 @@ def test_resolving_needs_neither_torch_nor_transformers():
         "import sys, profiles.models as m\n"
         "for row in m.names(): m.resolve(row.name)\n"
         "m.resolve('hf:llama,num_hidden_layers=2#ForCausalLM'); m.resolve('params=7B')\n"
-        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+        "for unknown in ('nosuchmodel', 'convnext_tiny'):\n"
+        "    try: m.resolve(unknown)\n"
+        "    except Exception as error: assert 'No model' in str(error)\n"
+        "    else: raise SystemExit(f'{unknown} is known')\n"
+        "print([name for name in ('torch', 'transformers', 'torchvision', 'timm') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -129,7 +133,11 @@ def test_mistyped_name_gets_neighbours(given, meant):
 
 @pytest.mark.parametrize(
     ("given", "meant"),
-    [("densenet121", "torchvision:densenet121, timm:densenet121"), ("convnext_atto", "timm:convnext_atto")],
+    [
+        ("densenet121", "torchvision:densenet121, timm:densenet121"),
+        ("convnext_atto", "timm:convnext_atto"),
+        ("fasterrcnn_resnet50_fpn", "torchvision:fasterrcnn_resnet50_fpn"),
+    ],
 )
 def test_a_name_of_another_package_says_how_it_is_written(given, meant):
     with pytest.raises(UnknownModel) as caught:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -98,15 +99,28 @@ def find_profile(question: ModelQuestion, output: Output, by_line: bool = False,
 
         profile = recall.profile_for_images if to_save else recall.profile
         profile = recall.profile_by_line if by_line else profile
-        talk = contextlib.redirect_stdout(sys.stderr)  # what a model prints is no answer; outermost: progress swaps it
-        with talk, progress(f"Profiling {question.model}", output), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"torch\b")  # what torch tells whoever wrote the model
+        with _aside(output.quiet), progress(f"Profiling {question.model}", output):
             return profile(question.model, question.request(), inputs=question.input_specs())
     from profiles.model_profile import ModelProfile
 
     saved = ModelProfile.load(path)
     _check_settings(question, saved)
     return saved.at(question.batch_size, question.sequence_length, question.image_size)
+
+
+@contextlib.contextmanager
+def _aside(quiet: bool) -> Iterator[None]:
+    """Keep what a model prints out of the answer, and with `--quiet` its warnings away; progress opens inside of it."""
+    silenced = logging.root.manager.disable
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"torch\b")  # what torch tells whoever wrote the model
+        if quiet:
+            warnings.simplefilter("ignore")
+            logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(silenced)
 
 
 def profile_file(text: str) -> Path | None:

@@ -80,15 +80,6 @@ def _define_torchvision(text: str, name: str, options: dict[str, Any], wanted: i
     )
 
 
-def has(text: str) -> bool:
-    """Whether an installed package has a model, given as "timm:NAME" or "torchvision:NAME"."""
-    package, _, name = text.partition(":")
-    if importlib.util.find_spec(package) is None:
-        return False
-    torchvision_shim.prepare()
-    return name in _KNOWN[package]()
-
-
 def _all_of_timm() -> list[str]:
     import timm
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware_db.errors import UnknownModel, UsageError
 from profiles import lean_imports
-from profiles.models import huggingface, image_packages
+from profiles.models import huggingface, package_names
 from profiles.models.definition import Depth, ModelDefinition
 from profiles.models.hf_spec import parse
 from profiles.models.hf_tables import Head
@@ -178,7 +178,7 @@ def find(text: str) -> ModelDefinition:
 
 def _elsewhere(name: str) -> list[str]:
     """How a name is written that torchvision or timm has, where they are installed."""
-    return [text for text in (f"torchvision:{name}", f"timm:{name}") if image_packages.has(text)]
+    return [f"{package}:{name}" for package in ("torchvision", "timm") if package_names.has(package, name)]
 
 
 _BUILT_FOR_ONE_SIDE = ("vit:vision_transformer",)
