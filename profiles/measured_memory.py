@@ -19,6 +19,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiles.trace.calls import tensors_in
+from profiles.trace.ledger import storages_of
 
 KIB: Final = 1024
 
@@ -47,12 +48,15 @@ class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def _see(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
+        for storage in storages_of((tensor,)):
+            if storage._cdata not in self._entries:
+                self._add(storage)
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key not in self._entries:
-            self._entries[key] = (size, weakref.ref(storage, lambda _: self._forget(key)))
-            self.live_bytes += size
-            self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+        self._entries[key] = (size, weakref.ref(storage, lambda _: self._forget(key)))
+        self.live_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
 
     def _forget(self, key: int) -> None:
         self.live_bytes -= self._entries.pop(key)[0]

@@ -17,6 +17,10 @@ class LiveStorages(TorchDispatchMode):
             self.see(tensor)
 
     def see(self, tensor):
+        if tensor.is_sparse:
+            self.see(tensor._indices())
+            self.see(tensor._values())
+            return
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key not in self.sizes:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from live_storages import real_peak
 
+from estimator.memory import memory_of
 from profiles import profile_model
 
 
@@ -84,3 +85,45 @@ def test_a_checkpointed_step_is_met_to_the_byte():
     model, inputs = Checkpointed(), (torch.randn(256, 16),)
     real = real_peak(model, inputs, torch.optim.AdamW(model.parameters(), foreach=False))
     assert profile_model(model, inputs, optimizer="adamw", device="cpu").peak_memory_bytes == real
+
+
+class Looked(torch.nn.Module):
+    """A table whose gradient is sparse: as many rows as were looked up, copied once before they are added."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table, self.head = table, torch.nn.Linear(16, 3)
+
+    def forward(self, x):
+        found = self.table(x)
+        return self.head(found.mean(1) if found.dim() == 3 else found)
+
+
+TABLES = {
+    "embedding": lambda: torch.nn.Embedding(1000, 16, sparse=True),
+    "bag": lambda: torch.nn.EmbeddingBag(1000, 16, mode="sum", sparse=True),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_sparse_gradients_are_met_to_the_byte(table):
+    model, inputs = Looked(TABLES[table]()), (torch.randint(0, 1000, (32, 10)),)
+    real = real_peak(model, inputs, torch.optim.SGD(model.parameters(), foreach=False, lr=0.1))
+    found = profile_model(model, inputs, optimizer="sgd", device="cpu")
+    assert found.peak_memory_bytes == memory_of(found).live_bytes == real
+    assert found.rung == "meta"
+
+
+class PartlyUsed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = torch.nn.Linear(64, 64), torch.nn.Linear(512, 512)
+
+    def forward(self, x):
+        return self.used(x)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_weights_without_gradients_hold_none_when_the_step_is_predicted(optimizer):
+    found = profile_model(PartlyUsed(), (torch.randn(64, 64),), optimizer=optimizer, device="cpu")
+    assert memory_of(found).live_bytes == found.peak_memory_bytes

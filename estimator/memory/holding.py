@@ -32,7 +32,7 @@ from estimator.memory.moments import (
 )
 from estimator.memory.settings import MemorySettings
 from estimator.memory.sharding import gathered_parameters, groups_of, whole_gradients
-from estimator.memory.states import State, state_of, trained_bytes
+from estimator.memory.states import State, made_bytes, state_of
 from profiles.records import PHASES
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def course_of(profile: ModelProfile, settings: MemorySettings) -> Floats:
 
 
 def _setting(profile: ModelProfile, settings: MemorySettings) -> tuple[Moments, State]:
-    moments, state = _with_last(moments_of(profile), recorded_gradients(profile)), state_of(profile, settings)
+    moments, state = _with_last(moments_of(profile), made_bytes(profile)), state_of(profile, settings)
     return moments, _deeper(state, _growth(profile, settings)) if settings.more_layers else state
 
 
@@ -164,11 +164,6 @@ def _course(profile: ModelProfile, moments: Moments, state: State, settings: Mem
     return _Course(gradients, _activations(profile, moments, live, gradients, state, settings), gathered)
 
 
-def recorded_gradients(profile: ModelProfile) -> int:
-    """Return the bytes of all gradients of the recorded step."""
-    return trained_bytes(profile, profile.memory.parameter_bytes)
-
-
 def _with_last(moments: Moments, gradients: int) -> Moments:
     """Add the moment of the optimizer's step, which is not recorded where the step allocates nothing.
 
@@ -180,8 +175,10 @@ def _with_last(moments: Moments, gradients: int) -> Moments:
     last = type(outline)(outline.rows, np.append(outline.phases, OPTIMIZER), (*outline.modules, ""))
     numbers = np.append(np.arange(len(moments.live)), len(moments.live) - 1)
     live = moments.live[numbers]
-    live[-1, ACTIVATION] = moments.live[outline.phases > FORWARD, ACTIVATION].min()
     live[-1, GRADIENT] = max(gradients, int(moments.live[-1, GRADIENT]))
+    left = int(moments.live[-1, [GRADIENT, ACTIVATION]].sum()) - int(live[-1, GRADIENT])  # nothing was made since
+    least = int(moments.live[outline.phases > FORWARD, ACTIVATION].min())
+    live[-1, ACTIVATION] = min(least, max(left, 0))
     return Moments(last, live)
 
 

@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from estimator.memory.moments import ACTIVATION, BACKWARD, GRADIENT, OPTIMIZER, moments_of
 from estimator.memory.settings import MemorySettings
 from hardware_db.errors import UsageError
 from profiles.layers import layer_count, split_path
@@ -114,15 +115,15 @@ def state_of(profile: ModelProfile, settings: MemorySettings) -> State:
     whole = profile.memory.parameter_bytes
     if settings.lora_rank is not None:
         return _adapted(profile, settings, whole)
-    trained = trained_bytes(profile, whole)
+    trained, made = trained_bytes(profile, whole), made_bytes(profile)
     if settings.optimizer in (None, profile.optimizer):
         tensors = large_tensors(profile, recorded_states(profile, trained))
-        return State(whole, trained, profile.memory.optimizer_state_bytes, 0, tensors)
+        return State(whole, made, profile.memory.optimizer_state_bytes, 0, tensors)
     chosen = optimizer(settings.optimizer or "")
     held = _held(chosen, profile, trained, profile.trainable_parameters)
     one = _largest_parameter(profile.module_parameters) * whole / max(profile.parameters, 1)
     temporaries = round(chosen.temporaries * trained + chosen.largest * one)
-    return State(whole, trained, held, temporaries, large_tensors(profile, chosen.states), chosen.on_host)
+    return State(whole, made, held, temporaries, large_tensors(profile, chosen.states), chosen.on_host)
 
 
 def trained_bytes(profile: ModelProfile, parameter_bytes: int) -> int:
@@ -130,6 +131,21 @@ def trained_bytes(profile: ModelProfile, parameter_bytes: int) -> int:
     if not profile.parameters:
         return 0
     return round(parameter_bytes * profile.trainable_parameters / profile.parameters)
+
+
+def made_bytes(profile: ModelProfile) -> int:
+    """Return the bytes of all gradients of the recorded step.
+
+    They are less than those of the trained parameters where some take no part in the loss, or where gradients of
+    embeddings are sparse. Where the optimizer's step allocates nothing, the last gradients are still activations in
+    the last moment.
+    """
+    trained, moments = trained_bytes(profile, profile.memory.parameter_bytes), moments_of(profile)
+    seen = int(moments.live[:, GRADIENT].max(initial=0))
+    if OPTIMIZER not in moments.outline.phases:
+        back = moments.live[moments.outline.phases == BACKWARD]
+        seen += int(back[-1, ACTIVATION]) if len(back) else 0
+    return min(trained, seen)
 
 
 def recorded_states(profile: ModelProfile, trained: int) -> float:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from profiles.formulas.call import Call, Cost, elements
 from profiles.formulas.costs import Product, flops_per_multiply_add, matrix_cost, vector_cost
 from profiles.formulas.registry import register_formula
+from profiles.formulas.traffic import total_bytes
 from profiles.records import TensorSpec
 
 FAMILY = "sparse"
@@ -85,8 +86,6 @@ _ELEMENTWISE = {
     "aten._to_sparse_bsr": 0,
     "aten._to_sparse_bsc": 0,
     "aten.to_dense_backward": 0,
-    "sparse.add": 1,
-    "sparse.mul": 1,
 }
 """FLOPs per stored element of the first tensor."""
 
@@ -95,3 +94,18 @@ _ELEMENTWISE = {
 def per_stored_element(call: Call) -> Cost:
     """Work on the stored elements alone."""
     return vector_cost(call, FAMILY, _ELEMENTWISE[call.operator] * call.inputs[0].storage_elements)
+
+
+@register_formula("sparse.add", "sparse.mul")
+def sparse_and_other(call: Call) -> Cost:
+    """One FLOP for each stored element; a dense tensor changed in place is read and written only there.
+
+    That is how an optimizer takes the gradient of an embedding with `sparse=True`.
+    """
+    operands = [tensor for tensor in call.inputs if elements(tensor)]
+    stored = min((tensor.storage_elements for tensor in operands), default=0)
+    cost = vector_cost(call, FAMILY, stored)
+    if not call.operator.endswith("_"):
+        return cost
+    touched = [replace(tensor, storage_elements=min(tensor.storage_elements, stored)) for tensor in operands]
+    return replace(cost, bytes_read=total_bytes(touched), bytes_written=total_bytes(touched[:1]))

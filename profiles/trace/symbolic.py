@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from profiles.trace.sparse import sparse_kernel
 from profiles.trace.values import ASKS_FOR_VALUES, MASKED, ValueNeeded, Values, values_of
 
 aten = torch.ops.aten
@@ -37,8 +38,8 @@ def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], values: Val
         return _like_first(func, args)
     if packet in _MAKES_SPARSE:
         raise ValueNeeded("the work on a sparse tensor depends on its values")
-    if packet is aten.clone and args[0].layout is torch.sparse_coo:
-        return _copied(args[0])
+    if (kernel := sparse_kernel(func, args, kwargs)) is not None:
+        return kernel()
     out = func(*args, **kwargs)
     values.follow(func, args, kwargs, out)
     return out
@@ -79,12 +80,6 @@ def _is_elementwise(func: Any, args: tuple[Any, ...]) -> bool:
 def _like_first(func: Any, args: tuple[Any, ...]) -> list[torch.Tensor] | None:
     """Result of such an operator. Nothing is to be computed, and torch would go through all tensors in Python."""
     return [torch.empty_like(tensor) for tensor in args[0]] if func._schema.returns else None
-
-
-def _copied(sparse: torch.Tensor) -> torch.Tensor:
-    """Copy of a sparse tensor; torch's own, without values, has no elements."""
-    parts = sparse._indices().clone(), sparse._values().clone()
-    return torch.sparse_coo_tensor(*parts, sparse.shape, check_invariants=False)
 
 
 def _to_host(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
