@@ -262,7 +262,8 @@ def _batch(row: dict[str, str], recipe: Recipe, length: int | None, samples: flo
         stated /= length
     if not recipe.splits:
         return max(1, round(stated / unit)) * unit
-    return round(stated) if row["global_batch_size"] and not in_tokens else _in_binary(stated)
+    exact = recipe.each is not None or (row["global_batch_size"] and not in_tokens)
+    return round(stated) if exact else _in_binary(stated)
 
 
 def _in_binary(stated: float) -> int:

@@ -63,6 +63,21 @@ def test_each_job_is_answered_as_alone(jobs):
     assert document["total"]["cost_usd"] == pytest.approx(rows[0]["cost_usd"] + rows[1]["cost_usd"])
 
 
+def test_a_row_that_plans_runs_is_a_campaign(tmp_path):
+    """Wall clock of search and final runs, money of retraining too; what no plan keeps is told."""
+    path = tmp_path / "jobs.csv"
+    path.write_text(
+        "name,model,tokens,hardware,method,trials,retrain,budget,spot\n"
+        "plan,gpt2,100M,l4,asha,27,month,,yes\nnever,gpt2,100M,l4,asha,27,,1,\n"
+    )
+    plan, never = json.loads(flopcast("portfolio", path, "--json").stdout)["results"]
+    words = ["--tokens", "100M", "--hardware", "l4", "--pricing", "spot", "--method", "asha", "--trials", 27]
+    alone = json.loads(flopcast("campaign", "gpt2", *words, "--retrain", "month", "--json").stdout)
+    assert plan["answered"] and plan["cost_usd"] == alone["cost_usd"]["mid"]
+    assert plan["run_time_s"] == sum(s["wall_s"]["mid"] for s in alone["results"] if s["name"] != "retraining")
+    assert plan["pricing"] == "spot" and not never["answered"] and "Nothing keeps $1.00" in never["sentence"]
+
+
 def test_the_table_has_a_line_for_each_and_a_sum(jobs):
     shown = flopcast("portfolio", jobs).stdout
     assert "2 of 4 jobs" in shown and "Nothing fits $0.0100" in shown

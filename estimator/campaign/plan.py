@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from estimator.campaign.search import Search, Trials, trials_of
 from estimator.ranges import ZERO, Range
+from estimator.whole_run.bill import bill_of
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
+    from estimator.cost import Rental
     from estimator.result import Estimate
+    from estimator.whole_run.overheads import Overheads
 
 WEEKS_PER_MONTH: Final = 365.25 / 12 / 7
 EVERY: Final = {"week": WEEKS_PER_MONTH, "month": 1.0, "quarter": 1 / 3}
@@ -84,13 +87,19 @@ class Campaign:
         return None if any(each is None for each in costs) else sum((each for each in costs if each), ZERO)
 
     @property
+    def wall_s(self) -> Range:
+        """Wall clock of search and final runs one after the other [s]; retraining comes later, for months."""
+        return sum((stage.wall_s for stage in self.stages if stage.name != "retraining"), ZERO)
+
+    @property
     def device_hours(self) -> Range:
         """Device-hours of all stages."""
         return sum((stage.device_hours for stage in self.stages), ZERO)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in base units."""
-        return {"stages": list(self.stages), "device_hours": self.device_hours, "cost_usd": self.total_usd}
+        return {"stages": list(self.stages), "wall_s": self.wall_s, "device_hours": self.device_hours,
+                "cost_usd": self.total_usd}  # fmt: skip
 
 
 def campaign_of(row: Estimate, plan: Plan) -> Campaign:
@@ -130,12 +139,27 @@ def _stage(row: Estimate, plan: Plan, name: str, trials: Trials, how: str) -> St
     starts = sum(count for count, _ in trials.rungs)
     wall = (rest * trials.wall_runs(side) + fixed * rounds) * again
     paid = (rest * trials.runs + fixed * starts) * again
-    hourly = row.rental.usd_per_hour if row.rental else None
+    usd = None
+    if row.rental is not None:
+        runs = [(count, rest * share + fixed) for count, share in trials.rungs]
+        sent = 0 if name == "search" else trials.started
+        usd = _usd(row.rental, runs, wall, (row.run.overheads, sent)) * again
     return Stage(
         name=name,
         started=trials.started * again,
         wall_s=wall,
         device_hours=paid * (row.count / 3600),
-        cost_usd=None if hourly is None else paid * (hourly / 3600),
+        cost_usd=usd,
         how=how + (f", {plan.failed_share:.0%} done again" if plan.failed_share else ""),
     )
+
+
+def _usd(rental: Rental, runs: list[tuple[int, Range]], wall: Range, kept: tuple[Overheads | None, int]) -> Range:
+    """Return the bill of (how many, seconds of each) runs: each by the provider's clock.
+
+    What is stored lies there once while they last; what leaves the network does so once for each model that is kept.
+    """
+    overheads, sent = kept
+    machines = sum((bill_of(rental, seconds, None).total * count for count, seconds in runs), ZERO)
+    others = {each.name: each.usd for each in bill_of(rental, wall, overheads).charges}
+    return machines + others.get("storage", ZERO) + others.get("egress", ZERO) * sent

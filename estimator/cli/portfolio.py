@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.campaign import PLAN_OPTIONS
 from estimator.cli.output import Answer, Output, is_terminal, output_options
 from hardware_db.errors import DataError, FlopcastError, UsageError
 
@@ -24,6 +25,12 @@ NO = 1
 
 KEPT = ("device", "count", "provider", "region", "pricing", "run_time_s", "cost_usd", "cost_usd_low", "cost_usd_high")
 """Fields of a recommendation that a row of the answer shows."""
+
+PLANNED = frozenset(f"--{name}" for name in PLAN_OPTIONS)
+"""Options that make a job a plan of runs."""
+
+SPELT = {("campaign", "--spot"): ("--pricing", "spot")}
+"""Options of `flopcast advise` that another command has by another name."""
 
 Words = list[str]
 Row = dict[str, Any]
@@ -37,7 +44,8 @@ def command(jobs: Path, where: str, output: Output) -> int:
     """Advise on every job of the CSV file JOBS: what to rent for each, and what all of them cost.
 
     One row a job; its columns are the options of flopcast advise without dashes (model, tokens, batch-size, budget,
-    deadline ...), and name. A flag holds yes. Exit code 1: a job fits nowhere, or asks what cannot be answered.
+    deadline ...), and name. A flag holds yes. A row that plans a search, seeds or retraining (method, trials, seeds,
+    retrain ...) asks flopcast campaign. Exit code 1: a job fits nowhere, or asks what cannot be answered.
     """
     asked = read_jobs(jobs)
     rows = list(_progressing(_answered([words for _, words in asked], where), len(asked), output))
@@ -83,23 +91,40 @@ def _options(given: Mapping[str, str]) -> Iterator[str]:
 
 
 def ask(place: int, words: Words) -> tuple[int, Row]:
-    """Return what `flopcast advise` answers to these words, and the place of the question among the others."""
+    """Return what `flopcast advise` or `campaign` answers to these words, and the place of the question."""
     from estimator.cli import main
 
+    command = "campaign" if PLANNED.intersection(words) else "advise"
+    words = [each for word in words for each in SPELT.get((command, word), (word,))]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.json"
         try:
-            main(["advise", *words, "--json", "--quiet", "--output", str(path)], standalone_mode=False)
-            found = json.loads(path.read_text(encoding="utf-8"))["results"][0]
+            main([command, *words, "--json", "--quiet", "--output", str(path)], standalone_mode=False)
+            return place, READ[command](json.loads(path.read_text(encoding="utf-8")))
         except (FlopcastError, click.ClickException) as error:
             said = error.format_message() if isinstance(error, click.ClickException) else str(error)
             return place, {"answered": False, "sentence": said.splitlines()[0], **dict.fromkeys(KEPT)}
+
+
+def _advised(document: Row) -> Row:
+    found = document["results"][0]
     best = found["recommendation"] or {}
-    return place, {
-        "answered": found["answered"],
-        "sentence": found["sentence"],
-        **{name: best.get(name) for name in KEPT},
-    }
+    told = {name: found[name] for name in ("answered", "sentence")}
+    return told | {name: best.get(name) for name in KEPT}
+
+
+def _planned(document: Row) -> Row:
+    """Return a plan as a row: wall clock of search and final runs, the cost of everything."""
+    if not document.get("answered"):
+        return {"answered": False, "sentence": document["sentence"], **dict.fromkeys(KEPT)}
+    cost = document["cost_usd"]
+    sums = {"run_time_s": document["wall_s"]["mid"], "cost_usd": cost["mid"]}
+    ends = {"cost_usd_low": cost["low"], "cost_usd_high": cost["high"]}
+    return {"answered": True, "sentence": document["sentence"], **document["place"], **sums, **ends}
+
+
+READ: Mapping[str, Callable[[Row], Row]] = {"advise": _advised, "campaign": _planned}
+"""Command -> how its JSON document becomes a row."""
 
 
 def _answered(questions: Sequence[Words], where: str) -> Iterator[tuple[int, Row]]:

@@ -249,14 +249,28 @@ class PortfolioDocument(Document):
     total: PortfolioTotal
 
 
+class PlanPlace(TypedDict):
+    """What a plan is carried out on."""
+
+    device: str
+    count: int
+    provider: str | None
+    region: str | None
+    pricing: str | None
+
+
 class CampaignDocument(Document):
     """Stages of a plan one after the other, and their sums."""
 
     run: Run
     results: list[Stage]
+    answered: bool
+    sentence: str
+    place: PlanPlace
     stages: list[Stage]
+    wall_s: Range
     device_hours: Range
-    cost_usd: Range
+    cost_usd: Range | None
 
 
 class NothingDocument(Document):
@@ -264,6 +278,7 @@ class NothingDocument(Document):
 
     run: dict[str, str]
     results: list[str]
+    sentence: str
 
 
 class BuyRow(TypedDict):
