@@ -80,7 +80,7 @@ def every_offer(page: Any, _run: int) -> None:
     """Switch all offers on or off."""
     switch = page.get_by_role("switch", name="Every offer")
     heading = "[...document.querySelectorAll('h3')].map(h => h.innerText).find(t => t.includes('can run it'))"
-    changed(page, switch.locator("..").click, heading)
+    changed(page, page.locator("label").filter(has=switch).click, heading)
 
 
 def budget(page: Any, run: int) -> None:

@@ -54,6 +54,7 @@ def icicle(profile: ModelProfile, quantity: str) -> go.Figure:
             maxdepth=5,
             tiling={"orientation": "v"},
             root={"color": "#5F6B76"},
+            leaf={"opacity": 1},  # else a dark page shines through and hides what is written on it
         )
     )
     colours = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION]

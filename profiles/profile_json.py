@@ -6,9 +6,11 @@ a stranger is only data: unknown keys, NaN, sizes below 0, rows out of range and
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import threading
 import zlib
 from collections.abc import Iterable
 from io import BytesIO
@@ -87,14 +89,15 @@ def save(profile: ModelProfile, path: Path) -> None:
     data = dump(profile).encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, mtime=0)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         part.write_bytes(data)
         os.replace(part, path)
     except OSError as error:
         raise DataError(f"The profile cannot be written to {path}: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # also where its folder is none
+            part.unlink()
 
 
 def load(path: Path) -> ModelProfile:

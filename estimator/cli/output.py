@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
@@ -77,7 +78,7 @@ class Output:
                 self.say(warning, label="Warning:")
         if self.path is None:
             page = Page.of_terminal(self.color)
-            click.echo(self._render(answer, page), nl=False, color=page.styled)
+            _print(self._render(answer, page), page.styled)
             return
         write_atomically(self.path, self._render(answer, Page()))
         self.say(f"Saved {self.path}")
@@ -94,6 +95,16 @@ class Output:
         if self.form == "csv":
             return csv_text((answer.rows or answer.results)())
         return answer.text(page).rstrip("\n") + "\n"
+
+
+def _print(text: str, styled: bool) -> None:
+    """Print an answer; a reader who leaves (`| head`) is not our failure, a full disk behind `>` is said."""
+    try:
+        click.echo(text, nl=False, color=styled)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"The answer cannot be written: {error.strerror or error}") from error
 
 
 def plain(value: object) -> Any:
@@ -154,7 +165,8 @@ def write_atomically(path: Path, text: str) -> None:
             os.replace(place, path)
     except OSError as error:
         if not special:
-            place.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # also where its folder is none
+                place.unlink()
         raise UsageError(f"-o {path} cannot be written: {error.strerror or error}") from error
 
 

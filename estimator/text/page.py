@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FULL_WIDTH = 120
 """Columns that tables are made for; also the width where nobody looks (files, pipes)."""
+LEAST_WIDTH = 20
+"""Columns below which words would be cut: the terminal breaks the lines of such a page, and no figure is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Page:
         watched = sys.stdout.isatty()
         width = shutil.get_terminal_size((FULL_WIDTH, 24)).columns if watched or "COLUMNS" in os.environ else FULL_WIDTH
         plain = color is False or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        return cls(width, watched and not plain)
+        return cls(max(width, LEAST_WIDTH), watched and not plain)
 
     def render(self, *parts: RenderableType) -> str:
         """Lay out texts and tables below each other; lines end without spaces."""
