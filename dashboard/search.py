@@ -16,6 +16,7 @@ from estimator.parallel.network import network_of, usual_system
 from estimator.plan import Job, Point, Scaling, scaling_of
 from estimator.plan.exports import FORMATS, exported
 from estimator.plan.job import stack_for
+from estimator.plan.prices import rentals_of
 from estimator.plan.rows import plan_row, why_not
 from hardware_db.errors import FlopcastError
 from hardware_db.here import load_here
@@ -35,7 +36,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     system, profile = usual_system(database, device), ModelProfile.from_json(question["profile"])
     network, stack = network_of(device, system), stack_for(profile, device)
     counts, batch = question["counts"], question["batch"]
-    found = scaling_of(Job(profile, device.logical_device(), network, stack, counts[0], batch), counts)
+    job = Job(profile, device.logical_device(), network, stack, counts[0], batch)
+    found = scaling_of(job, counts, rentals_of(database, device, network, counts))
     links = f"links of {network.name}" if system else f"published links of {device.id}"
     return {
         "assumptions": [links, f"software as {stack.name} runs it", f"global batch of {batch} samples"],

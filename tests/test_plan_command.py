@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import math
 
 import pytest
 from click.testing import CliRunner
 
+import hardware_db
 from estimator.cli.app import main
 from estimator.cli.plan import read_batch, read_counts
 from hardware_db.errors import QuantityError
@@ -85,6 +87,70 @@ def test_nothing_fits_is_an_answer_with_exit_code_1():
 def test_a_plan_is_exported():
     answered = ask(*GPT2, "--count", "8", "--export", "torchrun")
     assert answered.output.splitlines()[1].startswith("torchrun --nnodes 1 --nproc-per-node 8 --standalone")
+
+
+def test_a_file_is_planned_within_what_its_software_runs():
+    """DeepSpeed divides no tensors: the plan of its file does not either, though that would be the fastest."""
+    words = ("plan", "llama-3.1-8b", "--hardware", "h100-sxm", "--count", "64", "--global-batch-size", "64")
+    lines = ask(*words, "--export", "accelerate-deepspeed").output.splitlines()
+    assert lines[0].startswith("# DP 64 · ZeRO 3") and lines[0].endswith("the fastest that accelerate-deepspeed runs")
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [
+        ("tp=8", "tensor_parallel 8 must divide the 12 attention heads"),
+        ("tp=16", "does not divide 8 devices"),
+        ("pp=2,zero=3", "ZeRO 3 is not searched with a pipeline"),
+        ("dp=8,micro=16", "leaves a remainder"),
+        ("ep=2", "has no experts"),
+    ],
+)
+def test_a_split_that_cannot_be_says_why(split, reason):
+    answered = ask(*GPT2, "--count", "8", "--split", split)
+    assert answered.return_value == 1 and reason in " ".join(answered.output.split())
+
+
+def test_schedules_are_those_of_the_software_unless_one_is_asked_for():
+    def schedules(*words):
+        rows = json.loads(ask(*GPT2, "--count", "8", *words, "--json").output)["results"]
+        return {row["schedule"] for row in rows}
+
+    assert schedules("--split", "pp=4") <= {"1f1b", "interleaved"}
+    assert schedules("--split", "pp=4", "--software", "xla") == {"gpipe"}
+    assert schedules("--split", "pp=4,schedule=zero-bubble") == {"zero_bubble"}
+
+
+def test_devices_are_whole_chips_and_priced_as_such():
+    """A TPU v3 has two cores, each a device of its own to the framework."""
+    words = ("plan", "gpt2", "--hardware", "tpu-v3", "--count", "4", "--global-batch-size", "64")
+    document = json.loads(ask(*words, "--json").output)
+    best = document["results"][0]
+    degrees = [best[f"{name}_parallel"] for name in ("data", "tensor", "pipeline", "context")]
+    assert best["device_count"] == 4 and math.prod(degrees) == 8
+    assert "a tpu-v3 is 2 devices of a split" in document["assumptions"]
+    offers = [each for each in hardware_db.load().offers("tpu-v3", pricing="on_demand") if each.device_count >= 4]
+    cheapest = min(each.usd_per_hour * -(-4 // each.device_count) for each in offers)
+    assert best["usd_per_hour"] == pytest.approx(cheapest)
+    assert best["usd_per_step"] == pytest.approx(cheapest * best["step_time_s"] / 3600)
+
+
+def test_a_machine_by_name_brings_its_links_and_its_prices():
+    words = ("plan", "gpt2-xl", "--hardware", "a100-sxm-40gb", "--count", "16", "--global-batch-size", "64")
+    usual, slow = (
+        json.loads(ask(*words, *more, "--json").output) for more in ((), ("--machine", "gcp-a2-megagpu-16g"))
+    )
+    assert "links of Google Cloud a2-megagpu-16g" in slow["assumptions"]
+    assert slow["results"][0]["instance"] == "a2-megagpu-16g"
+    assert usual["results"][0]["instance"] != "a2-megagpu-16g"
+    refused = ask(*words, "--machine", "dgx-h100")
+    assert "no machine with a100-sxm-40gb is called dgx-h100; known: " in str(refused.exception)
+
+
+def test_a_slower_network_is_taken_where_it_is_given():
+    words = (*GPT2, "--count", "16", "--split", "dp=16")
+    fast, slow = (json.loads(ask(*words, "--network", each, "--json").output) for each in ("50GB", "1GB"))
+    assert slow["results"][0]["step_time_s"] > 1.5 * fast["results"][0]["step_time_s"]
 
 
 def test_a_plan_waits_for_its_data_and_says_so():

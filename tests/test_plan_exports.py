@@ -1,5 +1,6 @@
 """Exported plans are read by the software they are for, and hold the degrees of the plan."""
 
+import math
 import shlex
 import tomllib
 from functools import cache
@@ -28,6 +29,10 @@ SPLITS = {
         even_stages=False,
     ),
     "zero bubble": Parallelism(data_parallel=4, pipeline_parallel=4, schedule="zero_bubble", zero_stage=1),
+    "zero 1": Parallelism(data_parallel=16, zero_stage=1),
+    "gpipe": Parallelism(data_parallel=2, tensor_parallel=2, pipeline_parallel=4, schedule="gpipe",
+                         sequence_parallel=True),
+    "uneven gpipe": Parallelism(data_parallel=4, pipeline_parallel=4, schedule="gpipe", even_stages=False),
 }  # fmt: skip
 
 
@@ -100,7 +105,7 @@ def test_torchtitan_gets_degrees_that_multiply_to_the_devices():
     assert read["activation_checkpoint"]["mode"] == "selective"
 
 
-@pytest.mark.parametrize("name", [name for name in SPLITS if name != "zero bubble"])
+@pytest.mark.parametrize("name", [name for name in SPLITS if name not in ("zero bubble", "zero 1", "uneven gpipe")])
 def test_torchtitan_takes_its_sections(name):
     configs = pytest.importorskip("torchtitan.config.configs")
     read = tomllib.loads(file_of("torchtitan", name))
@@ -133,24 +138,31 @@ def test_megatron_gets_its_flags():
     assert flags["--recompute-granularity"] == "selective" and "--recompute-method" not in flags
 
 
-def test_maxtext_gets_a_mesh_of_all_devices():
-    lines = file_of("maxtext", "tensor").splitlines()[1:]
-    read = dict(line.split(": ") for line in lines)
-    product = 1
-    for name, value in read.items():
-        product *= int(value) if name.startswith(("ici_", "dcn_")) and "expert" not in name else 1
-    assert product == 16
+@pytest.mark.parametrize("name", ["sharded", "hybrid", "tensor", "gpipe"])
+def test_maxtext_gets_a_mesh_of_all_devices(name):
+    """Axes inside of a machine multiply to its devices, those between machines to the machines."""
+    read = dict(line.split(": ") for line in file_of("maxtext", name).splitlines()[1:])
+    for level, devices in (("ici_", 8), ("dcn_", 2)):
+        assert math.prod(int(value) for key, value in read.items() if key.startswith(level)) == devices
     assert float(read["per_device_batch_size"]) * 16 * int(read["gradient_accumulation_steps"]) == 64
+    assert read["remat_policy"] == {"full": "full", "none": "none"}[SPLITS[name].activation_checkpointing]
+
+
+def test_maxtext_keeps_a_pipeline_between_machines_and_feeds_it_micro_batches():
+    read = dict(line.split(": ") for line in file_of("maxtext", "gpipe").splitlines()[1:])
+    assert (read["dcn_pipeline_parallelism"], read["ici_pipeline_parallelism"]) == ("2", "2")
+    assert (read["num_pipeline_microbatches"], read["num_layers_per_pipeline_stage"]) == ("32", "8")
 
 
 @pytest.mark.parametrize(
     ("form", "name", "missing"),
     [
-        ("torchtitan", "zero bubble", "no zero-bubble schedule"),
+        ("torchtitan", "zero bubble", "no such schedule"),
         ("accelerate-fsdp", "pipeline", "no pipeline"),
-        ("accelerate-deepspeed", "tensor", "no tensor or context parallelism"),
-        ("maxtext", "pipeline", "no ZeRO 1 or 2"),
-        ("maxtext", "uneven", "no uneven stages"),
+        ("accelerate-deepspeed", "tensor", "no tensor parallelism"),
+        ("maxtext", "pipeline", "no such schedule"),
+        ("maxtext", "zero 1", "no such ZeRO stage"),
+        ("maxtext", "uneven gpipe", "no uneven stages"),
     ],
 )
 def test_what_a_software_cannot_run_is_refused_by_name(form, name, missing):

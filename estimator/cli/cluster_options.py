@@ -14,6 +14,7 @@ from estimator.cli.device_filters import read_memory
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
+    from estimator.parallel.network import Network
     from estimator.parallel.routing import Routing
     from hardware_db import Device
 
@@ -42,6 +43,12 @@ class ClusterFacts:
         if self.network_bytes_per_s is not None:
             given["internode_bandwidth_bytes_per_s"] = float(self.network_bytes_per_s)
         return replace(device, **given) if given else device
+
+    def joining(self, network: Network) -> Network:
+        """Return the network of a job with the links between machines that were given."""
+        if self.network_bytes_per_s is None:
+            return network
+        return replace(network, outer_bytes_per_s=float(self.network_bytes_per_s))
 
     @property
     def routing(self) -> Routing:

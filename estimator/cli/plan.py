@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.split_option import split_option
+from estimator.parallel.asked import ANYTHING
 from hardware_db.errors import QuantityError, one_line
 from hardware_db.here import load_here
 from hardware_db.units import parse_count
@@ -56,6 +58,11 @@ SOFTWARE_OF = {
 @click.option("--software", type=click.Choice(SOFTWARE), help="What runs the step; default: what usually does.")
 @split_option("Search only splits with these degrees: tp=8,pp=16,zero=1,recompute=none.")
 @click.option("--export", "form", type=click.Choice(FORMATS), help="Print the best plan as the file of this software.")
+@click.option(
+    "--machine",
+    metavar="NAME",
+    help="The machine and its links: aws-p4d-24xlarge, dgx-h100; default: the vendor's.",
+)
 @cluster_options
 @devices_option
 @output_options
@@ -67,6 +74,7 @@ def command(
     software: str | None,
     split: AskedSplit | None,
     form: str | None,
+    machine: str | None,
     cluster: ClusterFacts,
     output: Output,
     **options: Any,
@@ -76,8 +84,9 @@ def command(
     Searches all splits that divide the model and shows the fastest that fits, what the others lose, and, for several
     counts, where more devices stop paying. Exit code 1: nothing fits.
     """
-    from estimator.parallel.network import usual_system
+    from estimator.parallel.network import named_system, usual_system
     from estimator.plan import scaling_of
+    from estimator.plan.prices import rentals_of
 
     here = load_here(options.pop("devices_file"))
     device = cluster.of(here.database.device(hardware))
@@ -85,15 +94,24 @@ def command(
     profile = find_profile(_precise(ModelQuestion(model, **options), device), output)
     batch, said = read_batch(global_batch_size, profile)
     stack = _stack(software or SOFTWARE_OF.get(form or ""), profile, device)
-    job = _job(profile, device, usual_system(here.database, device), stack, batch)
-    job = replace(job, routing=cluster.routing, data_samples_per_s=cluster.data_samples_per_s)
-    job = job if split is None else replace(job, asked=split)
-    found = scaling_of(job, counts)
+    named = named_system(here.database, device, machine) if machine is not None else None
+    job = _job(profile, device, named or usual_system(here.database, device), stack, batch)
+    asked = (split or ANYTHING).within(_runs(form))
+    job = replace(job, asked=asked, routing=cluster.routing, data_samples_per_s=cluster.data_samples_per_s)
+    job = replace(job, network=cluster.joining(job.network))
+    found = scaling_of(job, counts, rentals_of(here.database, device, job.network, counts, named))
     assumed = _assumed(job) + _remainders(found)
     if form is not None and found.feasible:
         return _export(found, form, output)
     output.show(replace(_answer(found, said + assumed), warnings=here.warnings))
     return 0 if found.feasible else NO
+
+
+def _runs(form: str | None) -> Mapping[str, tuple[object, ...]]:
+    """Return what the software of a file can run; all where none is asked for."""
+    from estimator.plan.exports import RUNS
+
+    return RUNS[form] if form is not None else {}
 
 
 def read_counts(text: str) -> list[int]:
@@ -178,7 +196,8 @@ def _assumed(job: Job) -> list[str]:
     experts = [str(job.routing)] if layout_of(job.profile).has_experts else []
     rate = job.data_samples_per_s
     data = f"data at {rate:,.6g} samples/s" if rate else "no step waits for data (else --data-rate)"
-    return [measured, software, *experts, data, f"batch of {job.global_batch_size}"]
+    parts = [f"a {job.device.id} is {job.network.parts} devices of a split"] if job.network.parts > 1 else []
+    return [measured, software, *experts, *parts, data, f"batch of {job.global_batch_size}"]
 
 
 def _remainders(found: Scaling) -> list[str]:
@@ -187,7 +206,8 @@ def _remainders(found: Scaling) -> list[str]:
     if not odd:
         return []
     nearest = " or ".join(f"{each:,}" for each in odd[-1].found.nearest_batches)
-    return [f"it does not divide over all {odd[-1].count:,} devices; next to it, {nearest} do"]
+    devices = odd[-1].count * found.job.network.parts
+    return [f"it does not divide over all {devices:,} devices; next to it, {nearest} do"]
 
 
 def _answer(found: Scaling, assumed: list[str]) -> Answer:

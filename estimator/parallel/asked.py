@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from estimator.parallel.parallelism import CHECKPOINTING, SCHEDULES, Parallelism
@@ -33,12 +34,20 @@ EXAMPLE: Final = "tp=8,pp=4,zero=1"
 
 @dataclass(frozen=True, slots=True)
 class AskedSplit:
-    """What was asked for of a split: fields of a `Parallelism` and the micro-batch, with their values."""
+    """What was asked for of a split: fields of a `Parallelism` and the micro-batch, with their values.
+
+    `among` are the values that some fields may have besides, because the software has no others.
+    """
 
     given: tuple[tuple[str, object], ...] = ()
+    among: tuple[tuple[str, tuple[object, ...]], ...] = ()
 
     def allows(self, name: str, value: object) -> bool:
         """Return whether a field may have a value."""
+        return self.wants(name, value) and all(value in values for field, values in self.among if field == name)
+
+    def wants(self, name: str, value: object) -> bool:
+        """Return whether a field may have a value as far as was asked, whatever the software has."""
         return all(value == wanted for field, wanted in self.given if field == name)
 
     def value(self, name: str) -> object:
@@ -72,6 +81,10 @@ class AskedSplit:
         words = {field: word for word, field in NUMBERS.items()} | {field: word for word, (field, _) in WORDS.items()}
         spoken = {(field, value): name for field, values in WORDS.values() for name, value in values.items()}
         return ",".join(f"{words[field]}={spoken.get((field, value), value)}" for field, value in self.given)
+
+    def within(self, runs: Mapping[str, tuple[object, ...]]) -> AskedSplit:
+        """Return the same split where the software has only these values of some fields."""
+        return replace(self, among=tuple(runs.items()))
 
 
 ANYTHING: Final = AskedSplit()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Final, Literal
 
 from estimator.parallel.measured_links import MeasuredLinks, measured_links
-from hardware_db.errors import UsageError
+from hardware_db.errors import UsageError, one_line
 
 if TYPE_CHECKING:
     from hardware_db import Database, Device
@@ -78,7 +79,9 @@ class Network:
         if inside > 1 and self.inner_bytes_per_s is None:
             raise UsageError(f"no bandwidth between the devices of {self.name} is known")
         if size > inside and self.outer_bytes_per_s is None:
-            raise UsageError(f"no network between machines of {self.name} is known")
+            raise UsageError(
+                f"no network between machines of {self.name} is known. Give it: plan --network 12.5GB, else [[system]]"
+            )
         outer = (self.outer_bytes_per_s or math.inf) / self.parts
         if self.bridge is not None and size * stride <= self.bridge.joined:
             return Group(size, size, self.bridge.bytes_per_s, outer, "switch")
@@ -186,6 +189,25 @@ def _shape(device: Device, system: System | None) -> Shape:
     if system is not None and system.topology in known:
         shape = known[system.topology]
     return "host" if shape == "pcie" and any(name.startswith(GEFORCE) for name in device.aliases) else shape
+
+
+def named_system(database: Database, device: Device, name: str) -> System:
+    """Return the machine of a device with this id, name, or name in price lists.
+
+    Raises
+    ------
+    UsageError
+        no machine with this device is called so; the message lists those that are known
+    """
+    known = [system for system in database.systems if system.device == device.id]
+    wanted = name.strip().casefold()
+    for system in known:
+        if wanted in (system.id.casefold(), system.name.casefold()):
+            return system
+        if any(fnmatch(wanted, pattern.casefold()) for pattern in system.instances):
+            return system
+    have = f"known: {', '.join(system.id for system in known)}" if known else "none is known: describe one in --devices"
+    raise UsageError(f"no machine with {device.id} is called {one_line(name)}; {have}")
 
 
 def usual_system(database: Database, device: Device) -> System | None:

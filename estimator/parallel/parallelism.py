@@ -173,7 +173,8 @@ class Parallelism:
     def _named(self) -> list[str]:
         short = {"data": "DP", "tensor": "TP", "pipeline": "PP", "virtual": "VP", "context": "CP", "expert": "EP"}
         named = [f"{short[name.split('_')[0]]} {getattr(self, name)}" for name in DEGREES if getattr(self, name) > 1]
-        named += [f"ZeRO {self.zero_stage}"] if self.zero_stage else []
+        over = f" over {self.sharding_group}" if self.sharding_group else ""
+        named += [f"ZeRO {self.zero_stage}{over}"] if self.zero_stage else []
         if self.pipeline_parallel > 1:
             named += [self.schedule] + ["uneven stages"] * (not self.even_stages)
         named += ["sequence parallel"] if self.sequence_parallel else []

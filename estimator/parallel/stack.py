@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from estimator.timing import EXECUTION, Execution
 
 if TYPE_CHECKING:
+    from estimator.parallel.parallelism import Schedule
     from hardware_db import Device
 
 
@@ -43,6 +44,8 @@ class Stack:
         where factors were fitted to steps, they have that in them
     half_wire
         whether gradients of mixed precision travel in 16 bits where weights are recorded in 32
+    schedules
+        schedules of a pipeline that it has
     """
 
     name: str
@@ -58,6 +61,7 @@ class Stack:
     fused_attention: bool = False
     copies_shards: bool = False
     half_wire: bool = False
+    schedules: tuple[Schedule, ...] = ("1f1b", "interleaved")
 
 
 TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, False, (0, 1, 2, 3), False, (3,), copies_shards=True)
@@ -77,9 +81,12 @@ MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, True, (1, 2, 3), Tru
 """Megatron-LM and NeMo: float32 main gradients, fused Adam; overlap came with the distributed optimizer
 (github.com/NVIDIA/Megatron-LM, --overlap-grad-reduce)."""
 
-XLA: Final = Stack("XLA", "graph", 2, 4, True, True, (0, 1, 2, 3), True, (0, 1, 2, 3), zero_stages=(0, 1, 3))
+XLA: Final = Stack(
+    "XLA", "graph", 2, 4, True, True, (0, 1, 2, 3), True, (0, 1, 2, 3), zero_stages=(0, 1, 3), schedules=("gpipe",)
+)
 """JAX on TPUs and GPUs: one compiled graph; gradients are reduced in the type of the activations (bfloat16). States
-divided over data parallel devices, or parameters as well (MaxText, shard_optimizer_over_data and fsdp axes)."""
+divided over data parallel devices, or parameters as well (MaxText, shard_optimizer_over_data and fsdp axes). A pipeline
+is a loop that is differentiated as a whole: all passes forward, then all backward (MaxText, layers/pipeline.py)."""
 
 STACKS: Final = {stack.name.casefold(): stack for stack in (TORCH, FSDP, MEGATRON, XLA)}
 

@@ -170,6 +170,8 @@ class Bound:
     def _alive(self) -> Floats:
         """Micro-batches whose activations each stage holds at once, (n, stages)."""
         stages, chunks = self.sizes
+        if self.columns.cells[0][1].schedule == "gpipe":
+            return np.repeat(self.columns.micro_batches[:, None], stages, axis=1)
         batches = self.columns.micro_batches.astype(np.int64).tolist()
         known = {m: [in_flight((stages, chunks, m), stage) / chunks for stage in range(stages)] for m in set(batches)}
         return np.array([known[m] for m in batches])

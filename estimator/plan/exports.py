@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from math import gcd
 from typing import TYPE_CHECKING, Final
 
 from estimator.parallel.layout import layout_of
@@ -26,7 +27,7 @@ Section = Mapping[str, Value]
 SCHEDULES: Final = {"1f1b": "1F1B", "interleaved": "Interleaved1F1B", "gpipe": "GPipe"}
 SHORT: Final = {"amp_bfloat16": "bf16", "bfloat16": "bf16", "amp_float16": "fp16", "float16": "fp16", "float8": "fp8"}
 MAXTEXT_DTYPES: Final = {"bf16": "bfloat16", "fp16": "float16", "no": "float32", "fp8": "bfloat16"}
-REMAT: Final = {"none": "minimal", "selective": "minimal_flash", "full": "full"}
+REMAT: Final = {"none": "none", "selective": "minimal", "full": "full"}
 SHARDING: Final = {2: "optim_grads", 3: "optim_grads_params"}
 
 
@@ -67,17 +68,23 @@ def exported(form: str, found: Found, job: Job) -> str:
     UsageError
         it can run none of them
     """
-    write, unable = FORMATS[form]
     reasons = []
     for plan in found.plans:
-        missing = [why for why, wanted in unable.items() if wanted(plan.split)]
+        missing = [LACKS[name] for name, values in RUNS[form].items() if not _among(plan.split, name, values)]
         if not missing:
             slower = plan.seconds / found.plans[0].seconds - 1
-            said = "the fastest" if plan is found.plans[0] else f"{100 * slower:.1f} % slower than the fastest"
-            header = f"# {plan.split or 'one device'} on {job.count} x {job.device.id}; {said}\n"
-            return header + write(Exported(plan, job))
+            first = f"the fastest that {form} runs" if job.asked.among else "the fastest"
+            said = first if plan is found.plans[0] else f"{100 * slower:.1f} % slower than the fastest"
+            devices = f"{job.count // job.network.parts} x {job.device.id}"
+            return f"# {plan.split or 'one device'} on {devices}; {said}\n" + FORMATS[form](Exported(plan, job))
         reasons.append(f"{plan.split}: no {missing[0]}")
     raise UsageError(f"{form} runs none of the plans found ({'; '.join(reasons[:2])})")
+
+
+def _among(split: Parallelism, name: str, values: tuple[object, ...]) -> bool:
+    """Whether a field has one of the values; a schedule and a deal of layers matter to a pipeline alone."""
+    piped = split.pipeline_parallel > 1 or name not in ("schedule", "even_stages")
+    return not piped or getattr(split, name) in values
 
 
 def _toml(sections: Mapping[str, Section]) -> str:
@@ -231,43 +238,70 @@ def _layout(at: Exported) -> str:
 
 def _maxtext(at: Exported) -> str:
     split = at.split
-    shards = (split.sharding_group or split.sharers) // split.context_parallel if split.zero_stage == 3 else 1
-    slices = -(-at.job.count // at.job.network.joined)
-    replicas = split.data_parallel // max(1, shards)
-    across = slices if replicas % slices == 0 else 1
+    piped, micro_batches = split.pipeline_parallel > 1, at.plan.step.micro_batches
+    accumulated = 1 if piped else micro_batches
     fields: dict[str, Value] = {
-        "per_device_batch_size": f"{at.job.global_batch_size / (at.job.count * at.plan.step.micro_batches):g}",
-        "gradient_accumulation_steps": 1 if split.pipeline_parallel > 1 else at.plan.step.micro_batches,
+        "per_device_batch_size": f"{at.job.global_batch_size / (at.job.count * accumulated):g}",
+        "gradient_accumulation_steps": accumulated,
         "max_target_length": at.job.profile.sequence_length or 1,
-        "ici_data_parallelism": replicas // across,
-        "dcn_data_parallelism": across,
-        "ici_fsdp_parallelism": max(1, shards),
-        "ici_tensor_parallelism": split.tensor_parallel,
-        "ici_context_parallelism": split.context_parallel,
-        "ici_expert_parallelism": split.expert_parallel,
-        "ici_pipeline_parallelism": split.pipeline_parallel,
+        **_mesh(at),
         "remat_policy": REMAT[split.activation_checkpointing],
         "dtype": MAXTEXT_DTYPES[at.precision],
     }
+    if piped:
+        layers = layout_of(at.job.profile).blocks.count // split.pipeline_parallel
+        fields |= {"num_layers_per_pipeline_stage": layers, "num_pipeline_microbatches": micro_batches}
     return _yaml(fields)
 
 
-Unable = Mapping[str, Callable[["Parallelism"], bool]]
-ZERO_BUBBLE: Final[Unable] = {"zero-bubble schedule": lambda split: split.schedule == "zero_bubble"}
-UNEVEN: Final[Unable] = {"uneven stages": lambda split: not split.even_stages}
-DATA_ONLY: Final[Unable] = {
-    "pipeline": lambda split: split.pipeline_parallel > 1,
-    "expert parallelism": lambda split: split.expert_parallel > 1,
+def _mesh(at: Exported) -> dict[str, Value]:
+    """Axes of MaxText's mesh: slices (MaxText's dcn) take pipeline, then replicas, then shards; chips of one the rest.
+
+    Experts take their own axis out of that of the shards, or of the replicas where nothing is sharded.
+    """
+    split = at.split
+    shards = (split.sharding_group or split.sharers) // split.context_parallel if split.zero_stage == 3 else 1
+    degrees = {"pipeline": split.pipeline_parallel, "data": split.data_parallel // shards, "fsdp": shards}
+    holder = next((name for name in ("fsdp", "data") if degrees[name] % split.expert_parallel == 0), None)
+    if holder is None:
+        raise UsageError(f"maxtext: {split.expert_parallel} devices with other experts do not divide {split}")
+    degrees[holder] //= split.expert_parallel
+    slices = -(-at.job.count // at.job.network.joined)
+    axes: dict[str, Value] = {}
+    for name, degree in degrees.items():
+        across = gcd(degree, slices)
+        slices //= across
+        axes |= {f"dcn_{name}_parallelism": across, f"ici_{name}_parallelism": degree // across}
+    inside = {"tensor": split.tensor_parallel, "context": split.context_parallel, "expert": split.expert_parallel}
+    return axes | {f"ici_{name}_parallelism": degree for name, degree in inside.items()}
+
+
+Runs = Mapping[str, tuple[object, ...]]
+SCHEDULED: Final[Runs] = {"schedule": ("1f1b", "interleaved")}
+DATA_ONLY: Final[Runs] = {"pipeline_parallel": (1,), "expert_parallel": (1,)}
+RUNS: Final[Mapping[str, Runs]] = {
+    "torchrun": {},
+    "torchtitan": {"schedule": tuple(SCHEDULES)},
+    "accelerate-fsdp": {**DATA_ONLY, "zero_stage": (2, 3)},
+    "accelerate-deepspeed": {**DATA_ONLY, "tensor_parallel": (1,), "context_parallel": (1,)},
+    "megatron": SCHEDULED,
+    "maxtext": {"schedule": ("gpipe",), "even_stages": (True,), "zero_stage": (0, 3)},
 }
-FORMATS: Final[Mapping[str, tuple[Callable[[Exported], str], Unable]]] = {
-    "torchrun": (_torchrun, {}),
-    "torchtitan": (_torchtitan, ZERO_BUBBLE),
-    "accelerate-fsdp": (_accelerate_fsdp, {**DATA_ONLY, "FSDP": lambda split: split.zero_stage < 2}),
-    "accelerate-deepspeed": (
-        _accelerate_deepspeed,
-        {**DATA_ONLY, "tensor or context parallelism": lambda split: split.model_devices > 1},
-    ),
-    "megatron": (_megatron, ZERO_BUBBLE),
-    "maxtext": (_maxtext, {**ZERO_BUBBLE, **UNEVEN, "ZeRO 1 or 2": lambda split: split.zero_stage in (1, 2)}),
+"""Format -> the values that its software has of some fields of a split; all of the others."""
+
+LACKS: Final = {
+    "schedule": "such schedule", "even_stages": "uneven stages", "zero_stage": "such ZeRO stage",
+    "pipeline_parallel": "pipeline", "expert_parallel": "expert parallelism", "tensor_parallel": "tensor parallelism",
+    "context_parallel": "context parallelism",
+}  # fmt: skip
+"""Field -> what software without the value lacks."""
+
+FORMATS: Final[Mapping[str, Callable[[Exported], str]]] = {
+    "torchrun": _torchrun,
+    "torchtitan": _torchtitan,
+    "accelerate-fsdp": _accelerate_fsdp,
+    "accelerate-deepspeed": _accelerate_deepspeed,
+    "megatron": _megatron,
+    "maxtext": _maxtext,
 }
-"""Format -> how it is written, and what its software does not do."""
+"""Format -> how it is written."""

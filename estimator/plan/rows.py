@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from estimator.plan.scaling import SECONDS_PER_HOUR
+
 if TYPE_CHECKING:
     from estimator.plan.scaling import Point, Scaling
     from estimator.plan.search import Plan
@@ -18,8 +20,22 @@ def rows_of(scaling: Scaling) -> list[dict[str, Any]]:
     """Return the plans of one number of devices, or the best of each where there are several."""
     points = scaling.points
     if len(points) == 1:
-        return [plan_row(points[0], plan) for plan in points[0].found.plans]
-    return [plan_row(point, best) if (best := point.found.best) else missing_row(point) for point in points]
+        return [plan_row(points[0], plan) | _price(scaling, points[0], plan) for plan in points[0].found.plans]
+    return [
+        plan_row(point, best) | _price(scaling, point, best) if (best := point.found.best) else missing_row(point)
+        for point in points
+    ]
+
+
+def _price(scaling: Scaling, point: Point, plan: Plan) -> dict[str, Any]:
+    """Return the cheapest machines for so many devices and what a step of a plan costs there; None where unknown."""
+    rental = scaling.rentals.get(point.count)
+    if rental is None:
+        return dict.fromkeys(("provider", "instance", "usd_per_hour", "usd_per_step"))
+    usd = rental.usd_per_hour * plan.seconds / SECONDS_PER_HOUR
+    offer = rental.offer
+    priced = {"usd_per_hour": rental.usd_per_hour, "usd_per_step": usd}
+    return {"provider": offer.provider, "instance": offer.instance, **priced}
 
 
 def plan_row(point: Point, plan: Plan) -> dict[str, Any]:
@@ -56,5 +72,5 @@ def why_not(point: Point) -> str:
     if not point.found.searched:
         nearest = " or ".join(f"{each:,}" for each in point.found.nearest_batches)
         near = f"; batches that divide over all {point.count:,} devices next to it: {nearest}" if nearest else ""
-        return f"no split that was searched divides the model and the batch{near}"
+        return f"{point.found.refused}{near}"
     return f"the smallest of {point.found.searched} splits holds {point.found.least_bytes / 2**30:.1f} GiB a device"

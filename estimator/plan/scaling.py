@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from estimator.parallel.breakdown import COMMUNICATION
 from estimator.plan.search import Found, search
 
 if TYPE_CHECKING:
+    from estimator.cost import Rental
     from estimator.plan.job import Job
+
+SECONDS_PER_HOUR: Final = 3600.0
 
 End = Literal["low", "mid", "high"]
 JOINED: Final = (*COMMUNICATION, "stragglers")
@@ -20,7 +23,7 @@ WORTH_HOURS: Final = 0.5
 """More devices pay in hours while the gain is at least half of the ideal one: twice the devices, 1.5 times as fast."""
 
 WORTH_DOLLARS: Final = 1.10
-"""More devices pay in dollars while a step costs at most 10 % more device time than on the cheapest number of them."""
+"""More devices pay in dollars while a step costs at most 10 % more than on the cheapest number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """The points of a job in order of devices."""
+    """The points of a job in order of devices; `rentals` are what so many devices are rented for, where known."""
 
     job: Job
     points: tuple[Point, ...]
+    rentals: Mapping[int, Rental] = field(default_factory=dict)
+
+    @property
+    def priced(self) -> bool:
+        """Whether every number of devices on which something fits has a price."""
+        return bool(self.feasible) and all(point.count in self.rentals for point in self.feasible)
 
     @property
     def feasible(self) -> tuple[Point, ...]:
@@ -60,6 +69,16 @@ class Scaling:
         least = min(each.count * each.seconds(end) for each in self.feasible)
         return point.count * point.seconds(end) / least
 
+    def usd_per_step(self, point: Point, end: End = "mid") -> float | None:
+        """Return what a step costs at the price of whole machines; None where nobody rents so many devices out."""
+        rental = self.rentals.get(point.count)
+        return None if rental is None else rental.usd_per_hour * point.seconds(end) / SECONDS_PER_HOUR
+
+    def spent(self, point: Point, end: End) -> float:
+        """Return what a step costs: dollars where all points have a price, else the time of its devices."""
+        usd = self.usd_per_step(point, end) if self.priced else None
+        return point.count * point.seconds(end) if usd is None else usd
+
     def knee(self, pays: Literal["hours", "dollars"]) -> tuple[int, int] | None:
         """Return the most devices that pay, least and most over the ends of the range; None where nothing fits."""
         if not self.feasible:
@@ -70,7 +89,8 @@ class Scaling:
     def _knee_at(self, pays: Literal["hours", "dollars"], end: End) -> int:
         points = self.feasible
         if pays == "dollars":
-            return max(each.count for each in points if self.device_seconds(each, end) <= WORTH_DOLLARS)
+            least = min(self.spent(each, end) for each in points)
+            return max(each.count for each in points if self.spent(each, end) <= WORTH_DOLLARS * least)
         last = points[0]
         for each in points[1:]:
             gained = last.seconds(end) / each.seconds(end) - 1
@@ -80,6 +100,7 @@ class Scaling:
         return last.count
 
 
-def scaling_of(job: Job, counts: Sequence[int]) -> Scaling:
-    """Search every number of devices."""
-    return Scaling(job, tuple(Point(count, search(job.on(count))) for count in sorted(counts)))
+def scaling_of(job: Job, counts: Sequence[int], rentals: Mapping[int, Rental] | None = None) -> Scaling:
+    """Search every number of devices, with what they are rented for where that is known."""
+    points = tuple(Point(count, search(job.on(count))) for count in sorted(counts))
+    return Scaling(job, points, rentals or {})

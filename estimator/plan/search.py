@@ -22,6 +22,7 @@ from estimator.parallel.stages import chunks_of
 from estimator.parallel.step import ParallelStep, parallel_step, step_s
 from estimator.plan.bound import Bound
 from estimator.plan.columns import Cell, Source
+from estimator.plan.refusals import refusal
 from estimator.plan.space import orders, shapes, shardings, split_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Found:
         what the smallest candidate holds
     nearest_batches
         batches next to the one asked for that divide over all devices, for when no candidate was there
+    refused
+        why there was no candidate; "" where there were some
     """
 
     plans: tuple[Plan, ...]
@@ -91,6 +94,7 @@ class Found:
     evaluated: int
     least_bytes: float
     nearest_batches: tuple[int, ...] = ()
+    refused: str = ""
 
     @property
     def best(self) -> Plan | None:
@@ -134,7 +138,8 @@ def search(job: Job, runners_up: int = RUNNERS_UP) -> Found:
     least = float(held.min()) if len(held) else float("inf")
     fastest = sorted(best.values(), key=lambda each: each[0])[: runners_up + 1]
     plans = _ordered([evaluate(job, candidate) for _, candidate in fastest])
-    return Found(plans, len(held), int(fits.sum()), evaluated, least, _nearest(job))
+    refused = "" if len(held) else refusal(job)
+    return Found(plans, len(held), int(fits.sum()), evaluated, least, _nearest(job), refused)
 
 
 def _nearest(job: Job) -> tuple[int, ...]:

@@ -3,7 +3,8 @@
 Every degree takes every value that divides what it must: devices, heads and features, layers, experts, half of the
 sequence. What is left out, because it never wins or no framework runs it: tensor parallelism across slow links; more
 than `MOST_CONTEXT` parts of a sequence; micro-batches other than powers of two; ZeRO 2 and 3 together with a pipeline
-(gradients or parameters would travel for every micro-batch); GPipe (never faster than 1F1B, and it holds more).
+(gradients or parameters would travel for every micro-batch); schedules that the software does not have, unless they
+are asked for (GPipe is never faster than 1F1B and holds more; nothing that is released runs ZB-H1).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from estimator.parallel.layout import layout_of
-from estimator.parallel.parallelism import Checkpointing, Parallelism, Schedule
+from estimator.parallel.parallelism import SCHEDULES, Checkpointing, Parallelism, Schedule
 from estimator.parallel.sharding import check_heads, check_split, experts_of
 from estimator.parallel.stages import largest_load, layers_dealt
 from hardware_db.errors import UsageError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 MOST_CONTEXT: Final = 16
 MOST_STAGES: Final = 64
 LARGEST_MICRO_BATCH: Final = 64
-ALONE: Final[tuple[Schedule, ...]] = ("1f1b", "zero_bubble")
+ALONE: Final[tuple[Schedule, ...]] = ("1f1b", "gpipe", "zero_bubble")
 """Schedules of stages with one chunk each."""
 
 WORTHWHILE: Final = 0.99
@@ -118,28 +119,38 @@ def split_of(shape: Shape, order: Order, sharding: tuple[int, int], checkpointin
 def orders(job: Job, shape: Shape) -> tuple[Order, ...]:
     """Return the schedules that a shape can run, of those that were asked for."""
     micro_batches = job.global_batch_size // (shape.replicas * shape.micro_batch_size)
-    return _orders(job.equal_layers, job.edges, shape.pipeline, micro_batches % shape.pipeline == 0, job.asked)
+    schedules = job.stack.schedules
+    if (wanted := job.asked.value("schedule")) is not None:
+        schedules = tuple(each for each in SCHEDULES if each == wanted)
+    elif job.asked.value("virtual_pipeline") not in (None, 1):
+        schedules = ("interleaved",)
+    whole_rounds = micro_batches % shape.pipeline == 0 and "interleaved" in schedules
+    return _orders((job.equal_layers, job.edges), shape.pipeline, whole_rounds, schedules, job.asked)
 
 
 @lru_cache(maxsize=4096)
-def _orders(layers: int, edges: Edges, stages: int, whole_rounds: bool, asked: AskedSplit) -> tuple[Order, ...]:
+def _orders(
+    equal: tuple[int, Edges], stages: int, whole_rounds: bool, schedules: tuple[Schedule, ...], asked: AskedSplit
+) -> tuple[Order, ...]:
     """Schedules of so many equal layers (0: layers differ); chunks are interleaved in whole rounds only."""
-    found = [Order("1f1b", 1)]
-    if stages > 1:
-        deals = _deals(layers, edges, stages) if layers else {True: 1}
-        found = [Order(schedule, 1, even) for even in deals for schedule in ALONE]
-        found += [
-            Order("interleaved", chunks, even)
-            for even, most in deals.items()
-            for chunks in _divisors(most, most)[1:]
-            if whole_rounds and (even or layers_dealt(layers, edges, stages, chunks))
-        ]
+    layers, edges = equal
+    if stages == 1:
+        alone = asked.wants("schedule", "1f1b") and asked.allows("virtual_pipeline", 1)
+        return (Order("1f1b", 1),) if alone else ()
+    deals = _deals(layers, edges, stages) if layers else {True: 1}
+    found = [Order(schedule, 1, even) for even in deals for schedule in ALONE if schedule in schedules]
+    found += [
+        Order("interleaved", chunks, even)
+        for even, most in deals.items()
+        for chunks in _divisors(most, most)[1:]
+        if whole_rounds and (even or layers_dealt(layers, edges, stages, chunks))
+    ]
     return tuple(
         each
         for each in found
         if asked.allows("schedule", each.schedule)
         and asked.allows("virtual_pipeline", each.chunks)
-        and (asked.allows("even_stages", each.even) or stages == 1)
+        and asked.allows("even_stages", each.even)
     )
 
 

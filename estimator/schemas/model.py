@@ -252,6 +252,10 @@ class PlanRow(TypedDict):
     stage_layers: NotRequired[list[int]]
     stage_memory_bytes: NotRequired[list[int]]
     basis: NotRequired[str]
+    provider: NotRequired[str | None]
+    instance: NotRequired[str | None]
+    usd_per_hour: NotRequired[float | None]
+    usd_per_step: NotRequired[float | None]
 
 
 class PlanDocument(Document):

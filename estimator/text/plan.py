@@ -11,6 +11,7 @@ from estimator.text.figures import figure, share
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
 from estimator.text.table import MISSING, Column, Row, table
+from hardware_db.units import format_usd
 
 if TYPE_CHECKING:
     from estimator.parallel.step import ParallelStep
@@ -33,14 +34,16 @@ COUNTS = (
     Column("MICRO", "× steps", drop=2),
     Column("STEP", "s"),
     Column("RANGE", "80 %", drop=1),
-    Column("DEVICE TIME", "of best"),
+    Column("DEVICE TIME", "of best", drop=3),
+    Column("COST", "1,000 steps"),
     Column("MFU"),
     Column("MEMORY", "GiB"),
 )
 PARTS = 4
 RULES = {
     "hours": "up to there twice the devices are at least 1.5 times as fast",
-    "dollars": "up to there a step takes at most 10 % more device time than at best",
+    "dollars": "up to there a step costs at most 10 % more than at best",
+    "device time": "up to there a step takes at most 10 % more device time than at best; not all of them have a price",
 }
 
 
@@ -84,7 +87,8 @@ def _counts(found: Scaling) -> list[Row]:
             continue
         cells = [f"{point.count:,}", str(best.split), _micro(best.step), *_seconds(best.step)]
         used = f"{found.device_seconds(point):.2f} ×"
-        rows.append(Row([*cells, used, share(best.step.mfu), figure(best.step.peak_memory_bytes, GIB)]))
+        memory = figure(best.step.peak_memory_bytes, GIB)
+        rows.append(Row([*cells, used, _cost(found, point), share(best.step.mfu), memory]))
     return rows
 
 
@@ -99,10 +103,31 @@ def _notes(found: Scaling, assumed: Sequence[str], width: int) -> list[tuple[str
         said.append(("Binds", f"{best.step.bound}; fullest stage {figure(best.step.peak_memory_bytes, GIB)} GiB"))
     if len(found.points) > 1 and found.feasible:
         said += [("Knee, hours", _knee(found, "hours")), ("Knee, dollars", _knee(found, "dollars"))]
+    if (rented := _rented(found)) is not None:
+        said.append(("Costs", rented))
     searched = sum(point.found.searched for point in found.points)
     fitting = sum(point.found.fitting for point in found.points)
     said.append(("Searched", f"{searched:,} splits, {fitting:,} fit"))
     return [*said, ("Assumed", flow(assumed, max(40, width - 16)))]
+
+
+def _cost(found: Scaling, point: Point) -> str:
+    """Say what 1,000 steps cost."""
+    usd = found.usd_per_step(point)
+    return MISSING if usd is None else format_usd(1000 * usd)
+
+
+def _rented(found: Scaling) -> str | None:
+    """Say whose price the last number of devices has; None where it has none."""
+    last = found.points[-1]
+    rental = found.rentals.get(last.count)
+    if rental is None or last.found.best is None:
+        return None
+    offer = rental.offer
+    each = f"{format_usd(offer.usd_per_device_hour)} an hour and device, {offer.as_of}, on demand"
+    machine = f"{offer.provider} {offer.instance}" if offer.instance else offer.provider
+    said = f"{_cost(found, last)} for 1,000 steps on {last.count:,} of {machine}"
+    return f"{said} ({each}; training alone, joined as assumed)"
 
 
 def _parts(step: ParallelStep) -> list[str]:
@@ -117,10 +142,10 @@ def _runs(layers: Sequence[int]) -> str:
 
 
 def _knee(found: Scaling, pays: Literal["hours", "dollars"]) -> str:
-    band = found.knee(pays)
+    band, rule = found.knee(pays), "device time" if pays == "dollars" and not found.priced else pays
     if band is None:
         return MISSING
     least, most = band
     named = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     beyond = "; more were not asked for" if found.points[-1].count == most else ""
-    return f"{named} devices: {RULES[pays]}{beyond}"
+    return f"{named} devices: {RULES[rule]}{beyond}"
