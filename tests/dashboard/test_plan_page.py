@@ -58,7 +58,8 @@ def test_an_answer_is_json_and_its_tables_show_it(plans):
         mine = point["plans"][0]["step_time_s"] * point["device_count"]
         assert used == pytest.approx(mine / best, rel=0.02)
     splits = strategy_table(plans["points"][1])
-    assert splits["slower"].iloc[0] == 0 and splits["step_s"].min() == splits["step_s"].iloc[0]
+    assert splits["slower"].iloc[0] == 0
+    assert splits["step_s"].min() == pytest.approx(splits["step_s"].iloc[0], rel=0.01)  # within 1 %: the simplest first
     assert plans["points"][0]["plans"][0]["split"] == "one device"
 
 
