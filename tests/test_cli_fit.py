@@ -88,3 +88,16 @@ def test_a_recorded_profile_answers_without_torch(model, count):
     code = f"import sys; from estimator.cli import main; {asked}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_processor_has_the_memory_that_is_said():
+    """A catalogue's processor has none: it comes with its machine."""
+    refused = run("gpt2", "--device", "epyc-9654", code=2)
+    assert "--memory 64GB" in refused.stderr
+    (told,) = json.loads(run("ten.json", "--device", "epyc-9654", "--memory", "2GB", "--json").stdout)["results"]
+    assert told["capacity_bytes"] == 2_000_000_000
+
+
+def test_an_unknown_optimizer_is_refused_with_all_that_are_known():
+    said = run("gpt2", "--device", "l4", "--optimizer", "nope", code=2).stderr
+    assert "adamw-8bit" in said and "adamw-for-loop" in said

@@ -11,7 +11,8 @@ from profiles.trace.optimizers import OPTIMIZERS
 ALL_AT_ONCE = 64
 """Bytes by which a step over all parameters at once may differ: counts of steps that lie on the host."""
 
-NAMES = [name for name in OPTIMIZERS if not name.endswith("fused")]
+NAMES = [name for name in OPTIMIZERS if not name.endswith(("fused", "for-loop"))]
+LOOPS = [name for name in OPTIMIZERS if name.endswith("for-loop")]
 FUSED = [name for name in OPTIMIZERS if name.endswith("fused")]
 
 
@@ -48,6 +49,12 @@ def test_fused_steps_are_met_to_the_byte(name):
     assert predicted == real
 
 
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_over_the_parameters_is_met_on_an_accelerator_too(name):
+    real, predicted = both(name, "cuda")
+    assert abs(predicted - real) <= ALL_AT_ONCE
+
+
 class Lion(torch.optim.Optimizer):
     """The published algorithm, one parameter after the other (Chen et al., 2023, arXiv:2302.06675, algorithm 2)."""
 
@@ -76,3 +83,17 @@ def test_optimizers_that_are_not_traced_are_worked_out_to_the_byte(name, kind):
     step = profile_model(squares(), inputs, optimizer="adamw", device="cpu")
     real = measure_step_memory(model, inputs, {}, lambda outputs: outputs.mean(), kind(model.parameters()))
     assert memory_of(step, settings=MemorySettings(optimizer=name)).live_bytes == real.tensor_bytes
+
+
+def test_muon_leaves_what_is_outside_of_layers_to_adamw():
+    class Named(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.layers = torch.nn.Embedding(100, 32), torch.nn.ModuleList([torch.nn.Linear(32, 32)])
+
+        def forward(self, x):
+            return self.layers[0](self.embedding(x))
+
+    step = profile_model(Named(), (torch.zeros(4, 8, dtype=torch.long),), optimizer="adamw", device="cpu")
+    need = memory_of(step, settings=MemorySettings(optimizer="muon"))
+    assert need.optimizer_state_bytes == 4 * (2 * 100 * 32 + 32 * 33)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli.device_filters import read_memory
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import ROWS, SIZE, TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
@@ -53,6 +54,10 @@ NO = 1
 @click.option(
     "--prompt", "prompt_length", **SIZE, help="With --generation: tokens of the prompt; default: all but one."
 )
+@click.option(
+    "--memory", "memory_bytes", callback=read_memory, metavar="SIZE",
+    help="Memory of one device: 64GB of a host whose processor is asked for; default: the catalogue's.",
+)  # fmt: skip
 @devices_option
 @click.option("--limit", **ROWS, help=f"Ways to show, 0 for all; default: {SHOWN}, all in --json.")
 @output_options
@@ -65,17 +70,32 @@ def command(
     nothing fits.
     """
     here = load_here(devices_file, needs_prices=False)
-    device = here.database.device(name)
+    device = _with_memory(here.database.device(name), options.pop("memory_bytes"))
     micro_batch_size, prompt_length = options.pop("micro_batch_size"), options.pop("prompt_length")
     inference, writes = options.pop("inference"), options.pop("generation")
     if prompt_length is not None and not writes:
         raise UsageError("--prompt is the prompt of --generation: give both")
     question = ModelQuestion(model, "forward" if inference or writes else "train", **options)
     question = replace(question, precision=question.precision or _precision(question, device))
+    if device.kind == "cpu" and profile_file(model) is None:
+        question = replace(question, device="cpu")
     ask = _Ask(question, device, count, micro_batch_size, prompt_length, here.database)
     found = _written(ask, output) if writes else _stepped(ask, output)
     output.show(replace(_answer(found, limit), warnings=here.warnings))
     return 0 if found.fits else NO
+
+
+def _with_memory(device: Device, memory_bytes: int | None) -> Device:
+    """Return the device with as much memory as was said; a processor's comes with its machine."""
+    if memory_bytes is not None:
+        return replace(device, memory_bytes=memory_bytes, visible_memory_bytes=None)
+    if device.usable_memory_bytes is None:
+        raise UsageError(
+            f"The memory of {device.id} comes with its machine: say how much it has with --memory 64GB"
+            if device.kind == "cpu"
+            else f"The memory of {device.id} is unknown: say how much it has with --memory 64GB"
+        )
+    return device
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +111,17 @@ class _Ask:
 def _stepped(ask: _Ask, output: Output) -> Fit:
     """Answer for a step of training or a forward pass."""
     from estimator.fit import fit
-    from estimator.memory import MemorySettings
+    from estimator.memory import MemorySettings, optimizer
 
     named = ask.question.optimizer
+    if named is not None:
+        optimizer(named)
     apart = named if named in _untraced() and ask.question.mode == "train" else None
     question = replace(ask.question, optimizer=None) if apart else ask.question
     profile = find_profile(question, output)
     return fit(
         [profile, *_others(question, profile, ask.device)],
-        ask.device.id,
+        ask.device,
         ask.count,
         micro_batch_size=ask.micro_batch_size or (profile.batch_size if question.inputs else None),
         sequence_length=question.sequence_length,
@@ -125,7 +147,7 @@ def _written(ask: _Ask, output: Output) -> WritingFit:
     if context is None:
         raise UsageError(f"{profile.model} has no sequences: it writes no text. One forward pass: --inference")
     how = Generation(context, ask.micro_batch_size or 1, ask.prompt_length)
-    return fit_generation(profile, ask.device.id, ask.count, how=how, database=ask.database)
+    return fit_generation(profile, ask.device, ask.count, how=how, database=ask.database)
 
 
 def _precision(question: ModelQuestion, device: Device) -> str | None:

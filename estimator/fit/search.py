@@ -12,7 +12,7 @@ from estimator.fit.changes import Change, changes_for, combined, go_together
 from estimator.fit.cheapest import CheapestBlocks, cheapest_blocks
 from estimator.fit.costs import Costs, ratio
 from estimator.fit.result import Fit, Way
-from estimator.fit.sizes import Room, room_of
+from estimator.fit.sizes import Room, found_device, room_of
 from estimator.memory import MemoryNeed, MemorySettings, host_of
 from estimator.ranges import Range
 from estimator.run import batch_multiple
@@ -78,8 +78,8 @@ def fit(
     """
     if count < 1:
         raise UsageError(f"count must be 1 or more; given: {count}")
-    room = room_of(device, database)
-    replicas = count * (room.device.logical_devices if isinstance(device, str) else 1)
+    found = found_device(device, database)
+    room, replicas = room_of(found), count * found.logical_devices
     given = profile if isinstance(profile, Sequence) else [profile]
     sized = [_sized(each, micro_batch_size, sequence_length) for each in given]
     now = settings or MemorySettings()

@@ -73,21 +73,29 @@ class Room:
         return None if found is None or found < shortest else found
 
 
-def room_of(device: Device | str, database: Database | None) -> Room:
-    """Return one device, as the framework counts it, with its memory.
+def found_device(device: Device | str, database: Database | None) -> Device:
+    """Return the device of this name, or the one given.
 
     Raises
     ------
     UnknownDevice
         no device, or several, have this name
+    """
+    return (database or hardware_db.load()).device(device) if isinstance(device, str) else device
+
+
+def room_of(device: Device) -> Room:
+    """Return one device, as the framework counts it, with its memory.
+
+    Raises
+    ------
     UsageError
         its memory is unknown
     """
-    found = (database or hardware_db.load()).device(device) if isinstance(device, str) else device
-    part = found.logical_device()
+    part = device.logical_device()
     if part.usable_memory_bytes is None:
         raise UsageError(
-            f"The memory of {found.id} is unknown: whether something fits cannot be told. "
+            f"The memory of {device.id} is unknown: whether something fits cannot be told. "
             "A CPU's comes with its machine; give a device with memory_bytes"
         )
     return Room(part, part.usable_memory_bytes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
-from estimator.fit.sizes import MOST, largest, room_of
+from estimator.fit.sizes import MOST, found_device, largest, room_of
 from estimator.memory.generation import Generation, GenerationNeed, generation_of
 from hardware_db.errors import UsageError
 
@@ -209,8 +209,8 @@ def fit_generation(
     """
     if count < 1:
         raise UsageError(f"count must be 1 or more; given: {count}")
-    room = room_of(device, database)
-    replicas = count * (room.device.logical_devices if isinstance(device, str) else 1)
+    found = found_device(device, database)
+    room, replicas = room_of(found), count * found.logical_devices
     now = how or Generation(context_length=profile.sequence_length or 1)
     question = _Writing(profile, room.device)
     need = question.need(now)

@@ -26,6 +26,9 @@ LARGE_BLOCK: Final = 1024**2
 """Tensors above 1 MiB lie in the allocator's large blocks (c10/cuda/CUDACachingAllocator.cpp, kSmallSize)."""
 
 
+_NUMBERS: Final = ("states", "fixed_bytes", "temporaries", "largest", "outside")
+
+
 @dataclass(frozen=True, slots=True)
 class Optimizer:
     """What an optimizer holds for each trained parameter.
@@ -40,6 +43,8 @@ class Optimizer:
         tensors of the size of ALL trained parameters that live during its step
     largest
         tensors of the size of the largest parameter that live during its step, where it goes one by one
+    outside
+        states more for a parameter outside of repeated layers (Muon leaves embeddings and heads to AdamW)
     on_host
         whether its states lie in host memory
     traced
@@ -50,6 +55,7 @@ class Optimizer:
     fixed_bytes: float
     temporaries: float
     largest: float
+    outside: float
     on_host: bool
     traced: bool
     source: str
@@ -63,8 +69,9 @@ def optimizers() -> dict[str, Optimizer]:
 
 
 def _optimizer(row: dict[str, str]) -> Optimizer:
-    states, fixed, temporaries, largest = (float(row[n]) for n in ("states", "fixed_bytes", "temporaries", "largest"))
-    return Optimizer(states, fixed, temporaries, largest, row["where"] == "host", row["traced"] == "yes", row["source"])
+    states, fixed, temporaries, largest, outside = (float(row[name]) for name in _NUMBERS)
+    on_host, traced = row["where"] == "host", row["traced"] == "yes"
+    return Optimizer(states, fixed, temporaries, largest, outside, on_host, traced, row["source"])
 
 
 def optimizer(name: str) -> Optimizer:
@@ -157,6 +164,8 @@ def _held(chosen: Optimizer, profile: ModelProfile, trained: int, number: int) -
     held = chosen.states * trained + chosen.fixed_bytes * number
     if chosen.source.startswith("torch.optim.Adafactor"):
         held += ADAPTER_BYTES * _rows_and_columns(profile)
+    if chosen.outside:
+        held += chosen.outside * trained * (1 - layer_parameters(profile) / max(profile.parameters, 1))
     return round(held)
 
 

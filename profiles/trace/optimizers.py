@@ -28,6 +28,9 @@ OPTIMIZERS: dict[str, tuple[str, Options]] = {
     "adadelta": ("Adadelta", {}),
     "rmsprop": ("RMSprop", {}),
     "adafactor": ("Adafactor", {}),
+    "adamw-for-loop": ("AdamW", {"foreach": False}),
+    "adam-for-loop": ("Adam", {"foreach": False}),
+    "sgd-momentum-for-loop": ("SGD", {"lr": 0.01, "momentum": 0.9, "foreach": False}),
 }
 """Name: class in torch.optim and options. Everything else is the class's default."""
 
@@ -49,6 +52,6 @@ def make_optimizer(settings: StepSettings, parameters: Iterable[torch.nn.Paramet
         raise UsageError(f"No optimizer is called {settings.optimizer!r}. Use one of: {', '.join(OPTIMIZERS)}")
     class_name, options = OPTIMIZERS[settings.optimizer]
     build: Build = getattr(torch.optim, class_name)
-    if "fused" not in options:
+    if not {"fused", "foreach"} & set(options):
         options = {**options, "foreach": settings.device != "cpu"}
     return build(list(parameters), **options)
