@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from estimator.energy import ACTIVITY, IDLE_SHARE
 from estimator.result import Estimate
+from estimator.timing import cores_said
 from estimator.timing.parameters import published_steps
 from hardware_db.errors import UsageError
 
@@ -181,6 +182,7 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
         f"{_shared(run)}; gradients are sent while the backward pass runs",
         f"operations and memory as recorded for {run.profile.device}; devices of another kind may choose other kernels",
         _efficiencies(run),
+        _parts(estimates),
         f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs"
         f"{'; images in channels last on GPUs' if run.channels_last else ''}",
         _half(run.precision),
@@ -215,6 +217,13 @@ def _efficiencies(run: TrainingRun) -> str:
         f"step times from formulas fitted to {published_steps():,} published measurements; "
         "ranges hold 80 % of the cases left out of the fit"
     )
+
+
+def _parts(estimates: Estimates) -> str:
+    said = {
+        row.device.id: cores_said(row.device) for row in estimates.rows if row.offer is None or row.offer.cores is None
+    }
+    return "; ".join(f"{id}: the {part} that were benchmarked" for id, part in said.items() if part)
 
 
 def _half(precision: str) -> str:

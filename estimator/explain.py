@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from estimator.result import Estimate
     from hardware_db import Device
 
+LEAST_S: Final = 1e-9
+"""Shorter than anything that runs: what is left of a sum of nothing."""
+
 OWN: Final = ("forward", "backward", "recomputation", "parameter gathering", "accumulation", "optimizer")
 """Parts of a step that are the device's own stream."""
 
@@ -161,7 +164,7 @@ def _device_terms(row: Estimate, step: ParallelStep) -> Iterator[Term]:
     peak, sustained = device.peak_flops_per_s(row.precision), sustained_flops_per_s(device, row.precision)
     bandwidth = device.memory_bandwidth_bytes_per_s or 0.0
     streamed = 1e9 / streaming(1e9, device).mid
-    own = ", ".join(f"{_durations(step.parts[name])} {name}" for name in OWN if step.parts[name].mid)
+    own = ", ".join(f"{_durations(step.parts[name])} {name}" for name in OWN if step.parts[name].mid > LEAST_S)
     yield Term(
         "device",
         "accumulation × (forward + backward) + optimizer; each operation "

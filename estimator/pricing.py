@@ -10,6 +10,7 @@ from estimator.cost import SECONDS_PER_HOUR, Rental, fabric_of, rent
 from estimator.energy import energy_kwh, mean_power_w
 from estimator.parallel.network import Network
 from estimator.result import Estimate
+from estimator.timing import as_benchmarked
 from estimator.whole_run.bill import bill_of
 from estimator.whole_run.run_time import refusal, whole_run_time
 from estimator.workload import Workload
@@ -50,6 +51,8 @@ def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
 def on_offer(work: Workload, database: Database, offer: Offer, count: int, *, splits: bool = True) -> Estimate:
     """Estimate a run on an offer's machines; `splits`: also search a split of the layers where nothing else fits."""
     device = database.device_of(offer)
+    if offer.cores is None:  # nobody says which part of a processor it is: the user's machine, where that is known
+        device = as_benchmarked(device)
     cluster = Cluster(device, count, fabric_of(device, offer, database.system_of(offer)), splits)
     return priced(work, answered(work, database, cluster), rent(offer, count))
 

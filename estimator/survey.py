@@ -14,6 +14,7 @@ from estimator.estimates import Estimates
 from estimator.parallel.network import usual_system
 from estimator.pricing import on_offer, preference, priced
 from estimator.result import Estimate
+from estimator.timing import as_benchmarked
 from estimator.workload import Workload
 from hardware_db.errors import NoPrice, UsageError
 
@@ -169,7 +170,11 @@ def cheapest_of_each_machine(offers: Iterable[Offer]) -> tuple[Offer, ...]:
 
 
 def unpriced(work: Workload, database: Database, device: Device, count: int) -> Estimate:
-    """Estimate a run on devices that nobody rents out, joined as in the vendor's machine."""
+    """Estimate a run on devices that nobody rents out, joined as in the vendor's machine.
+
+    Of a processor that the user benchmarked it is the part that the user's machine has.
+    """
+    device = as_benchmarked(device)
     fabric = fabric_of(device, None, usual_system(database, device))
     return priced(work, answer(work, database, Cluster(device, count, fabric)), None)
 

@@ -197,6 +197,8 @@ class MachineProfile:
         what disturbed it (other load, clocks, throttling) and what was left out
     complete
         whether it was not interrupted
+    left_out
+        how many cases there was no time for
     """
 
     machine: Machine
@@ -206,6 +208,7 @@ class MachineProfile:
     figures: tuple[FittedFigure, ...] = ()
     notes: tuple[str, ...] = ()
     complete: bool = True
+    left_out: int = 0
     schema: Literal[1] = field(default=SCHEMA)
 
     def __post_init__(self) -> None:
@@ -218,6 +221,11 @@ class MachineProfile:
     def date(self) -> str:
         """The day of the recording, YYYY-MM-DD."""
         return self.recorded_at[:10]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every case was timed: neither was it stopped, nor was time up."""
+        return self.complete and not self.left_out
 
     def figure(self, name: str) -> float | None:
         """Return a fitted value, or None where it was not fitted."""

@@ -77,6 +77,7 @@ def test_typical_time_is_the_median_of_the_faster_half():
 def test_names_tell_profiles_apart():
     assert library.name_of(profile()) == "epyc-9654_2-threads_2026-11-20"
     assert library.name_of(profile(complete=False)) == "epyc-9654_2-threads_2026-11-20_part"
+    assert library.name_of(profile(left_out=3)) == "epyc-9654_2-threads_2026-11-20_part"
     together = timing("all-reduce of 8 bytes over 4", family="collective", processes=4)
     assert library.name_of(profile(together)) == "epyc-9654_2-threads_4-processes_2026-11-20"
     assert library.device_name(Machine(None, "AMD EPYC (Zen 9)", "cpu")) == "amd-epyc-zen-9"
@@ -89,6 +90,20 @@ def test_the_newest_whole_profile_comes_first():
         library.keep(each)
     assert library.profiles_of("epyc-9654") == (new, old, part)
     assert library.profiles_of("h100-sxm") == ()
+
+
+def test_a_short_benchmark_does_not_hide_a_whole_one_nor_a_shipped_one_a_short_one(monkeypatch):
+    shipped = profile(recorded_at="2026-01-01T10:00:00+00:00")
+    monkeypatch.setattr(library, "recorded_profiles", lambda: (shipped,))
+    two, one = (
+        profile(timing("a"), timing("b"), left_out=3),
+        profile(recorded_at="2026-11-22T10:00:00+00:00", left_out=9),
+    )
+    for each in (two, one):
+        library.keep(each)
+    assert library.profiles_of("epyc-9654") == (two, one, shipped)
+    library.keep(profile())
+    assert library.profiles_of("epyc-9654") == (profile(), two, one, shipped)
 
 
 def test_collectives_alone_do_not_hide_a_benchmark():

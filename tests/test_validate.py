@@ -189,6 +189,20 @@ def test_one_odd_row_does_not_take_the_others_with_it(monkeypatch):
     assert report.rows[0].reason == "ZeroDivisionError: odd"
 
 
+def test_a_processor_that_was_benchmarked_is_the_part_that_the_machine_has(monkeypatch):
+    chip = hardware_db.load().device("epyc-9654")
+    monkeypatch.setattr(MODULE, "as_benchmarked", lambda device: device.fraction(4 / 96) if device == chip else device)
+    monkeypatch.setattr(MODULE, "answers", lambda q, *_: ((each, "a profile", "") for each in q))
+    monkeypatch.setattr(MODULE, "predict_case", lambda *asked: asked[2].compute_units)
+    monkeypatch.setattr(MODULE, "row_of", lambda case, time, memory, reason, assumed: (time, assumed))
+    monkeypatch.setattr(MODULE, "report_of", list)
+    stated = {"precision": "float32", "global_batch_size": 16}
+    rows = [case(device="epyc-9654", **stated), case(device="h100-sxm", **stated)]
+    found = validate_cases(rows, Path(), 1, hardware_db.load())
+    assert [time for time, _ in found] == [4, 132]
+    assert ["4 of 96 cores, as benchmarked" in assumed for _, assumed in found] == [True, False]
+
+
 def test_floors_count_an_expert_for_the_tokens_that_go_to_it(tmp_path):
     """This model sends every token to all of its 16 experts; where experts are spread, each computes its own alone."""
     sizes = "hidden_size=256,intermediate_size=512,intermediate_size_mlp=512,num_attention_heads=4,head_dim=64"

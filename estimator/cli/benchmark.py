@@ -148,13 +148,18 @@ def _text(page: Page, shown: _Shown, then: MachineProfile | None) -> str:
 
 def _use(profile: MachineProfile) -> str:
     """Return what becomes of a profile."""
-    from profiles.benchmark.library import usable
+    from profiles.benchmark.library import only_collectives, usable
 
-    if profile.machine.device is None:
+    device = profile.machine.device
+    if device is None:
         return "the hardware database has no row for this device, so no estimate uses it"
+    if only_collectives(profile):
+        return f"estimates for several {device} now use these collectives"
     if not usable(profile):
         return "too little was measured for estimates to use it: give it more --seconds"
-    return f"estimates for {profile.machine.device} now use it"
+    if not profile.whole:
+        return f"estimates for {device} now use it for what no whole profile of yours says"
+    return f"estimates for {device} now use it"
 
 
 def _record(shown: _Shown) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from estimator.estimates import Estimates, Sort
     from estimator.run import TrainingRun
     from estimator.text.page import Page
-    from hardware_db import Database
+    from hardware_db import Database, Device
 
 AUTO = ("amp_bfloat16", "amp_float16", "float32")
 """What a device takes where no precision is asked for: the first that it has."""
@@ -54,9 +54,10 @@ def command(
     gate, overheads, split = options.pop("gate"), options.pop("overheads"), options.pop("split")
     explained = options.pop("explain") or output.verbose
     question = ModelQuestion(model, sequence_length=work.sequence_length, **options)
-    runs = runs_of(question, work, output, market.counts or ())
-    runs = [replace(run, overheads=overheads, split=split) for run in runs]
     here = load_here(market.devices_file)
+    processors = _processors(market, here.database)
+    runs = runs_of(question, work, output, market.counts or (), processors)
+    runs = [replace(run, overheads=overheads, split=split) for run in runs]
     found = _estimates(runs, market, here.database).sort(sort)
     if gate is not None:
         return gated("estimate", gate, next(iter(found.answered), None), output)
@@ -65,15 +66,35 @@ def command(
     return 0 if found.answered else NO
 
 
-def runs_of(question: ModelQuestion, work: Work, output: Output, counts: tuple[int, ...] = ()) -> list[TrainingRun]:
+def _processors(market: Market, database: Database) -> tuple[Device, ...]:
+    """Return the devices asked for by name where all of them are processors: their kernels and optimizers differ."""
+    if market.hardware is None or not market.hardware.strip():
+        return ()
+    found = database.match(market.hardware)
+    return found if all(device.kind == "cpu" for device in found) else ()
+
+
+def runs_of(
+    question: ModelQuestion,
+    work: Work,
+    output: Output,
+    counts: tuple[int, ...] = (),
+    processors: tuple[Device, ...] = (),
+) -> list[TrainingRun]:
     """Return the run in the precision asked for, or in each that a device may take, best first.
 
-    Without a global batch it is one that each of `counts` devices can share.
+    Without a global batch it is one that each of `counts` devices can share. With `processors` it is what runs on them.
     """
     from estimator.run import TrainingRun, default_global_batch_size
 
-    settled = question.precision is not None or profile_file(question.model) is not None
+    saved = profile_file(question.model) is not None
+    settled = saved or question.precision is not None
     questions = [question] if settled else [replace(question, precision=each) for each in AUTO]
+    if processors and not settled:
+        taken = {next((each for each in AUTO if device.supports(each)), AUTO[-1]) for device in processors}
+        questions = [each for each in questions if each.precision in taken]
+    if processors and not saved:
+        questions = [replace(each, device="cpu") for each in questions]
     profiles = [find_profile(each, output) for each in questions]
     if work.global_batch_size is None:
         work = replace(work, global_batch_size=max(default_global_batch_size(each, counts) for each in profiles))

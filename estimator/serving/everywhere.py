@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from estimator.serving.predictions import Serving, predictions_on
 from estimator.serving.writing import Dialogue, Writing, writing_on
+from estimator.timing import as_benchmarked
 from hardware_db.errors import UnknownPrecision, UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def serve_everywhere(asked: Question, database: Database) -> tuple[tuple[Answere
 
 def _row(asked: Question, database: Database, device: Device) -> Answered:
     offer = min(database.offers(device=device.id, pricing="on_demand"), key=_per_device, default=None)
-    real = device if offer is None else database.device_of(offer)
+    real = as_benchmarked(device) if offer is None else database.device_of(offer)
     if real.memory_bandwidth_bytes_per_s is None:
         raise UsageError(f"no memory bandwidth of {device.id} is known")
     profile = next((each for each in asked.profiles if real.supports(each.precision)), asked.profiles[-1])

@@ -12,7 +12,7 @@ import numpy as np
 
 from estimator.timing.launch import LAST_SLOW_YEAR
 from estimator.timing.machine import Machine, large_product, multiplied_in, operand_size, release_year
-from estimator.timing.measured import Measured, machine_profiles, measured_for
+from estimator.timing.measured import Measured, cores_said, machine_profiles, measured_for
 from estimator.timing.parameters import QUANTITIES, factors_of, forget_parameters, parameters_of, published_steps
 from estimator.timing.rates import sustained_rate
 from estimator.timing.settings import Basis
@@ -72,8 +72,6 @@ def _known(device: str, architecture: str, vendor: str, kind: str, store: str) -
     found = measured_for(device, architecture, kind, store)
     if found is None or (found.basis == "sibling" and published.basis == "calibrated"):
         return published
-    if kind == "cpu":
-        return replace(published, basis=found.basis, measured=found)
     return _benchmarked(found, published)
 
 
@@ -157,7 +155,8 @@ def ground_of(device: Device) -> str:
     correction = correction_of(device)
     basis, found = correction.basis, correction.measured
     if found is not None:
-        return f"flopcast benchmark of {found.machine.id}, {found.date}; {fitted}"
+        part = cores_said(found.machine)
+        return f"flopcast benchmark of {found.machine.id}{', ' * bool(part)}{part}, {found.date}; {fitted}"
     if basis == "calibrated":
         factor = own["bandwidth"]
         return f"{fitted}, {factor.n} of them on {device.id} ({factor.sources.replace(' ', ', ')})"

@@ -17,10 +17,13 @@ from estimator.timing.seconds import Seconds
 from estimator.timing.settings import COMPUTE, LAUNCH, MEMORY, Basis, Floats
 from hardware_db import load
 from hardware_db.errors import FlopcastError
+from hardware_db.store_place import store_url
 from profiles.benchmark.costs import seconds_by_row
-from profiles.benchmark.library import profiles_of
+from profiles.benchmark.library import profiles_of, recorded_profiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hardware_db import Device
     from profiles.machine_profile import MachineProfile
     from profiles.tables import OperationTable
@@ -29,14 +32,22 @@ COSTS: Final = "cache.near_share"
 """The figure without which a CPU's profile has no costs."""
 
 
+ENOUGH: Final = 0.9
+"""Share of a CPU's time that must be of kinds of operations that were timed, for the time to count as measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A machine profile that speaks for a device: its figures, the device it was measured on, and how closely."""
+    """What machine profiles say of a device: their figures, the device as it was measured, and how closely.
+
+    `own` tells the user's profiles from those that ship, `date` is that of the first.
+    """
 
     figures: dict[str, float]
     machine: Device
     basis: Basis
     date: str
+    own: bool = False
 
 
 def measured_for(device: str, architecture: str, kind: str, store: str) -> Measured | None:
@@ -53,35 +64,83 @@ def measured_for(device: str, architecture: str, kind: str, store: str) -> Measu
     return None if sibling is None else replace(sibling, basis="sibling")
 
 
+def as_benchmarked(device: Device) -> Device:
+    """Return the part of a processor that the user benchmarked: a machine has 2 of the 24 cores that its socket has.
+
+    Any other device, a part of one that is rented, and one that only others measured, is returned as it is.
+    """
+    if device.kind != "cpu":
+        return device
+    found = next((each for each in machine_profiles(store_url()) if each.machine.id == device.id), None)
+    published = load().devices_by_id.get(device.id)
+    if found is None or not found.own or published is None or device.compute_units != published.compute_units:
+        return device
+    return found.machine
+
+
+def cores_said(machine: Device) -> str:
+    """Return which part of its socket a machine is, "2 of 24 cores"; "" where it is all of it, or not a processor."""
+    published = load().devices_by_id.get(machine.id)
+    if machine.kind != "cpu" or published is None or machine.compute_units == published.compute_units:
+        return ""
+    return f"{machine.compute_units:g} of {published.compute_units:g} cores"
+
+
 @lru_cache(maxsize=4)
 def machine_profiles(_store: str) -> tuple[Measured, ...]:
-    """Return the usable machine profiles, own ones first; a store that does not answer counts as empty."""
+    """Return what the machine profiles say, own ones first; a store that does not answer counts as empty.
+
+    Profiles of one machine with as many threads complete each other: a benchmark that time was up for, or that was
+    stopped, lacks kinds of operations that another has.
+    """
     try:
-        return tuple(found for each in profiles_of() if (found := _usable(each)) is not None)
+        machines: dict[tuple[str | None, int | None], list[MachineProfile]] = {}
+        for each in profiles_of():
+            machines.setdefault((each.machine.device, each.machine.threads), []).append(each)
     except FlopcastError:
         return ()
+    return tuple(found for same in machines.values() if (found := _together(same)) is not None)
 
 
-def _usable(profile: MachineProfile) -> Measured | None:
-    machine = load().devices_by_id.get(profile.machine.device or "")
-    if machine is None or (machine.kind == "cpu" and profile.figure(COSTS) is None):
+def _together(same: Sequence[MachineProfile]) -> Measured | None:
+    first = same[0]
+    figures: dict[str, float] = {}
+    for profile in reversed(same):
+        values = profile.values
+        kinds = {_kind(name) for name in values}
+        figures = {name: value for name, value in figures.items() if _kind(name) not in kinds} | values
+    machine = load().devices_by_id.get(first.machine.device or "")
+    if machine is None or (machine.kind == "cpu" and COSTS not in figures):
         return None
-    units = profile.machine.units
+    units = first.machine.units
     if machine.kind == "cpu" and units and machine.compute_units:
-        machine = machine.fraction(units / machine.compute_units, memory_bytes=profile.machine.memory_bytes)
-    return Measured(dict(profile.values), machine, "measured", profile.date)
+        machine = machine.fraction(units / machine.compute_units, memory_bytes=first.machine.memory_bytes)
+    shipped = any(first is each for each in recorded_profiles())
+    return Measured(figures, machine, "measured", first.date, own=not shipped)
 
 
-def cpu_seconds(table: OperationTable, device: Device, found: Measured, otherwise: Seconds) -> Seconds:
-    """Return the seconds of one call of each operation of a CPU; kinds that were not timed keep the formulas' time."""
+def _kind(figure: str) -> str:
+    """Return what was fitted together: "cost.matmul" for "cost.matmul.flops"; other figures are by themselves."""
+    return figure.rpartition(".")[0] if figure.startswith(("cost.", "cache.")) else figure
+
+
+def cpu_seconds(
+    table: OperationTable, device: Device, found: Measured, otherwise: Seconds, of_eager: Floats
+) -> tuple[Seconds, bool]:
+    """Return the seconds of one call of each operation of a CPU, and whether enough of them rest on the benchmark.
+
+    Kinds of operations that were not timed keep the formulas' time, `otherwise`. Eager operations are what is timed:
+    compiled ones take the share `of_eager` that the formulas say.
+    """
     rows = seconds_by_row(table, found.figures)
     compute = rows.compute * _more(found.machine.peak_flops_per_s("float32"), device.peak_flops_per_s("float32"))
     memory = rows.memory * _more(found.machine.memory_bandwidth_bytes_per_s, device.memory_bandwidth_bytes_per_s)
     known = np.isfinite(rows.total)
     parts: Floats = np.zeros((3, len(table)))
     for place, seconds in ((COMPUTE, compute), (MEMORY, memory), (LAUNCH, rows.launch)):
-        parts[place] = np.where(known, seconds, otherwise.parts[place])
-    return Seconds(parts, otherwise.host)
+        parts[place] = np.where(known, seconds * of_eager, otherwise.parts[place])
+    taken = parts.sum(axis=0) * table.count.astype(float)
+    return Seconds(parts, otherwise.host), bool(taken[known].sum() >= ENOUGH * taken.sum())
 
 
 def _more(machine: float | None, device: float | None) -> float:

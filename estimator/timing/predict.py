@@ -9,18 +9,19 @@ host that issues the operations is a second stream beside the device.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from estimator.ranges import Range
-from estimator.timing.corrections import Correction, correction_of, spread_of, sustained_with
+from estimator.timing.corrections import Correction, correction_of, published_correction, spread_of, sustained_with
 from estimator.timing.launch import copy_seconds
 from estimator.timing.machine import machine_of
 from estimator.timing.measured import cpu_seconds
 from estimator.timing.parameters import parameters_of
 from estimator.timing.seconds import Seconds, seconds_of, side_by_side
-from estimator.timing.settings import TimeBreakdown, TimeSettings
+from estimator.timing.settings import EAGER, TimeBreakdown, TimeSettings
 from estimator.timing.work import work_of
 from hardware_db.errors import UsageError
 
@@ -57,16 +58,20 @@ def predict(
     machine = correction.applied(machine_of(table, device, settings.execution, settings.memory_format))
     training = bool(work.backward.any())
     seconds = seconds_of(work, machine, training, parameters_of(device.kind))
+    basis = correction.basis
     if correction.measured is not None and device.kind == "cpu":
-        seconds = cpu_seconds(table, device, correction.measured, seconds)
+        eager = seconds_of(work, replace(machine, style=np.asarray(EAGER)), training, parameters_of(device.kind)).device
+        spared = np.divide(seconds.device, eager, out=np.ones_like(eager), where=eager > 0)
+        seconds, enough = cpu_seconds(table, device, correction.measured, seconds, spared)
+        basis = basis if enough else published_correction(device).basis
     seconds = Seconds(seconds.parts, seconds.host * correction.host)
-    spread = spread_of(device.kind, settings.execution, correction.basis)
+    spread = spread_of(device.kind, settings.execution, basis)
     ends = np.array([[spread.low], [1.0], [spread.high]])
     return TimeBreakdown(
         device_s=ends * seconds.device * work.calls,
         host_s=ends * seconds.host * work.calls,
         bound=seconds.parts.argmax(axis=0),
-        basis=correction.basis,
+        basis=basis,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from estimator.timing import as_benchmarked, cores_said
 from estimator.validation.answering import answers
 from estimator.validation.cases import Case, Unreadable, read_rows
 from estimator.validation.defaults import completed
@@ -120,8 +121,10 @@ def _ask(found: Iterable[Found], hardware: Database) -> dict[ProfileQuestion, li
     waiting: dict[ProfileQuestion, list[tuple[Found, Quantity]]] = defaultdict(list)
     for each in found:
         try:
-            each.device = hardware.device(each.case.device)
+            each.device = as_benchmarked(hardware.device(each.case.device))
             each.case, each.assumed = completed(each.case, each.device)
+            if part := cores_said(each.device):
+                each.assumed = (*each.assumed, f"{part}, as benchmarked")
             for question, quantity in each.questions():
                 waiting[question].append((each, quantity))
         except FlopcastError as error:

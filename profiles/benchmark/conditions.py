@@ -95,13 +95,14 @@ def load_remarks(samples: Sequence[Sample]) -> list[str]:
     ]
 
 
-def steadiness_remarks(timings: Sequence[Timing]) -> list[str]:
-    """Name the timings that did not settle."""
+def steadiness_remarks(timings: Sequence[Timing], *, full: bool = False) -> list[str]:
+    """Name the timings that did not settle, and what would help after a quick or a `full` benchmark."""
     loose = [each.name for each in timings if not each.stable and each.spread > UNSTEADY]
     if not loose:
         return []
     named = ", ".join(loose[:MOST_NAMED]) + (f" and {len(loose) - MOST_NAMED} more" if len(loose) > MOST_NAMED else "")
-    return [f"{len(loose)} of {len(timings)} figures did not settle within 2 % ({named}): --full repeats more often"]
+    remedy = "measure again when nothing else runs" if full else "--full repeats more often"
+    return [f"{len(loose)} of {len(timings)} figures did not settle within 2 % ({named}): {remedy}"]
 
 
 def change_remarks(changes: Sequence[float]) -> list[str]:

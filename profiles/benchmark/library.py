@@ -19,8 +19,8 @@ from profiles.machine_profile import Machine, MachineProfile
 def name_of(profile: MachineProfile) -> str:
     """Return the name a profile is kept under: "h200-sxm_2026-11-20"; the next one of that day takes its place.
 
-    Threads are part of it on a CPU, and processes where collectives were timed; a profile that was interrupted never
-    takes the place of a whole one.
+    Threads are part of it on a CPU, and processes where collectives were timed; a profile that was stopped, or had no
+    time for all cases, never takes the place of a whole one.
     """
     machine, processes = profile.machine, max((timing.processes for timing in profile.timings), default=1)
     parts = [
@@ -28,7 +28,7 @@ def name_of(profile: MachineProfile) -> str:
         f"{machine.threads}-threads" if machine.threads else "",
         f"{processes}-processes" if processes > 1 else "",
         profile.date,
-        "" if profile.complete else "part",
+        "" if profile.whole else "part",
     ]
     return "_".join(part for part in parts if part)
 
@@ -85,7 +85,8 @@ def forget(device: str) -> int:
 def profiles_of(device: str | None = None) -> tuple[MachineProfile, ...]:
     """Return the profiles of a device (its id), or all: own ones first, the newest first.
 
-    Those that were interrupted and those that hold nothing but collectives come after all others.
+    Own ones that are not whole come after the others, the one with most cases first; those that hold nothing but
+    collectives come last.
 
     Raises
     ------
@@ -96,11 +97,21 @@ def profiles_of(device: str | None = None) -> tuple[MachineProfile, ...]:
     """
     own = sorted(_kept(device), key=lambda each: each.recorded_at, reverse=True)
     shipped = [each for each in recorded_profiles() if device is None or each.machine.device == device]
-    return tuple(sorted([*own, *shipped], key=_partial))
+    return tuple(sorted((*own, *shipped), key=lambda each: _rank(each, own=each in own)))
 
 
-def _partial(profile: MachineProfile) -> bool:
-    return not profile.complete or all(timing.family == "collective" for timing in profile.timings)
+def _rank(profile: MachineProfile, *, own: bool) -> tuple[int, int]:
+    """Order profiles by what they are worth: own whole ones, own parts, shipped ones, collectives alone."""
+    if only_collectives(profile):
+        return 3, 0
+    if not own:
+        return 2, 0
+    return (0, 0) if profile.whole else (1, -len(profile.timings))
+
+
+def only_collectives(profile: MachineProfile) -> bool:
+    """Whether the profile holds nothing but times of collectives: `profiles.benchmark.collectives` made it."""
+    return all(timing.family == "collective" for timing in profile.timings)
 
 
 def profile_with(figure: str, device: str, threads: int | None = None) -> MachineProfile | None:

@@ -75,6 +75,7 @@ class _Journal:
     samples: dict[str, Sample] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     complete: bool = True
+    left_out: int = 0
     before: HostTimes = field(default_factory=HostTimes.now)
     changes: list[float] = field(default_factory=list)
 
@@ -121,7 +122,7 @@ def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progres
         if not journal.timings:
             raise
         journal.notes.append(f"interrupted after {len(journal.timings)} of {len(chosen)} cases")
-        journal.complete = False
+        journal.complete, journal.left_out = False, len(chosen) - len(journal.timings)
     timings = tuple(journal.timings[case.name] for case in chosen if case.name in journal.timings)
     return MachineProfile(
         machine=target.machine,
@@ -129,8 +130,9 @@ def measure(target: Target, plan: Plan, on_progress: OnProgress = lambda progres
         mode=plan.mode,
         timings=timings,
         figures=fit_figures(target.lab.kind, timings),
-        notes=(*((target.note,) if target.note else ()), *journal.notes, *_disturbances(journal)),
+        notes=(*((target.note,) if target.note else ()), *journal.notes, *_disturbances(journal, plan.mode)),
         complete=journal.complete,
+        left_out=journal.left_out,
     )
 
 
@@ -150,9 +152,19 @@ def _run(target: Target, chosen: Sequence[Case], plan: Plan, journal: _Journal, 
         if place % len(chosen) == 0 and (place > len(chosen) and settled(journal.changes[-len(chosen) :])):
             break
     if place < len(chosen):
-        journal.notes.append(f"time was up: {len(chosen) - place} of {len(chosen)} cases were left out")
+        journal.left_out = len(chosen) - place
+        journal.notes.append(_time_was_up(chosen, place, journal))
     else:
         _look_again(target, chosen[0], journal)
+
+
+def _time_was_up(chosen: Sequence[Case], place: int, journal: _Journal) -> str:
+    """Say what there was no time for: families of which nothing was timed by name, and the remedy."""
+    timed = {timing.family for timing in journal.timings.values()}
+    untimed = dict.fromkeys(case.family for case in chosen[place:] if case.family not in timed)
+    nothing = f", all of {', '.join(untimed)}" if untimed else ""
+    left_out = len(chosen) - place
+    return f"time was up: {left_out} of {len(chosen)} cases were left out{nothing}; --seconds N gives it more"
 
 
 def settled(changes: Sequence[float]) -> bool:
@@ -232,7 +244,7 @@ def _look_again(target: Target, case: Case, journal: _Journal) -> None:
     journal.notes += [] if looked is None else remarks(looked.result())
 
 
-def _disturbances(journal: _Journal) -> list[str]:
+def _disturbances(journal: _Journal, mode: str) -> list[str]:
     pairs = [(timing, journal.samples[name]) for name, timing in journal.timings.items()]
     products = [taken for timing, taken in pairs if timing.family == "matmul"]
     return [
@@ -240,5 +252,5 @@ def _disturbances(journal: _Journal) -> list[str]:
         *HostTimes.now().remarks(journal.before),
         *start_remarks(products[:1]),
         *change_remarks(journal.changes),
-        *steadiness_remarks(tuple(journal.timings.values())),
+        *steadiness_remarks(tuple(journal.timings.values()), full=mode == "full"),
     ]
