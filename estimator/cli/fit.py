@@ -69,8 +69,10 @@ def command(
     The table lists each way to hold less, with the memory that it saves and the time that it costs. Exit code 1:
     nothing fits.
     """
+    from estimator.timing import as_benchmarked
+
     here = load_here(devices_file, needs_prices=False)
-    device = _with_memory(here.database.device(name), options.pop("memory_bytes"))
+    device = _with_memory(as_benchmarked(here.database.device(name)), options.pop("memory_bytes"))
     micro_batch_size, prompt_length = options.pop("micro_batch_size"), options.pop("prompt_length")
     inference, writes = options.pop("inference"), options.pop("generation")
     if prompt_length is not None and not writes:
