@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from hypothesis import settings
 from jsonschema import Draft202012Validator
 
 from estimator.schemas import schema_of
+from hardware_db.store import Store, open_store
+from hardware_db.store_schema import metadata, versions
 from profiles.models import torchvision_shim
+from tests.hardware_servers import postgres_tool, running_postgres
 
 # Before any test imports transformers, which imports torchvision where it finds it.
 torchvision_shim.prepare()
@@ -60,6 +66,45 @@ def documents_keep_to_their_schemas() -> Iterator[None]:
 @cache
 def validator(command: str) -> Draft202012Validator:
     return Draft202012Validator(schema_of(command))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a test folders of its own: it neither sees nor leaves anything on the machine."""
+    for name in FOLDERS:
+        monkeypatch.setenv(name, str(tmp_path / name.split("_")[1].lower()))
+    monkeypatch.delenv("FLOPCAST_DB", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Start a PostgreSQL of our own on loopback and give its address."""
+    if not postgres_tool("postgres") or not importlib.util.find_spec("psycopg"):
+        pytest.skip("needs PostgreSQL (apt-get install postgresql) and psycopg")
+    with tempfile.TemporaryDirectory(prefix="flopcast-pg") as folder, running_postgres(Path(folder)) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the address of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'deep' / 'flopcast.db'}"
+        return
+    address: str = request.getfixturevalue("postgres")
+    yield address
+    engine = sqlalchemy.create_engine(address)
+    metadata.drop_all(engine)
+    versions.drop(engine, checkfirst=True)
+    engine.dispose()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = open_store(url)
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,16 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from hardware_db import Offer
+
+OFFER = Offer(
+    provider="acme", instance="big-8", region="eu-1", device="h100-sxm", device_count=8, vcpus=128.0, cores=None,
+    memory_bytes=2**40, pricing="on_demand", usd_per_hour=16.0, as_of=date(2026, 11, 20), source="quote 17", kind="vm",
+)  # fmt: skip
 HEADER = "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot,disk_size,gpu_vendor,flags"
 
 
