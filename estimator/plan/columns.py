@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ from estimator.plan.space import Order, Shape, split_of
 if TYPE_CHECKING:
     from estimator.parallel.blocks import Floats
     from estimator.parallel.collectives import Line
+    from estimator.parallel.costs import Setting
     from estimator.parallel.parallelism import Parallelism
     from estimator.parallel.stages import Owners
     from estimator.plan.job import Job
@@ -115,11 +116,16 @@ class Sharding:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Works out columns; remembers what several cells share."""
+    """Works out columns; remembers what several cells share, and searches of the same model on more devices."""
 
     job: Job
     rows: dict[object, Row] = field(default_factory=dict)
     lines: dict[object, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job: Job) -> Source:
+        """Return the source of a job, with what earlier jobs with the same model, machine and software left in it."""
+        return cls(job, *_remembered(job.profile, job.setting))
 
     def columns(self, cells: Sequence[Cell], gathered: bool) -> Columns:
         """Return the columns of cells with the same pipeline."""
@@ -194,6 +200,14 @@ class Source:
             group = self.job.network.group(size, stride)
             self.lines[kind, size, stride] = _least(*(all_reduce(group) if kind == "reduce" else (all_gather(group),)))
         return self.lines[kind, size, stride]
+
+
+@lru_cache(maxsize=16)
+def _remembered(
+    _profile: ModelProfile, _setting: Setting
+) -> tuple[dict[object, Row], dict[object, tuple[float, float]]]:
+    """Rows and lines of a model on a machine: neither depends on the number of devices."""
+    return {}, {}
 
 
 def _least(*lines: Line) -> tuple[float, float]:

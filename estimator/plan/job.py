@@ -71,7 +71,7 @@ class Job:
         """What comes before and after the layers, in layers."""
         return edges_of(self.profile)
 
-    @property
+    @cached_property
     def setting(self) -> Setting:
         """Where and how the step runs."""
         return Setting(self.device, self.network, self.stack, routing=self.routing)

@@ -177,7 +177,7 @@ def evaluate(job: Job, candidate: Candidate) -> Plan:
 
 def blocks_of_candidates(job: Job) -> Iterator[Block]:
     """Yield all candidates with their floors."""
-    source = Source(job)
+    source = Source.of(job)
     for owners, cells, checked in _groups(job):
         bound = None
         for stage, chosen in _by_stage(job, cells).items():

@@ -10,7 +10,7 @@ are asked for (GPipe is never faster than 1F1B and holds more; nothing that is r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -95,7 +95,7 @@ def _sized(job: Job, shape: Shape) -> Iterator[Shape]:
     for expert in _experts(job, shape.replicas * shape.context * shape.tensor):
         for size in _micro_batches(job.global_batch_size // shape.replicas):
             if job.asked.allows("expert_parallel", expert) and job.asked.allows("micro_batch_size", size):
-                yield replace(shape, expert=expert, micro_batch_size=size)
+                yield Shape(shape.tensor, shape.context, shape.pipeline, expert, size, shape.replicas)
 
 
 def split_of(shape: Shape, order: Order, sharding: tuple[int, int], checkpointing: Checkpointing) -> Parallelism:
