@@ -185,3 +185,8 @@ def symbolic_trace(layers=3, single=True):
 
 def direct(batch, length, layers=3):
     return fold(transformer(batch, length, layers))
+
+
+def made(calls, **changes):
+    """Return the profile of a trace of these calls, without parameters."""
+    return profile(fold(RawTrace(calls, [], 2, None)), **{"module_parameters": (), **changes})
