@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -69,6 +70,15 @@ def serving() -> Iterator[Serving]:
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profiles kept by earlier questions on this machine answer none of these, and nothing is counted unasked."""
+    from dashboard import counting
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(counting, "possible", lambda: False)
 
 
 @pytest.fixture(scope="session")
