@@ -1,7 +1,8 @@
 """Seconds of a written token against published measurements: `python benchmarks/serving_accuracy.py`.
 
 published_serving.csv holds what two sources measured of the phase that writes, each with its commit: transformers as it
-comes (eager), and gpt-fast (compiled). Weights are not quantized. None of it was seen by the fit of the times.
+comes (eager), and gpt-fast (compiled), whose weights are quantized in some rows. None of it was seen by the fit of the
+times.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from profiles.request import ProfileRequest
 def predicted(row: dict[str, str]) -> Range:
     """Return the seconds of a further token of a row's sequences."""
     profile = recall.profile(row["model"], ProfileRequest(mode="forward", precision=row["precision"]))
-    asked = Dialogue(*(int(row[name]) for name in ("batch_size", "prompt_tokens", "answer_tokens")))
+    bits = float(row["weight_bits"]) if row["weight_bits"] else None
+    asked = Dialogue(*(int(row[name]) for name in ("batch_size", "prompt_tokens", "answer_tokens")), bits)
     return writing_on(profile, load().device(row["device"]), asked, compiled=bool(row["compiled"])).token
 
 
@@ -33,9 +35,10 @@ def main() -> None:
         token, measured = predicted(row), float(row["seconds_per_token"])
         errors.append(abs(token.mid / measured - 1))
         inside += token.low <= measured <= token.high
-        way = "compiled" if row["compiled"] else "eager"
+        bits = f", {row['weight_bits']} bits" if row["weight_bits"] else ""
+        way = f"{row['batch_size']:>2} {'compiled' if row['compiled'] else 'eager'}{bits}"
         span = f"{1e3 * token.mid:.1f} ({1e3 * token.low:.1f}-{1e3 * token.high:.1f})"
-        print(f"{row['device']:14} {row['model']:13} × {row['batch_size']:>2} {way:8} {1e3 * measured:5.1f} ms, {span}")
+        print(f"{row['device']:14} {row['model']:13} × {way:19} {1e3 * measured:5.1f} ms, {span}")
     print(f"{len(rows)} rows: median error {median(errors):.1%}, worst {max(errors):.0%}, in range {inside}")
 
 

@@ -88,7 +88,7 @@ class Beaten:
     def add(self, way: Way, block: Block) -> None:
         """Add a way that was worked out; of high ends those that others are below in everything are of no use."""
         ends = np.nan_to_num(block.columns[:, 2::3], nan=np.inf)
-        known = (self._ends[None] <= ends[:, None]).all(axis=2).any(axis=1)
+        known = np.any(np.all(self._ends[None] <= ends[:, None], axis=2), axis=1)
         if not known.all():
             together = np.vstack([self._ends, ends[~known]])
             self._ends = together[pareto(together)]

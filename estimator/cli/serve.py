@@ -32,7 +32,10 @@ NO = 1
 @click.option("--batch-size", default=1, **SIZE, help="Samples or sequences at once; default: 1.")
 @click.option("--prompt", **SIZE, help="Tokens of a prompt; with --answer a language model writes text.")
 @click.option("--answer", **SIZE, help="Tokens of an answer.")
-@model_options("precision", "image_size", "inputs", precision="Of the weights; default: each device's best.")
+@model_options(
+    "precision", "image_size", "inputs", precision="Of the weights; int8: all values; default: each device's best."
+)
+@click.option("--weight-bits", type=float, metavar="N", help="Of a weight in a language model's layers: 4.5, 8.")
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile instead of eager PyTorch.")
 @click.option("--hardware", "devices", metavar="NAMES", help="These devices only: l4,h100-*.")
 @click.option("--per-day", **SIZE, help="Predictions or tokens asked for a day: the life's cost.")
@@ -53,14 +56,23 @@ def command(model: str, output: Output, devices_file: Path | None, **options: An
         raise UsageError("--prompt and --answer go together: tokens that are read, and tokens that are written")
     here = load_here(devices_file)
     size = options["batch_size"]
-    dialogue = Dialogue(size, options["prompt"], options["answer"]) if options["prompt"] else None
-    profiles = _profiles(model, options, output)
-    rows, left_out = serve_everywhere(
-        Question(profiles, size, dialogue, options["compiled"], options["devices"]), here.database
-    )
+    bits, int8 = options["weight_bits"], options["precision"] == "int8"
+    if options["prompt"] is None and bits is not None:
+        raise UsageError("--weight-bits is of a language model that writes: give --prompt and --answer too")
+    if options["prompt"] is not None and int8:
+        raise UsageError("--precision int8 is of predictions; a language model that writes takes --weight-bits 8")
+    dialogue = Dialogue(size, options["prompt"], options["answer"], bits) if options["prompt"] else None
+    profiles = _profiles(model, options | ({"precision": "float16"} if int8 else {}), output)
+    asked = Question(profiles, size, dialogue, options["compiled"], options["devices"], _in_int8(options["precision"]))
+    rows, left_out = serve_everywhere(asked, here.database)
     life = _life(rows, options)
     output.show(_answer(rows, left_out, life, options["limit"]))
     return 0 if any(row.fits for row in rows) else NO
+
+
+def _in_int8(precision: str | None) -> bool | None:
+    """Whether values have 8 bits; None: where a device has nothing else."""
+    return None if precision is None else precision == "int8"
 
 
 def _profiles(model: str, options: dict[str, Any], output: Output) -> list[ModelProfile]:

@@ -291,8 +291,10 @@ class ServingRow(TypedDict):
     latency_s_high: float
     peak_memory_bytes: int
     fits: bool | None
+    precision: str
     basis: str
     provider: str | None
+    weight_bits: NotRequired[float | None]
     predictions_per_s: NotRequired[float]
     usd_per_thousand: NotRequired[float | None]
     prompt_tokens: NotRequired[int]

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from estimator.serving.predictions import Serving, predictions_on
+from estimator.serving.few_bits import INT8
+from estimator.serving.passes import Way
+from estimator.serving.predictions import BITS_16, Serving, predictions_on
 from estimator.serving.writing import Dialogue, Writing, writing_on
 from estimator.timing import as_benchmarked
 from hardware_db.errors import UnknownPrecision, UsageError
@@ -23,7 +25,8 @@ Answered = Serving | Writing
 class Question:
     """What is served: profiles in order of preference of precision, sequences and tokens, where.
 
-    `dialogue` None: predictions of `batch_size` samples.
+    `dialogue` None: predictions of `batch_size` samples. `int8`: in 8 bits, where `None` says only on devices that have
+    nothing else.
     """
 
     profiles: Sequence[ModelProfile]
@@ -31,6 +34,7 @@ class Question:
     dialogue: Dialogue | None = None
     compiled: bool = False
     devices: str | None = None
+    int8: bool | None = None
 
 
 def serve_everywhere(asked: Question, database: Database) -> tuple[tuple[Answered, ...], dict[str, str]]:
@@ -53,9 +57,14 @@ def _row(asked: Question, database: Database, device: Device) -> Answered:
     real = as_benchmarked(device) if offer is None else database.device_of(offer)
     if real.memory_bandwidth_bytes_per_s is None:
         raise UsageError(f"no memory bandwidth of {device.id} is known")
-    profile = next((each for each in asked.profiles if real.supports(each.precision)), asked.profiles[-1])
+    profile = next((each for each in asked.profiles if real.supports(each.precision)), None)
     if asked.dialogue is None:
-        return predictions_on(profile, real, asked.batch_size, offer, compiled=asked.compiled)
+        narrow = next((each for each in asked.profiles if each.precision in BITS_16), None)
+        if asked.int8 or (asked.int8 is None and profile is None and narrow and real.supports(INT8)):
+            way = Way(compiled=True, int8=True)
+            return predictions_on(narrow or asked.profiles[0], real, asked.batch_size, offer, way)
+        return predictions_on(profile or asked.profiles[-1], real, asked.batch_size, offer, Way(asked.compiled))
+    profile = profile or asked.profiles[-1]
     return writing_on(profile, real, asked.dialogue, offer, compiled=asked.compiled)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from estimator.memory import Held, MemorySettings, held_at_peak, need_of, overhead_of
-from estimator.serving.passes import forward_pass
+from estimator.serving.few_bits import INT8
+from estimator.serving.passes import Way, forward_pass
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
 
 HOUR_S = 3600.0
+EAGER = Way()
+BITS_16 = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Serving:
         what is rented, None where nothing is
     usd_per_thousand
         predictions on one device of the offer, always busy [USD]
+    precision
+        in which it computes
     """
 
     device: Device
@@ -42,6 +47,7 @@ class Serving:
     need: MemoryNeed
     offer: Offer | None
     usd_per_thousand: Range | None
+    precision: str
 
     @property
     def per_s(self) -> float:
@@ -65,6 +71,7 @@ class Serving:
             "predictions_per_s": self.per_s,
             "peak_memory_bytes": self.need.total_bytes,
             "fits": self.fits,
+            "precision": self.precision,
             "basis": self.basis,
             "provider": self.offer.provider if self.offer else None,
             "usd_per_thousand": self.usd_per_thousand.mid if self.usd_per_thousand else None,
@@ -72,7 +79,7 @@ class Serving:
 
 
 def predictions_on(
-    profile: ModelProfile, device: Device, batch_size: int, offer: Offer | None = None, *, compiled: bool = False
+    profile: ModelProfile, device: Device, batch_size: int, offer: Offer | None = None, way: Way = EAGER
 ) -> Serving:
     """Predict batches on one device.
 
@@ -86,8 +93,9 @@ def predictions_on(
         samples at once
     offer
         what is rented
-    compiled
-        whether torch.compile runs it
+    way
+        how it runs; in 8 bits as a compiler for inference makes it of a profile in 16 bits, weights and activations of
+        half the bytes
 
     Raises
     ------
@@ -98,10 +106,15 @@ def predictions_on(
     """
     if profile.mode != "forward":
         raise UsageError(f"The profile of {profile.model} is of a training step; serving needs the forward pass")
+    if way.int8 and profile.precision not in BITS_16:
+        raise UsageError(f"8 bits are made of a profile in 16 bits; that of {profile.model} is in {profile.precision}")
     one = device.logical_device()
-    latency, basis = forward_pass(profile, (batch_size, profile.sequence_length), one, compiled=compiled)
+    latency, basis = forward_pass(profile, (batch_size, profile.sequence_length), one, way)
     held: Held = held_at_peak(profile.at(batch_size=batch_size), MemorySettings())
+    if way.int8:
+        halves = ("parameter_bytes", "activation_bytes", "input_and_buffer_bytes")
+        held = replace(held, **{name: getattr(held, name) // 2 for name in halves})
     need = need_of(held, overhead_of(one), one.usable_memory_bytes)
     hourly = offer.usd_per_device_hour / device.logical_devices if offer else None
     price = None if hourly is None else latency * (hourly / HOUR_S * 1000 / batch_size)
-    return Serving(device, batch_size, latency, basis, need, offer, price)
+    return Serving(device, batch_size, latency, basis, need, offer, price, INT8 if way.int8 else profile.precision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from estimator.serving.few_bits import INT8
 from estimator.serving.writing import Writing
 from estimator.text.figures import DURATION, figure, span, two_digits
 from estimator.text.notes import notes
@@ -12,6 +13,7 @@ from estimator.text.table import MISSING, Column, Row, table
 from hardware_db.units import format_usd
 
 if TYPE_CHECKING:
+    from estimator.memory import MemoryNeed
     from estimator.serving import Lifetime
     from estimator.serving.everywhere import Answered
     from estimator.serving.predictions import Serving
@@ -28,6 +30,7 @@ WRITING = (
     Column("$/M TOKENS"),
     Column("MEM GiB", drop=4),
     Column("CACHE GiB", drop=1),
+    Column("PRECISION", align="left", drop=6),
     Column("BASIS", align="left", drop=5),
 )
 PREDICTIONS = (
@@ -38,8 +41,10 @@ PREDICTIONS = (
     Column("PER SECOND"),
     Column("$/1,000"),
     Column("MEM GiB", drop=3),
+    Column("PRECISION", align="left", drop=5),
     Column("BASIS", align="left", drop=4),
 )
+EIGHT = "weights and activations, as a compiler for inference makes it; compared with no measurement yet"
 ASSUMED = "full batches, a device that is always busy, whole prices on demand; no queue, sampling, network or tokenizer"
 
 
@@ -56,6 +61,8 @@ def serving_text(rows: Sequence[Answered], life: Lifetime | None, page: Page, li
         named = ", ".join(small[:5]) + (" …" if len(small) > 5 else "")
         said.append(("Too small", f"{len(small)} devices, or of unknown memory ({named})"))
     said += [("Life", _life(life))] if life else []
+    if any(row.precision == INT8 for row in shown):
+        said.append(("In 8 bits", EIGHT))
     head = [] if fitting else ["It fits no device that was asked for.", ""]
     return page.render(*head, *lines, *more, "", notes(said))
 
@@ -67,14 +74,25 @@ def _cells(row: Answered) -> list[str]:
 
 def _written(row: Writing) -> list[str]:
     price = MISSING if row.usd_per_million is None else figure(row.usd_per_million.mid)
-    memory = [two_digits(row.need.peak.total_bytes, 2**30), two_digits(row.need.cache_bytes, 2**30)]
+    memory = [two_digits(_held(row.need.peak), 2**30), two_digits(row.need.cache_bytes, 2**30)]
     times = [span(row.prefill, DURATION)[0], span(row.token, DURATION)[0], *span(row.latency, DURATION)]
-    return [*times, figure(row.tokens_per_s), price, *memory, row.basis]
+    return [*times, figure(row.tokens_per_s), price, *memory, _computed(row), row.basis]
 
 
 def _predicted(row: Serving) -> list[str]:
     price = MISSING if row.usd_per_thousand is None else figure(row.usd_per_thousand.mid)
-    return [*span(row.latency, DURATION), figure(row.per_s), price, two_digits(row.need.total_bytes, 2**30), row.basis]
+    memory = two_digits(_held(row.need), 2**30)
+    return [*span(row.latency, DURATION), figure(row.per_s), price, memory, _computed(row), row.basis]
+
+
+def _computed(row: Answered) -> str:
+    bits = row.weight_bits if isinstance(row, Writing) else None
+    return row.precision if bits is None else f"{row.precision}, weights {bits:g} bits"
+
+
+def _held(need: MemoryNeed) -> int:
+    """Return the bytes that the model takes, without what the system keeps of a shared memory for itself."""
+    return need.total_bytes - need.system_bytes
 
 
 def _life(life: Lifetime) -> str:
