@@ -138,3 +138,14 @@ def test_a_device_without_a_capacity_is_refused(step):
 def test_an_unknown_device_is_refused(step):
     with pytest.raises(UnknownDevice):
         fit(step, "warp-core", database=database([device()], []))
+
+
+def test_several_machines_may_divide_within_each(step):
+    """Groups of one machine hold more than groups of all, and gather over the faster links."""
+    one = device(devices_per_host=4, link_bandwidth_bytes_per_s=1e11, internode_bandwidth_bytes_per_s=1e10)
+    ways = {way.changes: way for way in fit(step, one, 8, micro_batch_size=2, sequence_length=16).ways}
+    grouped, whole = ways["FSDP in groups of 4",], ways["ZeRO 3 / FSDP",]
+    assert grouped.need.total_bytes == needed(step, replicas=8, zero_stage=3, shard_group=4) > whole.need.total_bytes
+    assert grouped.time.mid < whole.time.mid
+    alone = fit(step, one, 4, micro_batch_size=2, sequence_length=16).ways
+    assert not [way for way in alone if "FSDP in groups of 4" in way.changes]

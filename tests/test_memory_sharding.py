@@ -1,6 +1,7 @@
 """What a device holds of divided parameters and gradients, against real steps of FSDP2 whose collectives do nothing."""
 
 import gc
+import math
 import weakref
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from estimator.memory import MemorySettings, memory_of
+from hardware_db.errors import UsageError
 from profiles import profile_model
 
 fsdp = pytest.importorskip("torch.distributed.fsdp")
@@ -66,18 +68,18 @@ class Resized(TorchDispatchMode):
 
 @pytest.fixture
 def group():
-    def start(devices):
-        dist.init_process_group("fake", rank=0, world_size=devices, store=fake.FakeStore())
-        return dist.device_mesh.init_device_mesh("cpu", (devices,))
+    def start(*devices):
+        dist.init_process_group("fake", rank=0, world_size=math.prod(devices), store=fake.FakeStore())
+        return dist.device_mesh.init_device_mesh("cpu", devices, mesh_dim_names=("copies", "shards")[-len(devices) :])
 
     yield start
     dist.destroy_process_group()
 
 
-def real_peak(model, inputs, mesh):
+def real_peak(model, inputs, mesh, **how):
     for layer in model.layers:
-        fsdp.fully_shard(layer, mesh=mesh)
-    fsdp.fully_shard(model, mesh=mesh)
+        fsdp.fully_shard(layer, mesh=mesh, **how)
+    fsdp.fully_shard(model, mesh=mesh, **how)
     optimizer = torch.optim.AdamW(model.parameters(), foreach=False)
 
     def step():
@@ -108,3 +110,26 @@ def test_a_step_of_fsdp_holds_what_is_predicted(group, devices, layers, width, o
     profile = profile_model(Net(layers, width, outer), inputs, optimizer="adamw", device="cpu")
     found = memory_of(profile, settings=MemorySettings(replicas=devices, zero_stage=3))
     assert found.live_bytes == pytest.approx(real_peak(Net(layers, width, outer), inputs, group(devices)), rel=0.03)
+
+
+@pytest.mark.parametrize("outer, rows", [(64, 8), (2048, 8), (64, 512)], ids=["layers", "outside", "activations"])
+def test_parameters_that_are_gathered_once_are_freed_on_the_way_back(group, outer, rows):
+    inputs = torch.randn(rows, outer)
+    profile = profile_model(Net(6, 256, outer), inputs, optimizer="adamw", device="cpu")
+    found = memory_of(profile, settings=MemorySettings(replicas=64, zero_stage=2, gathers_once=True))
+    real = real_peak(Net(6, 256, outer), inputs, group(64), reshard_after_forward=False)
+    assert found.live_bytes == pytest.approx(real, rel=0.01)
+
+
+def test_hybrid_sharding_divides_within_a_group_only(group):
+    inputs = torch.randn(8, 64)
+    profile = profile_model(Net(6, 256, 64), inputs, optimizer="adamw", device="cpu")
+    found = memory_of(profile, settings=MemorySettings(replicas=32, zero_stage=3, shard_group=4))
+    assert found.live_bytes == pytest.approx(real_peak(Net(6, 256, 64), inputs, group(8, 4)), rel=0.03)
+
+
+def test_what_cannot_be_divided_is_refused():
+    with pytest.raises(UsageError, match="must divide the 8 replicas"):
+        MemorySettings(replicas=8, zero_stage=3, shard_group=3)
+    with pytest.raises(UsageError, match="ZeRO 2"):
+        MemorySettings(replicas=8, zero_stage=3, gathers_once=True)

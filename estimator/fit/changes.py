@@ -35,6 +35,8 @@ class Change:
         fewest devices that it needs
     note
         what the reader should know: what it does to training, what is an estimate
+    combines
+        whether it is tried together with others
     """
 
     label: str
@@ -43,6 +45,7 @@ class Change:
     profile: int | None = None
     replicas: int = 1
     note: str = ""
+    combines: bool = True
 
     def apply(self, settings: MemorySettings) -> MemorySettings:
         """Return the settings with the change made."""
@@ -55,6 +58,12 @@ _BYTES: Final = "8-bit AdamW: states of a byte, nearly the same result"
 _AT_ONCE: Final = "optimizer in backward: no clipping by the norm, no accumulation"
 _OTHER: Final = "Lion, Adafactor: other optimizers, with other learning rates"
 _ADAPTERS: Final = "LoRA, QLoRA: only adapters are trained; activations are taken as recorded, an estimate"
+
+_ONCE: Final = "FSDP gathered once"
+_FREED: Final = (
+    "FSDP gathered once: reshard_after_forward=False (SHARD_GRAD_OP); ZeRO 2 keeps all parameters, as DeepSpeed does"
+)
+_HYBRID: Final = "groups: each holds a whole copy (HYBRID_SHARD); parameters are gathered within a machine"
 
 _FUSED: Final = "fused attention: flash or memory-efficient, the same result; without what attention has of its own"
 
@@ -87,6 +96,7 @@ CHANGES: Final = (
     Change("activations on the host", "activations", {"offloaded": ("activations",)}),
     Change("ZeRO 1", "zero", {"zero_stage": 1}, replicas=2),
     Change("ZeRO 2", "zero", {"zero_stage": 2}, replicas=2),
+    Change(_ONCE, "zero", {"zero_stage": 2, "gathers_once": True}, replicas=2, note=_FREED, combines=False),
     Change("ZeRO 3 / FSDP", "zero", {"zero_stage": 3}, replicas=2),
     Change(f"LoRA rank {LORA_RANK}", "adapters", {"lora_rank": LORA_RANK}, note=_ADAPTERS),
     Change(f"QLoRA rank {LORA_RANK}", "adapters", {"lora_rank": LORA_RANK, "weight_bits": QLORA_BITS}, note=_ADAPTERS),
@@ -102,16 +112,28 @@ EXCLUDED: Final = (
 """Pairs of groups whose changes are not combined: they do not work together, or together they gain next to nothing."""
 
 
-def changes_for(profiles: Sequence[ModelProfile], now: MemorySettings) -> list[Change]:
-    """Return the changes that make sense for a model; `profiles[0]` and `now` are how it runs."""
+def changes_for(profiles: Sequence[ModelProfile], now: MemorySettings, machine: int | None = None) -> list[Change]:
+    """Return the changes that make sense for a model; `profiles[0]` and `now` are how it runs.
+
+    `machine` is how many devices one machine has; None where that is unknown.
+    """
     base = profiles[0]
-    fixed = [change for change in CHANGES if change.replicas <= now.replicas and _suits(change, base, now)]
+    possible = (*CHANGES, *_hybrid(now.replicas, machine))
+    fixed = [change for change in possible if change.replicas <= now.replicas and _suits(change, base, now)]
     others = [
         Change(_difference(base, other), "recording", profile=number)
         for number, other in enumerate(profiles)
         if number and _difference(base, other)
     ]
     return [*others, *fixed]
+
+
+def _hybrid(replicas: int, machine: int | None) -> tuple[Change, ...]:
+    """Hybrid sharding within each of several machines."""
+    if machine is None or not 1 < machine < replicas or replicas % machine:
+        return ()
+    fields = {"zero_stage": 3, "shard_group": machine}
+    return (Change(f"FSDP in groups of {machine}", "zero", fields, note=_HYBRID),)
 
 
 def _suits(change: Change, profile: ModelProfile, now: MemorySettings) -> bool:

@@ -118,14 +118,20 @@ class Costs:
 
     def _sharding(self, settings: MemorySettings) -> Range | None:
         """Parameters gathered once more than plain data parallelism sends gradients; low: hidden, high: not."""
-        if settings.zero_stage < 3 or settings.replicas == 1:
+        if settings.zero_stage < 3 or settings.shards == 1:
             return ZERO
-        if self.device.link_bandwidth_bytes_per_s is None:
+        bandwidth = self._bandwidth_over(settings.shards)
+        if bandwidth is None:
             return None
-        sent = state_of(self.profile, settings).parameters * (settings.replicas - 1) / settings.replicas
-        seconds = sent / self.device.link_bandwidth_bytes_per_s
+        sent = state_of(self.profile, settings).parameters * (settings.shards - 1) / settings.shards
+        seconds = sent / bandwidth
         _, usual, least = REACHED["switch"].tolist()
         return Range(0.0, seconds / usual / 2, seconds / least)
+
+    def _bandwidth_over(self, devices: int) -> float | None:
+        """Bytes a second of one device to others: inside of a machine over its link, else between machines."""
+        inside = devices <= (self.device.devices_per_host or devices)
+        return self.device.link_bandwidth_bytes_per_s if inside else self.device.internode_bandwidth_bytes_per_s
 
     def _host(self, settings: MemorySettings) -> Range | None:
         """Bytes over the link to the host; the optimizer's wait for them, activations may overlap."""

@@ -142,10 +142,14 @@ class _Question:
 
     def ways(self) -> list[Way]:
         """Single changes that save, then combinations, the best first."""
-        sizes = {change: self._size((change,)) for change in changes_for(self.profiles, self.settings)}
+        possible = changes_for(self.profiles, self.settings, self.room.device.devices_per_host)
+        sizes = {change: self._size((change,)) for change in possible}
         known = {change: size for change, size in sizes.items() if size is not None and self._useful(change, size)}
         found = [self._way((change,)) for change, size in known.items() if size < self.now.total_bytes]
-        found += [self._way(changes) for changes in list(self._combined(list(known)))[:MOST_WAYS]]
+        found += [
+            self._way(changes)
+            for changes in list(self._combined([change for change in known if change.combines]))[:MOST_WAYS]
+        ]
         return sorted([*found, *self._fewer_blocks(found)], key=_order)
 
     def _fewer_blocks(self, ways: Sequence[Way]) -> list[Way]:

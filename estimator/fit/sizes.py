@@ -22,7 +22,7 @@ MOST: Final = 1 << 24
 
 @dataclass(frozen=True)
 class Room:
-    """A device whose memory is to be filled."""
+    """A device, as the framework counts it, whose memory is to be filled."""
 
     device: Device
     capacity_bytes: int
@@ -93,12 +93,15 @@ def room_of(device: Device) -> Room:
         its memory is unknown
     """
     part = device.logical_device()
-    if part.usable_memory_bytes is None:
+    capacity = part.usable_memory_bytes
+    if capacity is None:
         raise UsageError(
             f"The memory of {device.id} is unknown: whether something fits cannot be told. "
             "A CPU's comes with its machine; give a device with memory_bytes"
         )
-    return Room(part, part.usable_memory_bytes)
+    if device.devices_per_host:
+        part = replace(part, devices_per_host=device.devices_per_host * device.logical_devices)
+    return Room(part, capacity)
 
 
 def largest(unit: int, limit: int, fits: Callable[[int], bool]) -> int | None:

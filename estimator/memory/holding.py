@@ -31,7 +31,7 @@ from estimator.memory.moments import (
     moments_of,
 )
 from estimator.memory.settings import MemorySettings
-from estimator.memory.sharding import gathered_parameters, groups_of, whole_gradients
+from estimator.memory.sharding import gathered_parameters, groups_of, kept_parameters, whole_gradients
 from estimator.memory.states import State, made_bytes, state_of
 from profiles.records import PHASES
 
@@ -105,7 +105,7 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
     course = _course(profile, moments, state, settings)
     peak = int(course.total.argmax())
     training = moments.outline.phases.any()
-    sharded, hosted = settings.zero_stage == 3, _on_host(state, settings)
+    sharded, hosted = settings.divides_parameters, _on_host(state, settings)
     states = state.optimizer / settings.shards
     own, threads = work_of(profile.trace.current)
     return Held(
@@ -154,9 +154,10 @@ def _course(profile: ModelProfile, moments: Moments, state: State, settings: Mem
     live = moments.live.astype(np.float64)
     recording, groups = profile.trace.current, groups_of(profile.module_parameters)
     gradients, gathered = _gradients(live[:, GRADIENT], state, settings), np.zeros(len(live))
-    if settings.shards > 1 and settings.zero_stage == 3:
-        each = state.parameters / max(profile.parameters, 1)
-        gathered = gathered_parameters(recording, groups, len(live)) * each
+    if settings.divides_parameters:
+        each, number = state.parameters / max(profile.parameters, 1), profile.parameters
+        kept = kept_parameters(recording, groups, number, len(live)) if settings.gathers_once else None
+        gathered = (gathered_parameters(recording, groups, len(live)) if kept is None else kept) * each
     if settings.shards > 1 and settings.zero_stage >= 2 and profile.trainable_parameters:
         number = profile.trainable_parameters
         there = live[:, GRADIENT] * (number / max(live[:, GRADIENT].max(), 1.0))

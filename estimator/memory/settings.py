@@ -35,6 +35,12 @@ class MemorySettings:
     zero_stage
         what is divided over the replicas: 1 the optimizer's states, 2 also gradients, 3 also parameters (Rajbhandari et
         al., 2020, arXiv:1910.02054; FSDP's FULL_SHARD is 3, its SHARD_GRAD_OP 2)
+    shard_group
+        devices over which that is divided; each group holds a whole copy (hybrid sharding: FSDP's HYBRID_SHARD, Zhao et
+        al., 2023, arXiv:2304.11277). None: over all replicas
+    gathers_once
+        ZeRO 2 as FSDP2 runs it (reshard_after_forward=False): parameters are divided too between steps, gathered in the
+        forward pass and freed layer by layer on the way back. Else all are kept through the step, as DeepSpeed does
     offloaded
         what lies in host memory: "optimizer" states, "activations" kept for the backward pass
     chunked_loss
@@ -59,6 +65,8 @@ class MemorySettings:
     accumulates: bool = False
     replicas: int = 1
     zero_stage: int = 0
+    shard_group: int | None = None
+    gathers_once: bool = False
     offloaded: tuple[Offloaded, ...] = ()
     chunked_loss: bool = False
     fused_attention: bool = False
@@ -75,6 +83,10 @@ class MemorySettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be 1 or more; given: {value}")
+        if self.shard_group is not None and (self.shard_group < 1 or self.replicas % self.shard_group):
+            raise UsageError(f"shard_group {self.shard_group} must divide the {self.replicas} replicas")
+        if self.gathers_once and self.zero_stage != 2:
+            raise UsageError(f"gathers_once is for ZeRO 2; given: ZeRO {self.zero_stage}")
         if self.weight_bits is not None and self.lora_rank is None:
             raise UsageError("weight_bits is for frozen weights: give lora_rank too")
         for _, how in self.checkpointed_blocks:
@@ -92,7 +104,12 @@ class MemorySettings:
     @property
     def shards(self) -> int:
         """Devices over which states are divided."""
-        return self.replicas if self.zero_stage else 1
+        return (self.shard_group or self.replicas) if self.zero_stage else 1
+
+    @property
+    def divides_parameters(self) -> bool:
+        """Whether parameters are divided between steps."""
+        return self.shards > 1 and (self.zero_stage == 3 or self.gathers_once)
 
 
 def _require(name: str, given: object, allowed: tuple[object, ...]) -> None:

@@ -3,7 +3,10 @@
 In the order of torch.distributed.fsdp (torch 2.13, _fully_shard/_fsdp_param_group.py), with each layer a group and all
 that is outside of layers another one:
 
-    parameters    those of the layer that runs, the gathered buffer of the next one, and the outer group's
+    parameters    those of the layer that runs, the gathered buffer of the next one, and the outer group's; where they
+                  are not divided again after the forward pass (ZeRO 2), all of them until the backward pass is done with
+                  a layer, and in the forward pass the gathered buffers of this layer and, while it is copied out of, of
+                  the one before
     gradients     whole ones of the layer that runs, those of the one before, which are on their way (the input of their
                   reduce-scatter), and the outer group's from when they are there to the end
 """
@@ -18,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.memory.blocks import block_names
-from estimator.memory.moments import BACKWARD, OPTIMIZER, outline_of
+from estimator.memory.moments import BACKWARD, FORWARD, OPTIMIZER, outline_of
 from profiles.layers import split_path
 
 if TYPE_CHECKING:
@@ -62,6 +65,21 @@ def gathered_parameters(recording: Recording, groups: Groups, moments: int) -> F
     return whole
 
 
+def kept_parameters(recording: Recording, groups: Groups, parameters: int, moments: int) -> Floats:
+    """Return (moments,) parameters that are whole from the forward pass until a layer's backward pass is done."""
+    phases = np.append(outline_of(recording).phases, OPTIMIZER)[:moments]
+    starts, last = _layers_back(recording)
+    left = np.full(moments, float(parameters))
+    if len(starts):
+        done = np.maximum(np.searchsorted(starts, np.arange(moments), side="right") - 1, 0)
+        left = parameters - (parameters - groups.outer) * done / len(starts)
+        left[last + 1 :] = float(groups.outer)
+        forward = phases == FORWARD
+        left += groups.layer * (forward * 1.0 + (forward & (np.arange(moments) <= _last_layer(recording))))
+    whole: Floats = left * (phases != OPTIMIZER)
+    return whole
+
+
 def whole_gradients(recording: Recording, groups: Groups, there: Floats) -> Floats:
     """Return (moments,) gradients that are not divided yet; `there` are all that were made until each moment."""
     moments = len(there)
@@ -78,6 +96,17 @@ def whole_gradients(recording: Recording, groups: Groups, there: Floats) -> Floa
     outer = np.where(inside, edges[0] + np.maximum(there - edges[-1], 0.0), there)
     whole: Floats = (layers + outer) * back
     return whole
+
+
+@lru_cache(maxsize=64)
+def _last_layer(recording: Recording) -> int:
+    """Return the moment at which the forward pass reaches the last layer."""
+    outline = outline_of(recording)
+    first: dict[str, int] = {}
+    for at in np.flatnonzero(outline.phases == FORWARD).tolist():
+        for name in block_names(outline.modules[at], 1):
+            first.setdefault(name, at)
+    return max(first.values(), default=-1)
 
 
 @lru_cache(maxsize=64)
