@@ -24,10 +24,11 @@ USUAL_SHARE: Final = Range(0.40, 0.76, 1.00)
 """Drawn over rated power while training, where no step is known to say: 0.76 under heavy load (Newkirk et al., 2025);
 the ends are assumptions."""
 
-IDLE_SHARE: Final = Range(0.08, 0.12, 0.20)
-"""Drawn over rated power by a device that does nothing, an assumption: about 55 of 400 W of an A100, 70 of 700 W of an
-H100 (from memory); 0.20 where clocks stay up between steps (Patel et al., 2024, doi:10.1145/3620666.3651329, from
-memory)."""
+IDLE_SHARE: Final = Range(0.07, 0.12, 0.37)
+"""Drawn over rated power by a device that does nothing. Reported by users: 22 of 320 W of an RTX 3080, 30 of 300 W of
+an A40 (NVIDIA/open-gpu-kernel-modules issues 314, 874), 137 of 1,000 W of a B200 and 238 of 1,400 W of an MI355X
+(ROCm/legacy-rocm-build issue 5219); and with a model in memory 53 of 300 W of a V100 (zai-org/GLM-130B issue 32), 110
+of 300 W of the A40. The middle is between both kinds, the ends are the extremes."""
 
 _COMPUTE: Final = Range(0.65, 0.80, 1.00)
 _MEMORY: Final = Range(0.40, 0.64, 0.90)
@@ -44,10 +45,10 @@ ACTIVITY: Final = {
 }
 """What binds a step -> power above idle over what the rating leaves above idle.
 
-The middles of compute and memory follow from the two figures above; the high end of compute is the rating, which peaks
-of training reach (Patel et al., 2024). Waiting for others, the link or the host is an assumption: power sinks between
-phases of computing to 0.20 to 0.75 of the rating by model (Patel et al., 2024, from memory). Waiting for data is an
-assumption: near idle. Other kinds than GPUs are assumed to be alike.
+The middles of compute and memory follow from the two figures above; the high end of compute is the rating. All others
+are assumptions, wide because nothing that was found says more: waiting for others, the link or the host draws much
+less than computing (of synchronous training at Microsoft: arXiv:2508.14318, without figures), waiting for data is
+taken to be near idle. Other kinds than GPUs are assumed to be alike.
 """
 
 J_PER_KWH = 3.6e6

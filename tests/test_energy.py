@@ -23,8 +23,8 @@ def test_power_by_hand():
     # Idle 0.12; half of the time 0.80, half 0.32 of the 0.88 above it.
     share = power_share({"compute": 3.0, "launch": 3.0})
     assert share.mid == pytest.approx(0.12 + 0.88 * (0.80 + 0.32) / 2)
-    assert share.low == pytest.approx(0.08 + 0.92 * (0.65 + 0.10) / 2)
-    assert share.high == pytest.approx(0.20 + 0.80 * (1.00 + 0.70) / 2)
+    assert share.low == pytest.approx(0.07 + 0.93 * (0.65 + 0.10) / 2)
+    assert share.high == pytest.approx(0.37 + 0.63 * (1.00 + 0.70) / 2)
 
 
 @pytest.mark.parametrize("bound", ACTIVITY)
