@@ -6,13 +6,24 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 TORCH := $(shell grep '^torch==' constraints.txt)
 JOBS ?= 2
 
-.PHONY: demo test lint types dashboard docs clean
+EXTRAS ?= all,test
+TESTS ?= tests
+
+.PHONY: demo test test-lowest test-newest lint types dashboard docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/flopcast estimate gpt2 --tokens 10B
 
 test: $(VENV)/.tools lint types
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
+
+# The same tests at the two ends of the ranges in pyproject.toml, each in an environment of its own.
+test-lowest test-newest: test-%:
+	$(PYTHON) -m venv .venv-$*
+	$(if $(filter lowest,$*),$(PYTHON) .ci/lowest.py,true) > .venv-$*/constraints.txt
+	.venv-$*/bin/python -m pip install --quiet --constraint .venv-$*/constraints.txt '.[$(EXTRAS)]' hypothesis jsonschema pytest pytest-xdist
+	.venv-$*/bin/python -m pip check
+	.venv-$*/bin/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(TESTS)
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .
