@@ -169,6 +169,11 @@ def _order(row: Estimate, by: str) -> tuple[bool, bool, float, float, str]:
     return row.why_not is not None, unknown, figure or 0.0, row.run_time_s or 0.0, row.device.id
 
 
+CHANNELS_LAST: Final = (
+    "images in channels last on GPUs, where grouped convolutions (ResNeXt) are predicted up to twice too slow"
+)
+
+
 def _time_and_cost(row: Estimate) -> tuple[float, float]:
     return row.run_time_s or 0.0, row.cost_usd or 0.0
 
@@ -184,7 +189,7 @@ def _assumptions(estimates: Estimates) -> tuple[str, ...]:
         _efficiencies(run),
         _parts(estimates),
         f"{'torch.compile' if run.compiled else 'eager PyTorch (else --compile)'}; a compiled graph on TPUs"
-        f"{'; images in channels last on GPUs' if run.channels_last else ''}",
+        f"{f'; {CHANNELS_LAST}' if run.channels_last else ''}",
         _half(run.precision),
         _around(run),
         _prices(estimates),

@@ -156,7 +156,8 @@ class Survey:
         alike = [offer for offer in known if missing == "pricing" or offer.pricing == self.pricing]
         values = sorted({str(getattr(offer, missing)) for offer in alike})
         there_is = f"Known {missing}s: {', '.join(values[:8])}" if values else "Every device: flopcast hardware"
-        return f"No {self._wanted} for {named}. {there_is}"
+        free = ". Free tiers and their calendar days: flopcast advise" if self.pricing == "free" else ""
+        return f"No {self._wanted} for {named}. {there_is}{free}"
 
 
 def cheapest_of_each_machine(offers: Iterable[Offer]) -> tuple[Offer, ...]:

@@ -190,6 +190,18 @@ def test_channels_last_is_a_change_of_networks_of_images_on_gpus():
     assert run.replace(channels_last=True).to_dict()["channels_last"]
 
 
+def test_channels_last_is_not_proposed_where_grouped_convolutions_are():
+    """ResNeXt's convolutions of 32 groups; depthwise ones, of as many groups as channels, are no such."""
+    a100, plain = load().device("a100-sxm-80gb"), profile_of("resnet50", "amp_bfloat16")
+    table = plain.table(8, None)
+    large = table.family.mask("convolution") & (table.dims["kernel"] > 1)
+    for width, proposed in ((4.0, False), (1.0, True)):
+        dims = {**table.dims, "batch": np.where(large, 32.0, table.batch), "n": np.where(large, width, table.n)}
+        work = Workload(TrainingRun(plain, steps=1))
+        work._tables[8] = replace(table, dims=dims)
+        assert work.may_be_channels_last(a100, 8) == proposed
+
+
 def test_savings_are_differences_of_estimates():
     found = asked(devices="big", counts=(1,))
     compiled = next((s for s in found.savings if s.change == "torch.compile"), None)
