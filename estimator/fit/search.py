@@ -14,6 +14,7 @@ from estimator.fit.costs import Costs, ratio
 from estimator.fit.result import Fit, Way
 from estimator.fit.sizes import Room, found_device, room_of
 from estimator.memory import MemoryNeed, MemorySettings, host_of
+from estimator.memory.eight_bit import FLOAT8
 from estimator.ranges import Range
 from estimator.run import batch_multiple
 from hardware_db.errors import UnknownPrecision, UsageError
@@ -89,6 +90,11 @@ def fit(
 def _notes(profile: ModelProfile, device: Device) -> Iterator[str]:
     if not device.supports(profile.precision):
         yield f"no {profile.precision} peak of {device.id} is published: memory is counted, time is not known"
+    if profile.precision == FLOAT8 and profile.mode == "train":
+        yield (
+            "float8: copies of weights in 8 bits as Transformer Engine keeps them (torchao's makes them anew); "
+            "activations counted in 16 bits, an upper end"
+        )
 
 
 def _sized(profile: ModelProfile, micro_batch_size: int | None, sequence_length: int | None) -> ModelProfile:

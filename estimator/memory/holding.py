@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from estimator.memory.attention import squared_activations
 from estimator.memory.blocks import stack_of
 from estimator.memory.checkpointing import freed_by, freed_by_compiler, kept_by_stack
+from estimator.memory.eight_bit import eight_bit_bytes
 from estimator.memory.loss import freed_by_chunks
 from estimator.memory.moments import (
     ACTIVATION,
@@ -64,6 +65,8 @@ class Held:
         whether there are convolutions, and other devices
     cache_bytes
         keys and values kept while text is written
+    copy_bytes
+        8-bit copies of weights
     """
 
     parameter_bytes: int
@@ -81,11 +84,12 @@ class Held:
     convolves: bool
     communicates: bool
     cache_bytes: int = 0
+    copy_bytes: int = 0
 
     @property
     def live_bytes(self) -> int:
         """Bytes of tensors on the device."""
-        state = self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
+        state = self.copy_bytes + self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
         passing = self.activation_bytes + self.input_and_buffer_bytes + self.cache_bytes
         return state + passing + self.gathered_bytes + self.bucket_bytes
 
@@ -123,7 +127,13 @@ def held_at_peak(profile: ModelProfile, settings: MemorySettings) -> Held:
         multiplying_threads=threads,
         convolves="convolution" in own,
         communicates=settings.replicas > 1,
+        copy_bytes=round(_copies(profile, settings) / (settings.shards if sharded else 1)),
     )
+
+
+def _copies(profile: ModelProfile, settings: MemorySettings) -> float:
+    """Bytes of 8-bit copies of weights; frozen weights of fewer bits are not multiplied in 8."""
+    return 0.0 if settings.weight_bits else eight_bit_bytes(profile) * _growth(profile, settings)
 
 
 def course_of(profile: ModelProfile, settings: MemorySettings) -> Floats:

@@ -49,6 +49,8 @@ class MemoryNeed:
         keys and values kept while text is written
     system_bytes
         of a memory that is shared with the rest of the machine, what the system keeps for itself
+    copy_bytes
+        8-bit copies of weights that are multiplied in float8
     """
 
     parameter_bytes: int
@@ -71,11 +73,12 @@ class MemoryNeed:
     module: str
     cache_bytes: int = 0
     system_bytes: int = 0
+    copy_bytes: int = 0
 
     @property
     def live_bytes(self) -> int:
         """Bytes of tensors."""
-        state = self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
+        state = self.copy_bytes + self.parameter_bytes + self.gradient_bytes + self.optimizer_state_bytes
         passing = self.activation_bytes + self.input_and_buffer_bytes + self.cache_bytes
         return state + passing + self.gathered_bytes + self.bucket_bytes
 
@@ -132,6 +135,7 @@ class MemoryNeed:
         """Name of each part -> its bytes, largest first; they sum to `total_bytes`."""
         named = {
             "parameters": self.parameter_bytes,
+            "8-bit copies": self.copy_bytes,
             "gradients": self.gradient_bytes,
             "optimizer": self.optimizer_state_bytes,
             "activations": self.activation_bytes,
@@ -234,4 +238,5 @@ def need_of(held: Held, overhead: Overhead, capacity_bytes: int | None = None) -
         module=held.module,
         cache_bytes=held.cache_bytes,
         system_bytes=system,
+        copy_bytes=held.copy_bytes,
     )

@@ -4,9 +4,9 @@ In the order of torch.distributed.fsdp (torch 2.13, _fully_shard/_fsdp_param_gro
 that is outside of layers another one:
 
     parameters    those of the layer that runs, the gathered buffer of the next one, and the outer group's; where they
-                  are not divided again after the forward pass (ZeRO 2), all of them until the backward pass is done with
-                  a layer, and in the forward pass the gathered buffers of this layer and, while it is copied out of, of
-                  the one before
+                  are not divided again after the forward pass (ZeRO 2), all of them until the backward pass is done
+                  with a layer, and in the forward pass the gathered buffers of this layer and, while it is copied out
+                  of, of the one before
     gradients     whole ones of the layer that runs, those of the one before, which are on their way (the input of their
                   reduce-scatter), and the outer group's from when they are there to the end
 """
