@@ -4,8 +4,9 @@
 
 Every process computes with one thread; the data are random and in memory. Computing is predicted from this machine's
 profile (`flopcast benchmark`), collectives from those measured just before over as many processes, so the question is
-how well a step is put together. Both the step and what it takes over a step of one process alone are compared: on a
-shared machine the first is mostly its load.
+how well a step is put together. Each process takes turns between a step of its own model that nobody joins and one of
+the joined: the first has the load of the machine and the cores that processes share in it, so what the second takes
+over the first is what joining costs, also on a busy machine.
 """
 
 from __future__ import annotations
@@ -37,16 +38,17 @@ MODELS: dict[str, tuple[str, int, int | None]] = {
     "gpt, 4 layers of 512": (GPT.format(4, 512, 8), 4, 128),
     "resnet18": ("torchvision:resnet18", 4, None),
 }
-WAYS = ("alone", "ddp", "fsdp")
-STEPS, WARM_UP = 12, 3
+WAYS = ("ddp", "fsdp")
+STEPS, WARM_UP = 8, 2
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Median and fastest seconds of a step, of the slowest process in each."""
+    """Median seconds of a step apart and of one joined, and of their differences; of the slowest process in each."""
 
-    median_s: float
-    fastest_s: float
+    apart_s: float
+    joined_s: float
+    over_s: float
 
 
 def stepper(spec: str, batch: int, length: int | None, way: str) -> Callable[[], None]:
@@ -88,22 +90,16 @@ def blocks(model: Any) -> list[Any]:
     return list(max(lists, key=len, default=[]))
 
 
-def timed(step: Callable[[], None]) -> Timed:
-    """Time a step: in each repeat the slowest process counts."""
+def timed(step: Callable[[], None]) -> float:
+    """Return the seconds of a step in the slowest process."""
     import torch
 
-    many = torch.distributed.is_initialized()
-    taken = []
-    for _ in range(WARM_UP + STEPS):
-        if many:
-            torch.distributed.barrier()
-        start = time.perf_counter()
-        step()
-        seconds = torch.tensor(time.perf_counter() - start, dtype=torch.float64)
-        if many:
-            torch.distributed.all_reduce(seconds, op=torch.distributed.ReduceOp.MAX)
-        taken.append(float(seconds))
-    return Timed(statistics.median(taken[WARM_UP:]), min(taken[WARM_UP:]))
+    torch.distributed.barrier()
+    start = time.perf_counter()
+    step()
+    seconds = torch.tensor(time.perf_counter() - start, dtype=torch.float64)
+    torch.distributed.all_reduce(seconds, op=torch.distributed.ReduceOp.MAX)
+    return float(seconds)
 
 
 def worker(rank: int, processes: int, asked: tuple[str, str], target: str) -> None:
@@ -112,14 +108,14 @@ def worker(rank: int, processes: int, asked: tuple[str, str], target: str) -> No
 
     torch.set_num_threads(1)
     name, way = asked
-    if way != "alone":
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
-        torch.distributed.init_process_group("gloo", rank=rank, world_size=processes)
-    found = timed(stepper(*MODELS[name], way))
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=processes)
+    apart, joined = stepper(*MODELS[name], "apart"), stepper(*MODELS[name], way)
+    taken = [(timed(apart), timed(joined)) for _ in range(WARM_UP + STEPS)][WARM_UP:]
     if rank == 0:
-        Path(target).write_text(json.dumps([found.median_s, found.fastest_s]), encoding="utf-8")
-    if way != "alone":
-        torch.distributed.destroy_process_group()
+        columns = *zip(*taken, strict=True), [after - before for before, after in taken]
+        Path(target).write_text(json.dumps([statistics.median(each) for each in columns]), encoding="utf-8")
+    torch.distributed.destroy_process_group()
 
 
 def measure(name: str, way: str, processes: int) -> Timed:
@@ -143,7 +139,7 @@ def predicted(name: str, way: str, processes: int, machine: MachineProfile) -> f
     device = cpu.fraction(min(1.0, cores / processes) / (cpu.compute_units or cores), memory_bytes=None)
     network = Network("this machine", processes, 1e9, None, "pcie", processes, measured=links_of(machine))
     split = Parallelism()
-    if way != "alone":
+    if way != "apart":
         split = Parallelism(data_parallel=processes, zero_stage=3 if way == "fsdp" else 0)
     return parallel_step(profile, split, Setting(device, network, TORCH), 1).total.mid
 
@@ -155,17 +151,16 @@ def main(processes: int, collectives: Path) -> None:
     """Measure and predict every model in every way."""
     machine = MachineProfile.load(collectives)
     click.echo(f"{processes} processes on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    columns = "measured ms  predicted  error  over alone  predicted"
-    click.echo(f"{'model':22} way    {columns}")
+    columns = "apart ms  predicted  joined ms  predicted  error  over apart ms  predicted  scaled error"
+    click.echo(f"{'model':22} way   {columns}")
     for name in MODELS:
-        alone = Timed(0.0, 0.0), 0.0
+        apart = 1e3 * predicted(name, "apart", processes, machine)
         for way in WAYS:
-            found = measure(name, way, 1 if way == "alone" else processes)
-            said = predicted(name, way, processes, machine)
-            alone = (found, said) if way == "alone" else alone
-            over = f"{1e3 * (found.median_s - alone[0].median_s):11.1f} {1e3 * (said - alone[1]):10.1f}"
-            error = said / found.median_s - 1
-            click.echo(f"{name:22} {way:6} {1e3 * found.median_s:12.1f} {1e3 * said:10.1f} {error:+6.0%} {over}")
+            found, joined = measure(name, way, processes), 1e3 * predicted(name, way, processes, machine)
+            alone, both, over = (1e3 * each for each in (found.apart_s, found.joined_s, found.over_s))
+            scaled = (alone + joined - apart) / both - 1
+            figures = f"{alone:8.1f} {apart:10.1f} {both:10.1f} {joined:10.1f} {joined / both - 1:+6.0%}"
+            click.echo(f"{name:22} {way:5} {figures} {over:14.1f} {joined - apart:10.1f} {scaled:+13.0%}")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,17 @@ def test_hidden_gradients_steal_a_share_of_the_backward_pass():
     np.testing.assert_allclose(shown, all_of_it)
 
 
+def test_a_core_that_sends_does_not_compute():
+    """A process with one core adds all that it sends to its step; one with a whole processor hardly any of it."""
+    epyc = DATABASE.device("epyc-9654")
+    each, load = BytesPerParameter(4, 4, 8, 4), Load(1e9, 0.0, 10**9)
+    ranks, windows = Ranks(TWO, SETTING.network), (triple(10.0),) * 2
+    one = replace(SETTING, device=epyc.fraction(1 / epyc.compute_units, memory_bytes=None), stack=TORCH)
+    exposed, sent = sync_of(load, each, ranks, one, windows)
+    np.testing.assert_allclose(exposed, sent)
+    np.testing.assert_allclose(replace(one, device=epyc).stolen, STOLEN)
+
+
 def test_apex_sums_gradients_of_mixed_precision_in_16_bits():
     assert BytesPerParameter.of(profile(1), TWO, APEX).wire == 2
     assert BytesPerParameter.of(profile(1), TWO, TORCH).wire == 4

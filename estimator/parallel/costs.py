@@ -23,7 +23,7 @@ from estimator.parallel.roles import Role
 from estimator.parallel.routing import USUAL, Routing
 from estimator.parallel.running import TIMES, Run, run_of
 from estimator.parallel.sharding import quadratic
-from estimator.parallel.values import triple
+from estimator.parallel.values import Triple, triple
 from estimator.parallel.wires import wires_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 STOLEN: Final = triple(0.02, 0.08, 0.15)
 """Share of the computing that a collective running beside it slows down: Calculon's 0.15 on NVLink and 0.02 on
 InfiniBand (Isaev et al., 2023, processor_usage)."""
+
+CPU_SENDERS: Final = 1
+"""Cores of a CPU that a collective beside computing takes from it: each process moves and adds bytes by itself, in a
+thread of gloo (github.com/pytorch/gloo, transport/tcp)."""
 
 INNER: Final = 2
 """Place of k among m, n, k: products that sum over rows are gradients of weights."""
@@ -119,6 +123,14 @@ class Setting:
         return run_of(profile, split, (self.device, self.stack, self.memory_format))
 
     @property
+    def stolen(self) -> Triple:
+        """Share of the computing that a collective beside it slows down; a CPU of one core does either or the other."""
+        if self.device.kind != "cpu":
+            return STOLEN
+        stolen: Triple = np.maximum(STOLEN, min(1.0, CPU_SENDERS / max(1, self.device.compute_units or 1)))
+        return stolen
+
+    @property
     def adjustment(self) -> Adjustment:
         """Factors on the parts of a step."""
         return self.factors or adjustment_of(self.stack.name, self.device.architecture)
@@ -163,8 +175,8 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         tensor_backward=adjusted.tensor * wires.tensor,
         expert_forward=adjusted.expert * wires.expert * load,
         expert_backward=adjusted.expert * wires.expert * load,
-        context_forward=_beside(wires.context, hidden["forward"]) + wires.merging,
-        context_backward=_beside(2 * wires.context, hidden["backward"]) + wires.merging,
+        context_forward=_beside(wires.context, hidden["forward"], setting.stolen) + wires.merging,
+        context_backward=_beside(2 * wires.context, hidden["backward"], setting.stolen) + wires.merging,
         optimizer=(breakdown.device_s * phases["optimizer"]).sum(axis=1),
         host_optimizer=(breakdown.host_s * phases["optimizer"]).sum(axis=1) * (not setting.stack.fused_optimizer),
         buckets=_buckets(layout, table, breakdown),
@@ -173,9 +185,9 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
     )
 
 
-def _beside(sent: Floats, computing: Floats) -> Floats:
+def _beside(sent: Floats, computing: Floats, stolen: Triple) -> Floats:
     """Seconds that messages beside computing add: what is longer than it, and what they steal of it."""
-    added: Floats = np.maximum(0.0, sent - computing) + STOLEN[:, None] * np.minimum(sent, computing)
+    added: Floats = np.maximum(0.0, sent - computing) + stolen[:, None] * np.minimum(sent, computing)
     return added
 
 

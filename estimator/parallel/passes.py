@@ -15,7 +15,6 @@ import numpy as np
 
 from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import all_gather
-from estimator.parallel.costs import STOLEN
 from estimator.parallel.values import Triple
 from estimator.timing import side_by_side
 
@@ -46,10 +45,14 @@ class Passes:
 
 @dataclass(frozen=True, eq=False)
 class Shards:
-    """Seconds to gather the parameters of each part and to send its gradients away, (3, parts); ZeRO stage 3 only."""
+    """Seconds to gather the parameters of each part and to send its gradients away, (3, parts); ZeRO stage 3 only.
+
+    `stolen` is the share of the computing beside them that they slow down.
+    """
 
     gather: Floats
     scatter: Floats
+    stolen: Triple
 
 
 def passes_of(costs: PartCosts, split: Parallelism, layers: Floats) -> Passes:
@@ -85,7 +88,7 @@ def with_copies(passes: Passes, copies: tuple[Floats, Floats], operation_s: Trip
     )
 
 
-def shards_of(weights: tuple[Floats, Floats], wire_bytes: tuple[float, float], ranks: Ranks) -> Shards:
+def shards_of(weights: tuple[Floats, Floats], wire_bytes: tuple[float, float], ranks: Ranks, stolen: Triple) -> Shards:
     """Return the seconds of ZeRO's collectives for each part.
 
     `weights` are the parameters of each part outside of experts and of experts, `wire_bytes` those of one parameter
@@ -102,7 +105,7 @@ def shards_of(weights: tuple[Floats, Floats], wire_bytes: tuple[float, float], r
         total: Floats = found[0] + found[1]
         return total
 
-    return Shards(seconds(wire_bytes[0]), seconds(wire_bytes[1]))
+    return Shards(seconds(wire_bytes[0]), seconds(wire_bytes[1]), stolen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +159,6 @@ def _with_shards(device: Floats, shards: Shards, mine: Owners, name: str) -> Tri
     gather, own, nothing = shards.gather[:, order], device[:, order], np.zeros((3, 1))
     scatter = shards.scatter[:, order] if name == "backward" else np.zeros_like(gather)
     sent = np.hstack([gather[:, 1:], nothing]) + np.hstack([nothing, scatter[:, :-1]])
-    busy = own + STOLEN[:, None] * np.minimum(sent, own)
+    busy = own + shards.stolen[:, None] * np.minimum(sent, own)
     total = total + np.maximum(busy, sent).sum(axis=1) + gather[:, 0] + scatter[:, -1]
     return np.asarray(total)

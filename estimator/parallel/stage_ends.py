@@ -101,5 +101,5 @@ def _chunk_times(plan: Prepared) -> ChunkTimes:
     split, shards = plan.split, None
     if split.zero_stage == 3:
         loads = plan.weights.dense_of(split), plan.weights.experts_of(split)
-        shards = shards_of(loads, (plan.each.weight, plan.each.wire), plan.ranks)
+        shards = shards_of(loads, (plan.each.weight, plan.each.wire), plan.ranks, plan.setting.stolen)
     return chunk_times(plan.passes, plan.owners, split, shards)

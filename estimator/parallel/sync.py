@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from estimator.parallel.collectives import all_gather, all_reduce_s
-from estimator.parallel.costs import STOLEN
 from estimator.parallel.values import Triple, triple
 from estimator.timing import streaming
 from estimator.timing.parameters import parameters_of
@@ -72,14 +71,15 @@ def sync_of(
     if split.zero_stage not in stack.overlaps_gradients:
         return sent, sent
     bucket = min(1.0, DDP_BUCKET_BYTES / max(1.0, (load.dense + load.experts) * wire))
-    exposed = _beside(reduced, bucket, windows[0]) + _beside(gathered, bucket, windows[1])
+    stolen = setting.stolen
+    exposed = _beside(reduced, bucket, windows[0], stolen) + _beside(gathered, bucket, windows[1], stolen)
     return exposed, sent
 
 
-def _beside(sent: Triple, bucket: float, window: Triple) -> Triple:
+def _beside(sent: Triple, bucket: float, window: Triple, stolen: Triple) -> Triple:
     """Seconds that collectives beside a pass add: their last bucket or what is longer, and what the rest steals."""
     shown = np.maximum(sent * bucket, sent - window)
-    seconds: Triple = shown + STOLEN * (sent - shown)
+    seconds: Triple = shown + stolen * (sent - shown)
     return seconds
 
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from estimator.memory import overhead_of
 from estimator.parallel.blocks import LAST
-from estimator.parallel.costs import STOLEN
 from estimator.parallel.lateness import late_share
 from estimator.parallel.passes import SIDE_BY_SIDE_ORDER
 from estimator.parallel.pipeline import in_flight
@@ -143,7 +142,7 @@ class Bound:
         all_bytes = np.maximum(1.0, (self.dense + self.columns.experts @ self.mine) * per.wire)
         last = np.minimum(1.0, DDP_BUCKET_BYTES / all_bytes)
         shown = np.maximum(sums * last, sums - windows[1]) + np.maximum(sent * last, sent - windows[0])
-        return np.asarray(shown + STOLEN[MID] * (sums + sent - shown))
+        return np.asarray(shown + self.job.setting.stolen[MID] * (sums + sent - shown))
 
     def held_bytes(self, sharding: Sharding, checkpointing: Checkpointing) -> Floats:
         """Return what the fullest stage of each candidate holds, (n,): `estimator.parallel.memory` in columns."""
