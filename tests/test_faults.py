@@ -70,6 +70,7 @@ def test_what_must_be_kept_says_that_there_is_no_place_for_it(folder):
 
 
 def test_a_profile_that_cannot_be_cached_is_an_answer_all_the_same(folder, monkeypatch):
+    pytest.importorskip("torch")
     (folder / "train.py").write_text(TRAIN)
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     done = CliRunner().invoke(main, ["profile", "train.py:make", "--json"])

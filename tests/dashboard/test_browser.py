@@ -14,25 +14,32 @@ expect.set_options(timeout=90_000)
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 PATIENCE_MS = 90_000
 LOCAL = re.compile(r"^(http|ws)://127\.0\.0\.1:\d+/|^(data|blob):")
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 1700}
+LOOKS = {"dark phone": (PHONE, "dark"), "light phone": (PHONE, "light"), "dark desk": (DESK, "dark")}
 READY = "[data-testid='stApp'][data-test-script-state='notRunning']"
 
 
 @pytest.fixture(scope="module")
 def desktop(browser: Any, server: str) -> Iterator[Any]:
     """One context for all tests: what a browser loads once it loads once."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1700}, base_url=server)
+    context = browser.new_context(viewport=DESK, base_url=server)
     context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 
 
 @pytest.fixture(scope="module")
-def dark_phone(browser: Any, server: str) -> Iterator[Any]:
-    phone = {"width": 390, "height": 844}
-    context = browser.new_context(viewport=phone, color_scheme="dark", base_url=server)
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
+def looks(browser: Any, server: str) -> Iterator[dict[str, Any]]:
+    """One context for each look of the pages beside the light one on a desk."""
+    contexts = {
+        name: browser.new_context(viewport=size, color_scheme=scheme, base_url=server)
+        for name, (size, scheme) in LOOKS.items()
+    }
+    for context in contexts.values():
+        context.set_default_timeout(PATIENCE_MS)
+    yield contexts
+    for context in contexts.values():
+        context.close()
 
 
 @pytest.fixture
@@ -104,17 +111,25 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("path", list(PAGES))
-def test_pages_on_a_phone_in_the_dark(dark_phone: Any, path: str) -> None:
-    page = dark_phone.new_page()
+def seen(path: str, look: str) -> Any:
+    """All pages in the dark on a phone, which shows most; the other looks of all but two pages are slow."""
+    quick = look == "dark phone" or path.startswith(("/compare", "/model"))
+    return pytest.param(path, look, id=f"{path} {look}", marks=[] if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("path", "look"), [seen(path, look) for look in LOOKS for path in PAGES])
+def test_pages_on_a_phone_and_in_the_dark(looks: dict[str, Any], path: str, look: str) -> None:
+    size, scheme = LOOKS[look]
+    page = looks[look].new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(path)
     settled(page, PAGES[path])
     page.get_by_role("figure").or_(page.get_by_test_id("stDataFrame")).first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    dark = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
-    assert sum(map(int, re.findall(r"\d+", dark)[:3])) < 200
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    colour = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    brightness = sum(map(int, re.findall(r"\d+", colour)[:3]))
+    assert brightness < 200 if scheme == "dark" else brightness > 600
     assert errors == []
     page.close()
 
