@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LEAST_S: Final = 1e-9
 """Shorter than anything that runs: what is left of a sum of nothing."""
 
+LEAST_CHANGE: Final = 0.005
+"""Of a time; smaller ones would be told as none."""
+
 OWN: Final = ("forward", "backward", "recomputation", "parameter gathering", "accumulation", "optimizer")
 """Parts of a step that are the device's own stream."""
 
@@ -68,8 +71,9 @@ class Explanation:
                 for each in self.largest
             ]
             yield "\n".join([f"largest of the device's time; {self.bound} binds the step:", *lines])
-        if self.changes:
-            lines = [f"  ×{each.factor:.2f}  {each.what}" for each in self.changes]
+        told = [each for each in self.changes if abs(each.factor - 1) >= LEAST_CHANGE]
+        if told:
+            lines = [f"  ×{each.factor:.2f}  {each.what}" for each in told]
             yield "\n".join(["what would change the time of a sample:", *lines])
 
     __repr__ = __str__

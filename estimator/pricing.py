@@ -16,7 +16,7 @@ from estimator.whole_run.run_time import refusal, whole_run_time
 from estimator.workload import Workload
 
 if TYPE_CHECKING:
-    from hardware_db import Database, Offer
+    from hardware_db import Database, Device, Offer
 
 
 def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
@@ -50,11 +50,15 @@ def priced(work: Workload, found: Answer, rental: Rental | None) -> Estimate:
 
 def on_offer(work: Workload, database: Database, offer: Offer, count: int, *, splits: bool = True) -> Estimate:
     """Estimate a run on an offer's machines; `splits`: also search a split of the layers where nothing else fits."""
-    device = database.device_of(offer)
-    if offer.cores is None:  # nobody says which part of a processor it is: the user's machine, where that is known
-        device = as_benchmarked(device)
+    device = device_of(database, offer)
     cluster = Cluster(device, count, fabric_of(device, offer, database.system_of(offer)), splits)
     return priced(work, answered(work, database, cluster), rent(offer, count))
+
+
+def device_of(database: Database, offer: Offer) -> Device:
+    """Return one of the devices of an offer; of a processor without stated cores the part that the user benchmarked."""
+    device = database.device_of(offer)
+    return as_benchmarked(device) if offer.cores is None else device
 
 
 def answered(work: Workload, database: Database, cluster: Cluster) -> Answer:

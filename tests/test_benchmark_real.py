@@ -3,21 +3,26 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from click.testing import CliRunner
 
 from estimator.cli import benchmark_run, main
+from estimator.cli.benchmark_step import step_check
+from estimator.cli.model_options import ModelQuestion, find_profile
+from estimator.cli.output import Output
 from hardware_db import load
 from hardware_db.errors import ModelError, UsageError
 from profiles.benchmark.cases import Lab
+from profiles.benchmark.costs import PRODUCT_AMOUNTS
 from profiles.benchmark.library import profiles_of, usable
 from profiles.benchmark.observed import operations_of
 from profiles.benchmark.session import Plan, measure
 from profiles.benchmark.steps import real_step, step_case
 from profiles.benchmark.target import targets
-from profiles.machine_profile import MachineProfile
+from profiles.machine_profile import FittedFigure, MachineProfile, Timing
 from profiles.models import resolve
 from profiles.trace.settings import StepSettings
 
@@ -146,6 +151,7 @@ def test_the_command_saves_a_profile_and_checks_against_it(tmp_path, monkeypatch
     first = CliRunner().invoke(main, [*words, "--model", "lenet5", "--batch-size", "2", "-o", str(file)])
     assert first.exit_code == 0
     assert "matmul float32" in first.stdout
+    assert "Predicted" in first.stdout and "for the training step from all other cases" in first.stdout
     profile = MachineProfile.load(file)
     assert profile.timings[-1].name == "training step of lenet5 float32 adamw, 2 x 32"
     faster = json.loads(profile.to_json())
@@ -157,6 +163,24 @@ def test_the_command_saves_a_profile_and_checks_against_it(tmp_path, monkeypatch
     (result,) = json.loads(second.stdout)["results"]
     assert all(drift["ratio"] > 10 for drift in result["drifts"])
     assert result["timings"][0]["seconds"]
+
+
+def test_a_step_is_held_against_what_the_other_cases_predict():
+    figures = [FittedFigure(f"cost.matmul.{name}", 0.0, "s", 0.0, 9) for name in PRODUCT_AMOUNTS[1:]]
+    figures += [FittedFigure(name, 1e-9, "s", 0.0, 9) for name in ("cost.matmul.flops", "launch.forward")]
+    figures += [FittedFigure(f"cost.traffic.add.{name}_bytes", 0.0, "s", 0.0, 9) for name in ("cache", "memory")]
+    figures += [FittedFigure(f"cache.{name}", 1.0, "", 0.0, 9) for name in ("near_share", "near_bytes", "far_bytes")]
+    figures += [FittedFigure(f"launch.{name}", 0.0, "s", 0.0, 9) for name in ("backward", "optimizer")]
+    target = targets("cpu", torch, load())[0]
+    step = Timing("training step of mnist-mlp", "training step", "float32", (0.5,))
+    found = MachineProfile(target.machine, "2026-11-20T10:00:00+00:00", "quick", (step,), tuple(figures))
+    question = ModelQuestion("mnist-mlp", batch_size=64)
+    check = step_check(found, question, target, Output())
+    flops = find_profile(replace(question, device="cpu", precision="float32"), Output()).matmul_flops.total
+    assert check.predicted_s == pytest.approx(flops * 1e-9, rel=0.2) and check.measured_s == 0.5
+    assert check.predicted_s_low < check.predicted_s < check.predicted_s_high and check.basis == "measured"
+    assert check.error == pytest.approx(check.predicted_s / 0.5 - 1)
+    assert step_check(replace(found, figures=()), question, target, Output()) is None, "nothing was measured"
 
 
 def test_ctrl_c_within_the_step_of_a_model_keeps_the_benchmark(tmp_path, monkeypatch):

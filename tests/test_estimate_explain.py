@@ -1,10 +1,13 @@
 """Where the time of a step goes, what binds it, and what would change it."""
 
+from dataclasses import replace
+
 import pytest
 from hand_made import database, device, offer, profile
 
 from estimator import TrainingRun, estimate
-from estimator.largest import changes, largest_shares
+from estimator.largest import Change, changes, largest_shares
+from estimator.ranges import Range
 
 DB = database([device()], [offer()])
 RUN = TrainingRun(profile(), steps=100, global_batch_size=8)
@@ -43,6 +46,23 @@ def test_a_larger_micro_batch_is_offered_where_it_fits():
 def test_the_explanation_says_it(row):
     text = str(row.explain())
     assert f"{row.bound} binds the step" in text and "what would change the time of a sample" in text
+
+
+def test_what_would_change_nothing_is_not_told(row):
+    told = [Change("sit still", 1.001), Change("run", 0.9), Change("walk backwards", 1.2)]
+    text = str(replace(row.explain(), changes=tuple(told)))
+    assert "×0.90  run" in text and "×1.20  walk backwards" in text and "sit still" not in text
+    assert "what would change" not in str(replace(row.explain(), changes=(told[0],)))
+
+
+def test_parts_that_are_nothing_but_a_rounding_are_not_told(row):
+    step = row.answer.step
+    residue = replace(step, parts={**step.parts, "parameter gathering": Range(1e-19, 2e-19, 4e-19)})
+    assert "parameter gathering" not in str(replace(row, answer=replace(row.answer, step=residue)).explain())
+    slow = replace(step, parts={**step.parts, "parameter gathering": Range(1e-3, 2e-3, 4e-3)})
+    assert "2.00 ms (1.00 ms-4.00 ms) parameter gathering" in str(
+        replace(row, answer=replace(row.answer, step=slow)).explain()
+    )
 
 
 def test_without_an_answer_nothing_is_said():

@@ -20,7 +20,8 @@ from estimator.advice.shelf import Shelf
 from estimator.advice.wishes import FRAMEWORKS, Wishes
 from estimator.answer import Answer, Cluster, WhyNot
 from estimator.cost import fabric_of, rent
-from estimator.pricing import answered
+from estimator.pricing import answered, device_of
+from estimator.timing import as_benchmarked
 from estimator.whole_run.run_time import refusal, whole_run_time
 from hardware_db.errors import UsageError
 
@@ -98,7 +99,7 @@ class Market:
         for name, count in wished.own.items():
             device = self.database.device(name)
             allowed[device.id] = device
-            by_id[device.id].append(own_offer(device, count, wished.electricity_usd_per_kwh))
+            by_id[device.id].append(own_offer(as_benchmarked(device), count, wished.electricity_usd_per_kwh))
         for id, offers in by_id.items():
             if id in allowed:
                 found[allowed[id]] = offers
@@ -142,7 +143,7 @@ class Market:
                 machines[offer.instance, offer.device_count, offer.cores, offer.memory_bytes].append(offer)
             groups: dict[tuple[Device, Network], list[Offer]] = defaultdict(list)
             for offers in machines.values():
-                real = self.database.device_of(offers[0])
+                real = device_of(self.database, offers[0])
                 groups[real, fabric_of(real, offers[0], self.database.system_of(offers[0]))] += offers
             shelves = ((network, Shelf.of(real, offers)) for (real, network), offers in groups.items())
             self._shelves[device.id] = tuple(shelves)

@@ -139,7 +139,9 @@ def _text(page: Page, shown: _Shown, then: MachineProfile | None) -> str:
 
     profile = shown.measured.profile
     device = profile.machine.device
-    said = [("Kept", f"as {shown.name}; {_use(profile)}"), *(("Note", note) for note in profile.notes)]
+    step = shown.measured.step
+    said = [] if step is None else [("Predicted", str(step))]
+    said += [("Kept", f"as {shown.name}; {_use(profile)}"), *(("Note", note) for note in profile.notes)]
     if device:
         said.append(("Undo", f"flopcast benchmark --forget {device}"))
     text = benchmark_text(page, profile, shown.measured.device, said)
@@ -165,7 +167,7 @@ def _use(profile: MachineProfile) -> str:
 def _record(shown: _Shown) -> dict[str, Any]:
     """Return what --json says of one device: its profile with all raw times, and how it compares."""
     profile = shown.measured.profile
-    return {"name": shown.name, **plain(profile), "drifts": shown.drifts}
+    return {"name": shown.name, **plain(profile), "drifts": shown.drifts, "step": plain(shown.measured.step)}
 
 
 def _row(measured: Measured, timing: Timing) -> dict[str, Any]:

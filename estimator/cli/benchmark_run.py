@@ -16,6 +16,7 @@ from estimator.cli.progress import progress
 from hardware_db.units import format_duration, format_rate, product_precision
 
 if TYPE_CHECKING:
+    from estimator.cli.benchmark_step import StepCheck
     from hardware_db import Device
     from profiles.benchmark.session import Progress
     from profiles.benchmark.target import Target
@@ -40,11 +41,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A profile, the row of the database that the device is, and whether somebody stopped it."""
+    """A profile, the row of the database that the device is, whether somebody stopped it, and a step of a model."""
 
     profile: MachineProfile
     device: Device | None
     interrupted: bool = False
+    step: StepCheck | None = None
 
 
 def run(ask: Ask, chosen: Sequence[Target], output: Output) -> Iterator[Measured]:
@@ -76,7 +78,10 @@ def _with_step(measured: Measured, question: ModelQuestion, target: Target, outp
         timing = _step(question, target, output)
     except KeyboardInterrupt:
         return replace(measured, interrupted=True)
-    return replace(measured, profile=replace(measured.profile, timings=(*measured.profile.timings, timing)))
+    from estimator.cli.benchmark_step import step_check
+
+    profile = replace(measured.profile, timings=(*measured.profile.timings, timing))
+    return replace(measured, profile=profile, step=step_check(profile, question, target, output))
 
 
 def _precisions(asked: str | None, target: Target) -> tuple[str, ...]:

@@ -87,9 +87,10 @@ def command(
     from estimator.parallel.network import named_system, usual_system
     from estimator.plan import scaling_of
     from estimator.plan.prices import rentals_of
+    from estimator.timing import as_benchmarked
 
     here = load_here(options.pop("devices_file"))
-    device = cluster.of(here.database.device(hardware))
+    device = cluster.of(as_benchmarked(here.database.device(hardware)))
     counts = read_counts(count)
     profile = find_profile(_precise(ModelQuestion(model, **options), device), output)
     batch, said = read_batch(global_batch_size, profile)

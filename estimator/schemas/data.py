@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 from estimator.claims.claim import Claim
 from estimator.claims.newcomers import NewcomerRow
 from estimator.cli.benchmark_memory import MeasuredMemory
+from estimator.cli.benchmark_step import StepCheck
 from estimator.schemas.document import Document
 from estimator.text.checks import Check
 from estimator.validation.report import Row, Stratum
@@ -116,10 +117,11 @@ class DoctorDocument(Document):
 
 
 class BenchmarkRow(TypedDict):
-    """The profile of one device with all raw times, the name it is kept by, and how it compares with another."""
+    """The profile of one device with all raw times, its name, how it compares with another, and with a model's step."""
 
     name: str
     drifts: list[FamilyDrift]
+    step: StepCheck | None
 
 
 class BenchmarkDocument(Document):

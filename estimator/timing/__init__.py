@@ -1,6 +1,6 @@
 """Time of operations: formulas with few parameters, fitted to published measurements, with honest ranges."""
 
-from estimator.timing.corrections import Correction, correction_of, ground_of
+from estimator.timing.corrections import Correction, correction_measured, correction_of, ground_of
 from estimator.timing.measured import as_benchmarked, cores_said
 from estimator.timing.predict import beside, copying, predict, streaming, sustained_flops_per_s
 from estimator.timing.seconds import side_by_side
@@ -37,6 +37,7 @@ __all__ = [
     "beside",
     "copying",
     "cores_said",
+    "correction_measured",
     "correction_of",
     "ground_of",
     "predict",

@@ -12,15 +12,17 @@ import numpy as np
 
 from estimator.timing.launch import LAST_SLOW_YEAR
 from estimator.timing.machine import Machine, large_product, multiplied_in, operand_size, release_year
-from estimator.timing.measured import Measured, cores_said, machine_profiles, measured_for
+from estimator.timing.measured import COSTS, Measured, cores_said, machine_profiles, measured_for
 from estimator.timing.parameters import QUANTITIES, factors_of, forget_parameters, parameters_of, published_steps
 from estimator.timing.rates import sustained_rate
 from estimator.timing.settings import Basis
+from hardware_db.errors import DataError
 from hardware_db.store_place import store_url
 from hardware_db.units import precision_of_products
 
 if TYPE_CHECKING:
     from hardware_db import Device
+    from profiles.machine_profile import MachineProfile
 
 SUSTAINED: Final = "sustained.matmul."
 """What the figures of machine profiles are called that say what products reach, before the precision."""
@@ -73,6 +75,20 @@ def _known(device: str, architecture: str, vendor: str, kind: str, store: str) -
     if found is None or (found.basis == "sibling" and published.basis == "calibrated"):
         return published
     return _benchmarked(found, published)
+
+
+def correction_measured(profile: MachineProfile, device: Device) -> Correction:
+    """Return what one machine profile says of the device that it was measured on, whatever profiles are kept.
+
+    Raises
+    ------
+    DataError
+        too little of a processor was measured
+    """
+    if device.kind == "cpu" and profile.figure(COSTS) is None:
+        raise DataError(f"Too little of {device.id} was measured to predict by it. Benchmark again")
+    found = Measured(profile.values, device, "measured", profile.date, own=True)
+    return _benchmarked(found, published_correction(device))
 
 
 def libraries(device: Device) -> str:
