@@ -33,7 +33,7 @@ QUANTITIES: dict[str, tuple[str, Callable[[ModelProfile], Number]]] = {
     "arithmetic_intensity": ("FLOPs/B", lambda profile: profile.arithmetic_intensity),
     "peak_memory_bytes": ("B", lambda profile: profile.peak_memory_bytes),
     "parameter_bytes": ("B", lambda profile: profile.memory.parameter_bytes),
-    "gradient_bytes": ("B", lambda profile: profile.memory.gradient_bytes),
+    "gradient_bytes": ("B", lambda profile: _all_gradients(profile)),
     "optimizer_state_bytes": ("B", lambda profile: profile.memory.optimizer_state_bytes),
     "activation_bytes": ("B", lambda profile: profile.memory.activation_bytes),
 }
@@ -110,6 +110,11 @@ def compare(left: ModelProfile, right: ModelProfile) -> Comparison:
     names = dict.fromkeys((*before, *after))
     families = (Difference(f"family {name}", "FLOPs", before.get(name, 0), after.get(name, 0)) for name in names)
     return Comparison(left, right, quantities, tuple(each for each in families if each.left or each.right))
+
+
+def _all_gradients(profile: ModelProfile) -> int:
+    """Return the bytes of gradients when most are there; at the peak of the step there may be none."""
+    return max((moment.gradient_bytes for moment in profile.trace.timeline), default=0)
 
 
 def _difference(name: str, left: ModelProfile, right: ModelProfile) -> Difference:

@@ -103,3 +103,10 @@ def test_the_report_is_a_markdown_table():
 
 def test_module_parameters_of_the_fixture_add_up():
     assert sum(count for _, count in module_parameters()) == PROFILE.parameters
+
+
+def test_gradients_are_those_of_the_whole_step_and_not_of_its_peak():
+    """At the peak, when the backward pass begins, there is none."""
+    rows = {each.quantity: each for each in compare(PROFILE, PROFILE).quantities}
+    most = max(moment.gradient_bytes for moment in PROFILE.trace.timeline)
+    assert rows["gradient_bytes"].left == most > PROFILE.memory.gradient_bytes

@@ -2,8 +2,9 @@
 
 Transformer Engine casts a weight to 8 bits and keeps it with its transpose for the backward pass, two bytes a
 parameter on Hopper and in MXFP8 (github.com/NVIDIA/TransformerEngine/issues/1880, 1261); delayed scaling keeps the
-maxima of 1,024 steps of each of five tensors of a layer (issue 257; docs.nvidia.com, Transformer Engine, DelayedScaling). What
-layers keep for the backward pass is counted in 16 bits, an upper end: inputs of products are kept in 8 (issue 1764).
+maxima of 1,024 steps of each of five tensors of a layer (issue 257; docs.nvidia.com, Transformer Engine,
+DelayedScaling). What layers keep for the backward pass is counted in 16 bits, an upper end: inputs of products are kept
+in 8 (issue 1764).
 """
 
 from __future__ import annotations
