@@ -1,6 +1,7 @@
 """`flopcast estimate`: what is asked reaches the estimator, what it answers reaches the page."""
 
 import csv
+import importlib
 import io
 import json
 import subprocess
@@ -17,8 +18,10 @@ from estimator.cli import main
 from estimator.cli.market_options import Market
 from estimator.text.estimates import estimates_text, run_flops, work_text
 from estimator.text.page import Page
+from hardware_db.errors import MissingExtra
 from profiles.model_profile import ModelProfile
 
+MODULE = importlib.import_module("estimator.cli.estimate")
 WORK = ("--tokens", "1B", "--batch-size", "64")
 
 
@@ -249,6 +252,33 @@ def test_precision_is_shown_where_each_row_has_its_own(tmp_path):
 )
 def test_work_in_words(amount, text):
     assert work_text(TrainingRun(hand_made.profile(), **amount)) == text
+
+
+def test_processors_are_asked_for_what_a_processor_runs(monkeypatch):
+    asked = []
+
+    def find(question, _):
+        asked.append((question.device, question.precision))
+        return hand_made.profile(precision=question.precision, device=question.device or "cuda")
+
+    monkeypatch.setattr(MODULE, "find_profile", find)
+    found = document("ten", *WORK, "--hardware", "epyc-9654")
+    assert asked == [("cpu", "amp_bfloat16")], "one device is asked in its own precision alone"
+    assert any("as recorded for cpu" in each for each in found["assumptions"])
+    asked.clear()
+    estimate("ten", *WORK, "--hardware", "epyc-9654,l4")
+    assert {device for device, _ in asked} == {None}
+
+
+def test_without_torch_processors_get_what_is_recorded_of_a_card(monkeypatch):
+    def find(question, _):
+        if question.device == "cpu":
+            raise MissingExtra("needs torch")
+        return hand_made.profile(precision=question.precision)
+
+    monkeypatch.setattr(MODULE, "find_profile", find)
+    found = document("ten", *WORK, "--hardware", "epyc-9654")
+    assert any("as recorded for cuda; devices of another kind" in each for each in found["assumptions"])
 
 
 def test_flops_of_the_run_are_those_of_its_steps():

@@ -14,7 +14,7 @@ from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.overhead_options import overhead_options
 from estimator.cli.run_options import Work, work_options
 from estimator.cli.split_option import split_option
-from hardware_db.errors import NoPrice, UnknownPrecision
+from hardware_db.errors import MissingExtra, NoPrice, UnknownPrecision
 from hardware_db.here import load_here
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from estimator.run import TrainingRun
     from estimator.text.page import Page
     from hardware_db import Database, Device
+    from profiles.model_profile import ModelProfile
 
 AUTO = ("amp_bfloat16", "amp_float16", "float32")
 """What a device takes where no precision is asked for: the first that it has."""
@@ -93,12 +94,19 @@ def runs_of(
     if processors and not settled:
         taken = {next((each for each in AUTO if device.supports(each)), AUTO[-1]) for device in processors}
         questions = [each for each in questions if each.precision in taken]
-    if processors and not saved:
-        questions = [replace(each, device="cpu") for each in questions]
-    profiles = [find_profile(each, output) for each in questions]
+    find = _of_processor if processors and not saved else find_profile
+    profiles = [find(each, output) for each in questions]
     if work.global_batch_size is None:
         work = replace(work, global_batch_size=max(default_global_batch_size(each, counts) for each in profiles))
     return [TrainingRun(profile, **work.of(profile)) for profile in profiles]
+
+
+def _of_processor(question: ModelQuestion, output: Output) -> ModelProfile:
+    """Return what a processor runs; without torch what is recorded of a card, which the assumptions say."""
+    try:
+        return find_profile(replace(question, device="cpu"), output)
+    except MissingExtra:
+        return find_profile(question, output)
 
 
 def _estimates(runs: list[TrainingRun], market: Market, database: Database) -> Estimates:
