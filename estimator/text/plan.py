@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from estimator.plan.rows import why_not
+from estimator.plan.search import ALIKE
 from estimator.text.figures import figure, share
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
@@ -59,12 +60,14 @@ def _plans(point: Point) -> list[Row]:
     best = point.found.best
     if best is None:
         return [Row([], note=why_not(point))]
-    return [Row(_plan_cells(plan, best)) for plan in point.found.plans]
+    alike = ALIKE * min(plan.seconds for plan in point.found.plans)
+    return [Row(_plan_cells(plan, best, alike)) for plan in point.found.plans]
 
 
-def _plan_cells(plan: Plan, best: Plan) -> list[str]:
-    loses = "best" if plan is best else f"{100 * (plan.seconds / best.seconds - 1):+.1f} %"
-    step = plan.step
+def _plan_cells(plan: Plan, best: Plan, alike: float) -> list[str]:
+    """Cells of a plan; the best is the simplest of those that take at most `alike` seconds: the others are as good."""
+    loses = "as good" if plan.seconds <= alike else f"{100 * (plan.seconds / best.seconds - 1):+.1f} %"
+    loses, step = "best" if plan is best else loses, plan.step
     return [str(plan.split), _micro(step), *_seconds(step), loses, share(step.mfu),
             figure(step.peak_memory_bytes, GIB), share(step.communication_s / step.total.mid)]  # fmt: skip
 
