@@ -100,6 +100,11 @@ def test_devices_that_have_8_bits_alone_are_served_in_them():
     assert refused.exit_code == 2 and "--prompt" in refused.stderr
 
 
+def test_why_a_device_has_no_row_is_told():
+    shown = CliRunner().invoke(main, ["serve", "gpt2", "--hardware", "coral-edge-tpu"])
+    assert shown.exit_code == 1 and "no memory bandwidth of coral-edge-tpu is known" in " ".join(shown.stdout.split())
+
+
 def served(*words):
     return CliRunner().invoke(main, ["serve", *words, "--json"])
 

@@ -100,7 +100,7 @@ def _answer(rows: tuple[Answered, ...], left_out: dict[str, str], life: Lifetime
     def text(page: Page) -> str:
         from estimator.text.serving import serving_text
 
-        return serving_text(rows, life, page, SHOWN if limit is None else limit)
+        return serving_text(rows, left_out, life, page, SHOWN if limit is None else limit)
 
     shown = rows[:limit] if limit else rows
     return Answer(

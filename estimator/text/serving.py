@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from estimator.serving.few_bits import INT8
@@ -48,8 +48,10 @@ EIGHT = "weights and activations, as a compiler for inference makes it; compared
 ASSUMED = "full batches, a device that is always busy, whole prices on demand; no queue, sampling, network or tokenizer"
 
 
-def serving_text(rows: Sequence[Answered], life: Lifetime | None, page: Page, limit: int) -> str:
-    """Return the table of devices that fit, how many do not, and the cost of a life where it was asked for."""
+def serving_text(
+    rows: Sequence[Answered], left_out: Mapping[str, str], life: Lifetime | None, page: Page, limit: int
+) -> str:
+    """Return the table of devices that fit, how many do not, why others have no row, and the cost of a life."""
     fitting = [row for row in rows if row.fits]
     shown = fitting[:limit] if limit else fitting
     writing = any(isinstance(row, Writing) for row in rows)
@@ -60,11 +62,17 @@ def serving_text(rows: Sequence[Answered], life: Lifetime | None, page: Page, li
         small = [row.device.id for row in rows if not row.fits]
         named = ", ".join(small[:5]) + (" …" if len(small) > 5 else "")
         said.append(("Too small", f"{len(small)} devices, or of unknown memory ({named})"))
+    said += [("Left out", _left_out(left_out))] if left_out else []
     said += [("Life", _life(life))] if life else []
     if any(row.precision == INT8 for row in shown):
         said.append(("In 8 bits", EIGHT))
     head = [] if fitting else ["It fits no device that was asked for.", ""]
     return page.render(*head, *lines, *more, "", notes(said))
+
+
+def _left_out(reasons: Mapping[str, str]) -> str:
+    first = next(iter(reasons))
+    return reasons[first] + (f"; and {len(reasons) - 1} more: --json" if len(reasons) > 1 else "")
 
 
 def _cells(row: Answered) -> list[str]:
