@@ -3,8 +3,8 @@
 python benchmarks/dashboard_speed.py
 
 Prints, for the first load by a cold browser and for each kind of reaction, the seconds from the action until its result
-is on the screen (median and longest of some), and the load of the machine, which decides how much they mean. Needs
-playwright and a Chromium.
+is on the screen (median and longest of some), and the load of the machine, which decides how much they mean; and the
+processor seconds that the server took (median), which mean the same on a busy machine. Needs playwright and a Chromium.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import Any
 
+import psutil
 from playwright.sync_api import sync_playwright
 
 from estimator.cli.dashboard import server_command
@@ -30,11 +32,13 @@ COLD_RUNS = 3
 MOST_REACTION_S, MOST_COLD_S = 0.5, 5.0
 COST = "[data-testid=stMetricValue]"
 Act = Callable[[Any, int], None]
+Times = list[tuple[float, float]]
+"""Seconds until the result was on the screen, and processor seconds of the server."""
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """Start the server, wait until it answers, end it afterwards."""
+def serving() -> Iterator[tuple[str, psutil.Process]]:
+    """Start the server, wait until it answers, give its address and process, end it afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -48,7 +52,7 @@ def serving() -> Iterator[str]:
                 break
             except OSError:
                 time.sleep(0.1)
-        yield address
+        yield address, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(timeout=20)
@@ -131,40 +135,49 @@ def settled(page: Any) -> None:
     page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for(timeout=120_000)
 
 
-def cold(chromium: Any, address: str) -> list[float]:
-    """Return the seconds until the first page of a browser without a cache has its chart."""
-    seconds = []
+def timed(server: psutil.Process, act: Callable[[], object]) -> tuple[float, float]:
+    """Return how long something took, and how long the server computed for it."""
+    begun, before = time.perf_counter(), sum(server.cpu_times()[:2])
+    act()
+    return time.perf_counter() - begun, sum(server.cpu_times()[:2]) - before
+
+
+def cold(chromium: Any, address: str, server: psutil.Process) -> Times:
+    """Return the times until the first page of a browser without a cache has its chart."""
+    times = []
     for _ in range(COLD_RUNS):
         context = chromium.new_context()
         page = context.new_page()
-        begun = time.perf_counter()
-        page.goto(f"{address}/compare?model=gpt2")
-        page.locator(".js-plotly-plot").first.wait_for(state="attached", timeout=120_000)
-        seconds.append(time.perf_counter() - begun)
+        page.set_default_timeout(120_000)
+
+        def load(page: Any = page) -> None:
+            page.goto(f"{address}/compare?model=gpt2")
+            page.locator(".js-plotly-plot").first.wait_for(state="attached")
+
+        times.append(timed(server, load))
         context.close()
-    return seconds
+    return times
 
 
-def reactions(chromium: Any, address: str, path: str, act: Act) -> list[float]:
-    """Return the seconds of one kind of reaction."""
+def reactions(chromium: Any, address: str, server: psutil.Process, path: str, act: Act) -> Times:
+    """Return the times of one kind of reaction."""
     page = chromium.new_context(viewport={"width": 1280, "height": 1700}).new_page()
     page.set_default_timeout(120_000)
     page.goto(address + path)
     settled(page)
-    seconds = []
+    times = []
     for run in range(RUNS):
         page.wait_for_timeout(500)
-        begun = time.perf_counter()
-        act(page, run)
-        seconds.append(time.perf_counter() - begun)
+        times.append(timed(server, partial(act, page, run)))
         page.locator("[data-testid='stApp'][data-test-script-state='notRunning']").wait_for()
     page.context.close()
-    return seconds
+    return times
 
 
-def row(name: str, seconds: list[float], most: float) -> None:
+def row(name: str, times: Times, most: float) -> None:
     """Print one line."""
-    print(f"{name:<28} {median(seconds):>8.2f} {max(seconds):>8.2f} {most:>7.1f}", flush=True)
+    seen, computed = zip(*times, strict=True)
+    print(f"{name:<28} {median(seen):>8.2f} {max(seen):>8.2f} {most:>7.1f} {median(computed):>8.2f}", flush=True)
 
 
 def main() -> None:
@@ -172,15 +185,15 @@ def main() -> None:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         raise SystemExit("no Chromium on this machine; Debian: apt-get install chromium")
-    with serving() as address, sync_playwright() as driver:
+    with serving() as (address, server), sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=path, args=FLAGS)
         print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        print(f"{'SECONDS':<28} {'MEDIAN':>8} {'LONGEST':>8} {'LIMIT':>7}")
-        first = cold(chromium, address)
+        print(f"{'SECONDS':<28} {'MEDIAN':>8} {'LONGEST':>8} {'LIMIT':>7} {'SERVER':>8}")
+        first = cold(chromium, address, server)
         row("very first page", first[:1], MOST_COLD_S)
         row("cold browser", first[1:], MOST_COLD_S)
         for name, (place, act) in REACTIONS.items():
-            row(name, reactions(chromium, address, place, act), MOST_REACTION_S)
+            row(name, reactions(chromium, address, server, place, act), MOST_REACTION_S)
         chromium.close()
         print(f"load of the machine {os.getloadavg()[0]:.1f}")
 

@@ -21,7 +21,7 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         raise SystemExit("no Chromium on this machine; Debian: apt-get install chromium")
-    with serving() as address, sync_playwright() as driver:
+    with serving() as (address, _), sync_playwright() as driver:
         page = driver.chromium.launch(executable_path=chromium, args=FLAGS).new_page(viewport=SIZE)
         page.set_default_timeout(180_000)
         page.goto(f"{address}/compare?model=gpt2")

@@ -55,6 +55,11 @@ def test_peers_are_judged_on_the_cases_that_they_answer():
     assert list(table.index[:2]) == ["flopcast, source left out", "flopcast, device left out"]
 
 
+def test_every_stratum_but_the_sum_says_where_it_is_from():
+    table = strata_table(left_out("source"))
+    assert list(table["source"] == "") == [False] * (len(table) - 1) + [True]
+
+
 def test_every_shipped_case_has_a_source_and_an_error():
     table = cases_table()
     assert len(table) == len(published_cases())
