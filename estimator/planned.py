@@ -110,6 +110,7 @@ def need_of_stage(stage: StageMemory, device: Device) -> MemoryNeed:
         activation_bytes=stage.activation_bytes + stage.working_bytes,
         input_and_buffer_bytes=0,
         gathered_bytes=stage.gathered_bytes,
+        copy_bytes=stage.copy_bytes,
         bucket_bytes=0,
         workspace_bytes=0,
         slack_bytes=0,

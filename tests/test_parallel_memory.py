@@ -120,3 +120,17 @@ def test_without_a_software_that_trains_in_halves_weights_stay_wide():
     (plain,) = stages(stack=TORCH)
     assert plain.parameter_bytes == 4 * WHOLE
     assert plain.optimizer_state_bytes == pytest.approx(8 * WHOLE, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "devices"),
+    [({}, 1), ({"tensor_parallel": 8}, 8), ({"pipeline_parallel": 4}, 4), ({"data_parallel": 8, "zero_stage": 3}, 8),
+     ({"data_parallel": 8, "zero_stage": 2}, 1)],
+)  # fmt: skip
+def test_copies_in_float8_are_divided_as_their_layers_are(monkeypatch, fields, devices):
+    """They lie beside the weights that a device has of the layers; embeddings and head have none."""
+    copies = 2 * LAYERS * LAYER
+    monkeypatch.setattr("estimator.parallel.stage_memory.eight_bit_bytes", lambda _: copies)
+    found = stages.__wrapped__(**fields)
+    assert [stage.copy_bytes for stage in found] == pytest.approx([copies / devices] * len(found), rel=1e-3)
+    assert {stage.copy_bytes for stage in stages(**fields)} == {0}  # in 16 bits

@@ -2,6 +2,7 @@
 
 parameters + gradients + optimizer state (divided by ZeRO stage: Rajbhandari et al., 2020, table 1)
 + activations of the micro-batches in flight + working memory + gathered layers + allocator and context
++ in float8 the 8-bit copies of weights (see `estimator.memory.eight_bit`)
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from estimator.memory import overhead_of
+from estimator.memory.eight_bit import eight_bit_bytes
 from estimator.parallel.blocks import LAST
 from estimator.parallel.pipeline import in_flight
 
@@ -34,6 +36,7 @@ class StageMemory:
     activation_bytes: int
     working_bytes: int
     gathered_bytes: int
+    copy_bytes: int
     overhead_bytes: int
 
     @property
@@ -97,10 +100,22 @@ def _held(plan: Prepared, use: StageUse) -> StageMemory:
         activations,
         use.working,
         gathered,
+        _copies(plan, use.parts),
     )
     overhead = overhead_of(plan.setting.device)
     besides = overhead.context_bytes.mid + overhead.communicator_bytes.mid + overhead.reserve_share.mid * sum(held)
     return StageMemory(*(round(size) for size in (*held, besides)))
+
+
+def _copies(plan: Prepared, mine: Floats) -> float:
+    """8-bit copies of the weights of a device's layers, divided with them; embeddings and heads multiply in 16 bits."""
+    whole, split, weights = eight_bit_bytes(plan.profile), plan.split, plan.weights
+    if not whole:
+        return 0.0
+    inside = mine * np.array([0, *[1] * (len(mine) - 2), 0])
+    layers = float(inside @ weights.dense_of(split)), float(inside @ weights.experts_of(split))
+    every = float((weights.split + weights.whole + weights.experts)[1:LAST].sum())
+    return whole * _divided(layers, split, "weight") / every if every else float(whole)
 
 
 def _divided(parameters: tuple[float, float], split: Parallelism, what: str) -> float:
