@@ -18,6 +18,7 @@ from estimator.timing.corrections import forget_tables, libraries, published_cor
 from estimator.timing.parameters import parameter_table, parameters_of
 from estimator.validation.execution import execution_of
 from estimator.validation.floors import GENERAL
+from estimator.validation.order import job_of
 
 if TYPE_CHECKING:
     from estimator.calibration.design import Sample
@@ -174,6 +175,8 @@ def left_out_rows(calibration: Calibration) -> list[Row]:
                     "basis": left.basis[at],
                     "measured_s": f"{each.sample.measured_s:.6g}",
                     "predicted_s": f"{left.seconds[at]:.6g}",
+                    "job": job_of(each.case),
+                    "samples": (each.case.micro_batch_size or 0) * (each.case.gradient_accumulation_steps or 1) or "",
                 }
             )
     return rows

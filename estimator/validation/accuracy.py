@@ -28,7 +28,10 @@ GOOD, POOR = 0.10, 0.20
 
 @dataclass(frozen=True, slots=True)
 class LeftOutCase:
-    """A prediction of a case by a fit without its source, its family of models or its device."""
+    """A prediction of a case by a fit without its source, its family of models or its device.
+
+    `job` is equal for cases that run the same on other devices; `samples` of a step on one device, 0 where unknown.
+    """
 
     left_out: str
     case_id: str
@@ -36,6 +39,9 @@ class LeftOutCase:
     basis: str
     measured_s: float
     predicted_s: float
+    device: str
+    job: str
+    samples: int
 
     @property
     def error(self) -> float:
@@ -55,6 +61,9 @@ def left_out_cases() -> tuple[LeftOutCase, ...]:
             row["basis"],
             float(row["measured_s"]),
             float(row["predicted_s"]),
+            row["device"],
+            row["job"],
+            int(row["samples"] or 0),
         )
         for row in rows
     )
