@@ -63,8 +63,8 @@ def damaged(sound: bytes) -> st.SearchStrategy[bytes]:
 
 def changed(sound: bytes) -> st.SearchStrategy[bytes]:
     """Make a JSON file in which up to two values are something else."""
-    places = list(_places(json.loads(sound)))
-    edits = st.lists(st.tuples(st.sampled_from(places), st.sampled_from(ODD_VALUES)), min_size=1, max_size=2)
+    every = list(places(json.loads(sound)))
+    edits = st.lists(st.tuples(st.sampled_from(every), st.sampled_from(ODD_VALUES)), min_size=1, max_size=2)
 
     def edited(wanted: list[tuple[tuple[str | int, ...], object]]) -> bytes:
         document = json.loads(sound)
@@ -93,16 +93,16 @@ def refusal(read: Callable[[], object]) -> str | None:
     return said
 
 
-def _places(node: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield every place in a document; of a list the first three."""
+def places(node: object, most: int = 3, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield every place in a document; of a list the first few."""
     if isinstance(node, dict):
         for name, value in node.items():
             yield (*place, name)
-            yield from _places(value, (*place, name))
+            yield from places(value, most, (*place, name))
     elif isinstance(node, list):
-        for number, value in enumerate(node[:3]):
+        for number, value in enumerate(node[:most]):
             yield (*place, number)
-            yield from _places(value, (*place, number))
+            yield from places(value, most, (*place, number))
 
 
 def _put(document: object, place: tuple[str | int, ...], value: object) -> None:

@@ -165,7 +165,7 @@ def test_the_command_saves_a_profile_and_checks_against_it(tmp_path, monkeypatch
     assert result["timings"][0]["seconds"]
 
 
-def test_a_step_is_held_against_what_the_other_cases_predict():
+def test_a_step_is_held_against_what_the_other_cases_predict(capsys):
     figures = [FittedFigure(f"cost.matmul.{name}", 0.0, "s", 0.0, 9) for name in PRODUCT_AMOUNTS[1:]]
     figures += [FittedFigure(name, 1e-9, "s", 0.0, 9) for name in ("cost.matmul.flops", "launch.forward")]
     figures += [FittedFigure(f"cost.traffic.add.{name}_bytes", 0.0, "s", 0.0, 9) for name in ("cache", "memory")]
@@ -181,6 +181,9 @@ def test_a_step_is_held_against_what_the_other_cases_predict():
     assert check.predicted_s_low < check.predicted_s < check.predicted_s_high and check.basis == "measured"
     assert check.error == pytest.approx(check.predicted_s / 0.5 - 1)
     assert step_check(replace(found, figures=()), question, target, Output()) is None, "nothing was measured"
+    assert "The training step is not predicted: Too little" in capsys.readouterr().err
+    assert step_check(found, question, replace(target, device=None), Output()) is None
+    assert "not in the hardware database" in capsys.readouterr().err
 
 
 def test_ctrl_c_within_the_step_of_a_model_keeps_the_benchmark(tmp_path, monkeypatch):

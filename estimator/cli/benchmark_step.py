@@ -43,12 +43,15 @@ class StepCheck:
 
 
 def step_check(profile: MachineProfile, question: ModelQuestion, target: Target, output: Output) -> StepCheck | None:
-    """Return what a benchmark predicts of the training step that it timed; None where it cannot.
+    """Return what a benchmark predicts of the training step that it timed; None where it cannot, which is said.
 
     The step itself is not among the cases that figures are fitted to.
     """
     timed = next(profile.of_family(STEP), None)
-    if timed is None or target.device is None:
+    if timed is None:
+        return None
+    if target.device is None:
+        output.say("The training step is not predicted: this device is not in the hardware database", "Warning:")
         return None
     from estimator.ranges import Range
     from estimator.timing import TimeSettings, beside, correction_measured, predict
@@ -61,7 +64,8 @@ def step_check(profile: MachineProfile, question: ModelQuestion, target: Target,
         found = find_profile(replace(question, device=kind, precision=request.precision), output)
         table = found.table(sizes.batch_size, sizes.sequence_length)
         breakdown = predict(table, target.device, TimeSettings(), correction)
-    except FlopcastError:
+    except FlopcastError as refusal:
+        output.say(f"The training step is not predicted: {refusal}", "Warning:")
         return None
     busy, host = (Range(*each.sum(axis=1).tolist()) for each in (breakdown.device_s, breakdown.host_s))
     step = beside(busy, host, target.device.kind)

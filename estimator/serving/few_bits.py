@@ -34,7 +34,7 @@ def with_weight_bits(profile: ModelProfile, table: OperationTable, bits: float) 
     Raises
     ------
     UsageError
-        most weights are not read by plain products (mixtures of experts)
+        most weights are not read by plain products (mixtures of experts), or their width is unknown
     """
     inside = np.array([bool(split_path(name)[1]) for name in table.module.names], dtype=np.bool_)[table.module.codes]
     plain = inside & table.family.mask("matmul") & table.phase.mask("forward") & ~(table.batch > 1)
@@ -42,8 +42,11 @@ def with_weight_bits(profile: ModelProfile, table: OperationTable, bits: float) 
     every = layer_parameters(profile)
     if float(weights @ table.count.astype(np.float64)) < COVERED * every:
         raise UsageError(f"weights of few bits are known for dense layers only, which {profile.model} does not have")
-    wide = np.nan_to_num(table.precision.map({name: float(size) for name, size in ELEMENT_BYTES.items()}), nan=2.0)
-    saved = np.minimum(weights * np.maximum(0.0, wide - bits / BITS), table.bytes_read.astype(np.float64))
+    wide = table.precision.map({name: float(size) for name, size in ELEMENT_BYTES.items()})
+    if np.isnan(wide[plain]).any():
+        raise UsageError(f"products of {profile.model} have a precision whose bytes are unknown. Leave the bits out")
+    narrowed = weights * np.maximum(0.0, np.where(plain, wide, 0.0) - bits / BITS)
+    saved = np.minimum(narrowed, table.bytes_read.astype(np.float64))
     return replace(table, bytes_read=table.bytes_read - saved.astype(np.int64))
 
 

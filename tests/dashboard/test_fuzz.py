@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 pytest.importorskip("streamlit")
+from hostile import places
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,19 +26,7 @@ LINKS = checks(["gpt2", "resnet50"], ["h100-sxm"])
 BRIEF = settings(max_examples=150, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
 
 
-def places(node: object, place: tuple = ()) -> Iterator[tuple]:
-    """Every place in a document; of a list the first six."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield (*place, name)
-            yield from places(value, (*place, name))
-    elif isinstance(node, list):
-        for number, value in enumerate(node[:6]):
-            yield (*place, number)
-            yield from places(value, (*place, number))
-
-
-PLACES = list(places(PROFILE))
+PLACES = list(places(PROFILE, most=6))
 
 
 def changed(place: tuple, value: object) -> bytes:
