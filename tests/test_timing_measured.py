@@ -194,3 +194,21 @@ def test_a_device_that_is_not_in_the_database_speaks_for_none(benchmarked):
     unknown = benchmark("epyc-9654", "cpu", COSTS)
     benchmarked(dataclasses.replace(unknown, machine=dataclasses.replace(unknown.machine, device=None)))
     assert correction_of(load().device("epyc-9654")).basis != "measured"
+
+
+def test_of_several_parts_of_a_processor_the_one_nearest_in_cores_is_used(benchmarked):
+    chip = load().device("epyc-9654")
+    one, four = ({**COSTS, "launch.forward": seconds} for seconds in (1e-6, 4e-6))
+    parts = [benchmark(chip.id, "cpu", each, units=units) for each, units in ((one, 1), (four, 4))]
+    parts = [
+        dataclasses.replace(each, machine=dataclasses.replace(each.machine, threads=each.machine.units))
+        for each in parts
+    ]
+    for order in (parts, parts[::-1]):
+        benchmarked(*order)
+        used = {
+            cores: correction_of(chip.fraction(cores / 96)).measured.figures["launch.forward"]
+            for cores in (1, 2, 4, 96)
+        }
+        assert used[1] == 1e-6 and used[4] == used[96] == 4e-6
+        assert as_benchmarked(chip).compute_units == 4, "the machine has as many as the larger benchmark used"

@@ -65,13 +65,14 @@ def correction_of(device: Device) -> Correction:
 
     A benchmark of a sibling counts where nothing was published of the device itself.
     """
-    return _known(device.id, device.architecture, libraries(device), device.kind, store_url())
+    units = device.compute_units or 0
+    return _known(device.id, device.architecture, libraries(device), device.kind, units, store_url())
 
 
 @lru_cache(maxsize=4096)
-def _known(device: str, architecture: str, vendor: str, kind: str, store: str) -> Correction:
+def _known(device: str, architecture: str, vendor: str, kind: str, units: float, store: str) -> Correction:
     published = _published(device, architecture, vendor)
-    found = measured_for(device, architecture, kind, store)
+    found = measured_for(device, architecture, kind, units, store)
     if found is None or (found.basis == "sibling" and published.basis == "calibrated"):
         return published
     return _benchmarked(found, published)

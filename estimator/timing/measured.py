@@ -7,6 +7,7 @@ bandwidth and launches that were measured.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -50,32 +51,39 @@ class Measured:
     own: bool = False
 
 
-def measured_for(device: str, architecture: str, kind: str, store: str) -> Measured | None:
+def measured_for(device: str, architecture: str, kind: str, units: float, store: str) -> Measured | None:
     """Return what was benchmarked of a device (its id), else of another of its architecture; None where nothing was.
 
-    `store` is the address of the user's store, where own machine profiles are.
+    Of profiles of one processor the own ones count, and of these that of about as many cores, `units`: kernels on one
+    thread are not twice as slow as on two. `store` is the address of the user's store, where own profiles are.
     """
     known = machine_profiles(store)
-    own = next((each for each in known if each.machine.id == device), None)
-    if own is not None:
-        return own
+    same = [each for each in known if each.machine.id == device]
+    if same:
+        return min((each for each in same if each.own is same[0].own), key=lambda each: _apart(each.machine, units))
     like = [each for each in known if architecture and each.machine.architecture == architecture]
     sibling = next((each for each in like if each.machine.kind == kind), None)
     return None if sibling is None else replace(sibling, basis="sibling")
 
 
+def _apart(machine: Device, units: float) -> float:
+    """How many times more, or fewer, units a machine has, on the scale of logarithms; 0 where that is unknown."""
+    return abs(math.log(machine.compute_units / units)) if machine.compute_units and units else 0.0
+
+
 def as_benchmarked(device: Device) -> Device:
     """Return the part of a processor that the user benchmarked: a machine has 2 of the 24 cores that its socket has.
 
-    Any other device, a part of one that is rented, and one that only others measured, is returned as it is.
+    Of several parts it is the largest. Any other device, a part of one that is rented, and one that only others
+    measured, is returned as it is.
     """
     if device.kind != "cpu":
         return device
-    found = next((each for each in machine_profiles(store_url()) if each.machine.id == device.id), None)
+    own = [each.machine for each in machine_profiles(store_url()) if each.own and each.machine.id == device.id]
     published = load().devices_by_id.get(device.id)
-    if found is None or not found.own or published is None or device.compute_units != published.compute_units:
+    if not own or published is None or device.compute_units != published.compute_units:
         return device
-    return found.machine
+    return max(own, key=lambda machine: machine.compute_units or 0)
 
 
 def cores_said(machine: Device) -> str:
