@@ -145,6 +145,18 @@ def test_what_is_written_over_through_a_view_is_known_no_longer() -> None:
     assert (profile.rung, profile.matmul_flops.total) == ("cpu", 2 * 4 * WIDTH**2)
 
 
+def test_a_layer_named_by_a_number_read_off_a_tensor_is_found() -> None:
+    """As transformers' SwitchTransformers finds its experts: `self[f"expert_{index}"]`."""
+
+    def use(x: torch.Tensor, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        experts = {f"expert_{index}": index + 1 for index in range(4)}
+        rows = sum(experts[f"expert_{index}"] for index in ids[0])  # 1 + 2 + 3 + 4
+        return x[:rows] @ weight if f"{ids[1, 3]:03d}" == "007" else x
+
+    profile = forward(use, torch.zeros(20, WIDTH), ROWS)
+    assert (profile.rung, profile.matmul_flops.total) == ("meta", 2 * 10 * WIDTH**2)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_marks_of_who_takes_what_say_how_much_each_expert_gets(weighted: bool) -> None:
     tokens, experts = 64, 8  # more places than real numbers are followed for elsewhere

@@ -37,6 +37,8 @@ class Factories(TorchFunctionMode):
             return self._values.listed(args[0])
         if func is torch.Tensor._is_all_true and args[0].device.type == "meta" and values_of(args[0]) is None:
             return torch.ones((), dtype=torch.bool, device="cpu")  # what a model asserts of unknown values holds
+        if func is torch.Tensor.__format__ and not args[0].dim():
+            return format(args[0].item(), *args[1:])  # torch writes the object where it sees no plain tensor
         if func in _INDEXING and self._device.type == "meta":
             args = (args[0], self._index(args[1]), *args[2:])
         args, kwargs = self._here(func, args, kwargs or {})
