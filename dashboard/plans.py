@@ -80,7 +80,17 @@ def _scaling_row(point: dict[str, Any]) -> dict[str, Any]:
     if not plans:
         return {"devices": point["device_count"], "why_not": point["why_not"]}
     used = rounded(point["device_time_of_best"])
-    return {"devices": point["device_count"], **_plan(plans[0]), "device_time": used, "why_not": ""}
+    cost = {"usd": _usd(plans[0]), "machines": _machines(plans[0])}
+    return {"devices": point["device_count"], **_plan(plans[0]), "device_time": used, **cost, "why_not": ""}
+
+
+def _usd(plan: dict[str, Any]) -> float | None:
+    """Return what 1,000 steps cost on the cheapest machines that are joined; None where nobody rents so many out."""
+    return None if plan["usd_per_step"] is None else rounded(1000 * plan["usd_per_step"])
+
+
+def _machines(plan: dict[str, Any]) -> str:
+    return " ".join(each for each in (plan["provider"], plan["instance"]) if each)
 
 
 def strategy_table(point: dict[str, Any]) -> pd.DataFrame:

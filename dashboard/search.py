@@ -1,8 +1,8 @@
 """The process that plans: `python -m dashboard.search` reads a question as JSON and prints the plans as JSON.
 
 question  {"profile": a profile's JSON text, "device": id, "counts": [8, 16], "batch": 256}
-answer    {"assumptions", "knee_hours", "knee_dollars", "points"}; a point has its count, the best plan and those that
-          lose to it, each with its files for training software, or why nothing fits
+answer    {"assumptions", "priced", "knee_hours", "knee_dollars", "points"}; a point has its count, the best plan and
+          those that lose to it with their prices, its files for training software, or why nothing fits
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from estimator.plan import Job, Point, Scaling, scaling_of
 from estimator.plan.exports import FORMATS, exported
 from estimator.plan.job import stack_for
 from estimator.plan.prices import rentals_of
-from estimator.plan.rows import plan_row, why_not
+from estimator.plan.rows import plan_row, price_row, why_not
+from estimator.text.plan import assumed_of
+from estimator.timing import as_benchmarked
 from hardware_db.errors import FlopcastError
 from hardware_db.here import load_here
 from profiles.model_profile import ModelProfile
@@ -32,15 +34,15 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         the device has no known memory or links, or the profile does not hold for other batch sizes
     """
     database = load_here().database
-    device = database.device(question["device"])
+    device = as_benchmarked(database.device(question["device"]))
     system, profile = usual_system(database, device), ModelProfile.from_json(question["profile"])
     network, stack = network_of(device, system), stack_for(profile, device)
     counts, batch = question["counts"], question["batch"]
     job = Job(profile, device.logical_device(), network, stack, counts[0], batch)
     found = scaling_of(job, counts, rentals_of(database, device, network, counts))
-    links = f"links of {network.name}" if system else f"published links of {device.id}"
     return {
-        "assumptions": [links, f"software as {stack.name} runs it", f"global batch of {batch} samples"],
+        "assumptions": assumed_of(found),
+        "priced": found.priced,
         "knee_hours": found.knee("hours"),
         "knee_dollars": found.knee("dollars"),
         "points": [_point(found, point) for point in found.points],
@@ -57,7 +59,10 @@ def _point(found: Scaling, point: Point) -> dict[str, Any]:
         "searched": point.found.searched,
         "fitting": point.found.fitting,
         "device_time_of_best": found.device_seconds(point),
-        "plans": [{"split": str(plan.split) or "one device", **plan_row(point, plan)} for plan in point.found.plans],
+        "plans": [
+            {"split": str(plan.split), **plan_row(point, plan), **price_row(found, point, plan)}
+            for plan in point.found.plans
+        ],
         "files": {form: _file(form, found.job, point) for form in FORMATS},
     }
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import hardware_db
 from estimator.cli.app import main
 from estimator.cli.plan import read_batch, read_counts
-from hardware_db.errors import QuantityError
+from hardware_db.errors import QuantityError, UsageError
 from profiles.library import Question, find
 
 GPT2 = ("plan", "gpt2", "--hardware", "h100-sxm", "--global-batch-size", "64", "--sequence-length", "1024")
@@ -34,8 +34,11 @@ def test_tokens_become_a_number_of_samples_that_divides():
     profile = find(Question("gpt2", "train", "amp_bfloat16", "adamw", "cuda"), 1, 1024)
     assert read_batch("512", profile)[0] == 512
     batch, said = read_batch("4M-tokens", profile)
-    assert batch == 4096 and "nearest to 4M-tokens" in said[0]
+    assert batch == 4096 and said == ["4M-tokens: 4,096 sequences of 1,024 tokens, the nearest multiple of 4,096"]
     assert read_batch("1100000-tokens", profile)[0] == 1024
+    assert read_batch("0.5M-tokens", profile, [96])[0] == 480
+    assert read_batch("0.5M-tokens", profile, [96, 192])[0] == 480
+    assert read_batch("0.5M-tokens", profile, [8, 1024])[0] == 512
     with pytest.raises(QuantityError, match="less than one sample"):
         read_batch("100-tokens", profile)
 
@@ -49,8 +52,10 @@ def test_tokens_of_a_model_without_a_sequence_are_refused():
 def test_one_count_shows_the_best_plan_and_what_others_lose():
     answered = ask(*GPT2, "--count", "8")
     assert answered.return_value == 0
-    lines = answered.output.splitlines()
+    found, _, table = answered.output.partition("\n\n")
+    lines = table.splitlines()
     assert lines[0].startswith("SPLIT") and " best " in lines[2]
+    assert found.startswith("DP 8") and " s a step (" in found and found.endswith("binds.")
     losses = [float(word.strip("+")) for line in lines[3:8] for word in line.split() if word.startswith("+")]
     assert losses == sorted(losses) and losses
     assert "Searched" in answered.output and "Binds" in answered.output
@@ -176,3 +181,23 @@ def test_a_cluster_of_cpus_needs_memory_and_network():
 def test_a_capacity_and_a_load_of_experts_contradict_each_other():
     refused = ask(*GPT2, "--count", "8", "--capacity-factor", "1.25", "--expert-load", "1.2")
     assert "leave out --expert-load" in str(refused.exception)
+
+
+def test_what_is_said_of_experts_needs_some():
+    refused = ask(*GPT2, "--count", "8", "--expert-load", "2")
+    assert isinstance(refused.exception, UsageError)
+    assert str(refused.exception) == "gpt2 has no experts; leave out --expert-load"
+
+
+def test_micro_batches_divide_a_batch_that_is_no_power_of_two():
+    """1,000 samples over 8 devices are 125 each: one micro-batch, not 125 of one sample."""
+    words = ("plan", "resnet50", "--hardware", "h100-sxm", "--count", "8", "--global-batch-size", "1000", "--json")
+    document = json.loads(ask(*words).output)
+    best = document["results"][0]
+    assert (best["data_parallel"], best["micro_batch_size"], best["gradient_accumulation_steps"]) == (8, 125, 1)
+    assert document["run"]["model"] == "resnet50" and document["run"]["global_batch_size"] == 1000
+
+
+def test_a_micro_batch_that_is_asked_for_is_taken():
+    rows = json.loads(ask(*GPT2, "--count", "2", "--split", "micro=32", "--json").output)["results"]
+    assert {row["micro_batch_size"] for row in rows} == {32}

@@ -19,7 +19,7 @@ JOBS = {
     "one machine": ("gpt2", "h100-sxm", 4, 8, 1024, MEGATRON),
     "memory binds": ("gpt2-large", "t4", 4, 4, 1024, MEGATRON),
     "chips": ("gpt2-medium", "tpu-v3", 2, 8, 1024, XLA),
-    "images": ("resnet50", "v100-sxm2-32gb", 4, 32, None, TORCH),
+    "images": ("resnet50", "v100-sxm2-32gb", 4, 8, None, TORCH),
     "experts": ("mixtral-8x7b", "gb200", 8, 8, 1024, MEGATRON),
     "two machines": ("gpt2-xl", "a100-sxm-40gb", 16, 16, 1024, TORCH),
 }

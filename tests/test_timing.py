@@ -115,6 +115,29 @@ def test_depthwise_convolutions_are_bound_by_memory():
     assert took > 5 * depthwise.flops / chip.peak_flops_per_s("bfloat16")
 
 
+def gradients(groups, wide_in, wide_out, precision="bfloat16"):
+    """Both gradients of a 3 x 3 convolution of 32 images of 56 x 56."""
+    positions = 32 * 56 * 56
+    sizes = {"family": "convolution", "kernel": 9, "positions": positions, "products": 2}
+    name = "aten.convolution_backward"
+    return product(positions, wide_out, 9 * wide_in, batch=groups, name=name, phase="backward", precision=precision,
+                   **sizes)  # fmt: skip
+
+
+@pytest.mark.parametrize(("groups", "wide_in", "wide_out"), [(30, 4, 4), (4, 32, 32), (32, 4, 8)])
+def test_in_channels_last_matrix_engines_have_gradients_of_packed_groups_alone(groups, wide_in, wide_out):
+    """Others take what their arithmetic takes on vector units, which contiguous images do not."""
+    p, chip = parameters_of("gpu"), load().device("a100-sxm-80gb")
+    slow, packed = gradients(groups, wide_in, wide_out), gradients(32, 4, 4)
+    per_flop = {
+        layout: seconds(slow, memory_format=layout)[0] / slow.flops for layout in ("contiguous", "channels_last")
+    }
+    assert per_flop["channels_last"] > per_flop["contiguous"]
+    vector = chip.vector_peaks["float32"] * p["depthwise_backward_share"] * p["depthwise_channels_last"]
+    assert per_flop["channels_last"] * vector > 1.0
+    assert seconds(packed, memory_format="channels_last")[0] < packed.flops / vector
+
+
 def test_float32_convolutions_use_tf32_and_products_do_not():
     chip = load().device("a100-sxm-80gb")
     assert multiplied_in(chip, "float32", convolution=True) == "tf32"

@@ -14,6 +14,7 @@ from estimator.cli import main
 from estimator.validation import read_cases, read_rows, validate_cases
 from estimator.validation.cases import Case, Unreadable
 from estimator.validation.defaults import completed
+from estimator.validation.execution import execution_of
 from estimator.validation.report import report_of, row_of
 from estimator.validation.software import runs_optimizer
 from hardware_db.errors import DataError
@@ -163,6 +164,19 @@ def test_gaps_are_filled_with_what_is_usual_and_said(stated, filled):
 )
 def test_an_optimizer_is_timed_where_one_was(stated, stepped):
     assert runs_optimizer(case(**stated)) == stepped
+
+
+@pytest.mark.parametrize(
+    ("folder", "precision", "layout"),
+    [
+        ("PyTorch/Classification/ConvNets/resnext101-32x4d", "amp_float16", "channels_last"),
+        ("PyTorch/Classification/ConvNets/resnext101-32x4d", "float32", "contiguous"),
+        ("TensorFlow/Classification/ConvNets/resnet50v1.5", "amp_float16", "contiguous"),
+    ],
+)
+def test_images_lie_as_the_source_is_known_to_run_them(folder, precision, layout):
+    source = f"NVIDIA/DeepLearningExamples@729963dd47, {folder}/README.md"
+    assert execution_of(case(source=source, precision=precision)).memory_format == layout
 
 
 def test_errors_of_a_stratum_by_hand():

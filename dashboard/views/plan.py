@@ -22,8 +22,9 @@ WORTH_SAYING: Final = 0.005
 """A split that loses less is as good."""
 RULES: Final = {
     "knee_hours": "twice the devices are at least 1.5 times as fast",
-    "knee_dollars": "a step takes at most 10 % more device time than at best",
+    "knee_dollars": "a step costs at most 10 % more than at best",
 }
+UNPRICED: Final = "a step takes at most 10 % more device time than at best (not all of these numbers have a price)"
 _COLUMNS: Final[dict[str, Any]] = {
     "devices": st.column_config.NumberColumn("Devices", format="localized", pinned=True, width=64),
     "split": st.column_config.TextColumn("Split", width=150),
@@ -36,6 +37,8 @@ _COLUMNS: Final[dict[str, Any]] = {
     "memory_gib": st.column_config.NumberColumn("GiB", format="localized", width=52),
     "network": st.column_config.NumberColumn("Waits for network", format="percent", width=116),
     "bound": st.column_config.TextColumn("Bound", width=70),
+    "usd": st.column_config.NumberColumn("1,000 steps, $", format="localized", width=92),
+    "machines": st.column_config.TextColumn("Cheapest machines", width=150),
     "device_time": st.column_config.NumberColumn("Device time of best", format="%.2f ×", width=120),
     "why_not": st.column_config.TextColumn("Why not", width=200),
 }
@@ -80,7 +83,8 @@ def _plans(question: PlanQuestion, answer: dict[str, Any]) -> None:
     else:
         title = _finding(question, answer, feasible)
         st.subheader(title)
-        st.caption("Up to a knee " + ", or ".join(RULES.values()) + "; two lines where links leave it open.")
+        rules = RULES if answer["priced"] else {**RULES, "knee_dollars": UNPRICED}
+        st.caption("Up to a knee " + ", or ".join(rules.values()) + "; two lines where links leave it open.")
         figure = scaling_curve(answer)
         chart(figure, f"Seconds of a step over numbers of {question.device}, with the knees", "flopcast-plan", "curve")
         _table(table, "The best plan of each number of devices")

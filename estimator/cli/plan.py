@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.cluster_options import ClusterFacts, cluster_options
 from estimator.cli.estimate import AUTO
 from estimator.cli.market_options import devices_option
@@ -15,7 +17,7 @@ from estimator.cli.model_options import TRAINED, ModelQuestion, find_profile, mo
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.split_option import split_option
 from estimator.parallel.asked import ANYTHING
-from hardware_db.errors import QuantityError, one_line
+from hardware_db.errors import QuantityError, UsageError, one_line
 from hardware_db.here import load_here
 from hardware_db.units import parse_count
 
@@ -44,8 +46,15 @@ SOFTWARE_OF = {
 
 
 @click.command("plan")
-@click.argument("model")
-@click.option("--hardware", "--device", required=True, metavar="NAME", help="The device: h100-sxm, tpu-v5e ...")
+@click.argument("model", shell_complete=completion.model)
+@click.option(
+    "--hardware",
+    "--device",
+    required=True,
+    shell_complete=completion.device,
+    metavar="NAME",
+    help="The device: h100-sxm, tpu-v5e ...",
+)
 @click.option("--count", required=True, metavar="N", help="Devices: 512, 64,128 or all doublings of a range: 8..1024.")
 @click.option(
     "--global-batch-size",
@@ -60,6 +69,7 @@ SOFTWARE_OF = {
 @click.option("--export", "form", type=click.Choice(FORMATS), help="Print the best plan as the file of this software.")
 @click.option(
     "--machine",
+    shell_complete=completion.machine,
     metavar="NAME",
     help="The machine and its links: aws-p4d-24xlarge, dgx-h100; default: the vendor's.",
 )
@@ -93,18 +103,18 @@ def command(
     device = cluster.of(as_benchmarked(here.database.device(hardware)))
     counts = read_counts(count)
     profile = find_profile(_precise(ModelQuestion(model, **options), device), output)
-    batch, said = read_batch(global_batch_size, profile)
+    batch, said = read_batch(global_batch_size, profile, [each * device.logical_devices for each in counts])
     stack = _stack(software or SOFTWARE_OF.get(form or ""), profile, device)
     named = named_system(here.database, device, machine) if machine is not None else None
     job = _job(profile, device, named or usual_system(here.database, device), stack, batch)
     asked = (split or ANYTHING).within(_runs(form))
     job = replace(job, asked=asked, routing=cluster.routing, data_samples_per_s=cluster.data_samples_per_s)
+    _check_experts(profile, cluster)
     job = replace(job, network=cluster.joining(job.network))
     found = scaling_of(job, counts, rentals_of(here.database, device, job.network, counts, named))
-    assumed = _assumed(job) + _remainders(found)
     if form is not None and found.feasible:
         return _export(found, form, output)
-    output.show(replace(_answer(found, said + assumed), warnings=here.warnings))
+    output.show(replace(_answer(found, said), warnings=here.warnings))
     return 0 if found.feasible else NO
 
 
@@ -135,8 +145,11 @@ def read_counts(text: str) -> list[int]:
     return [numbers[0] << power for power in range((numbers[1] // numbers[0]).bit_length())]
 
 
-def read_batch(text: str, profile: ModelProfile) -> tuple[int, list[str]]:
+def read_batch(text: str, profile: ModelProfile, devices: Sequence[int] = ()) -> tuple[int, list[str]]:
     """Read samples ("512") or tokens ("4M-tokens"); tokens become a number of samples that divides well.
+
+    It divides over all `devices`, or as many of one of them as can be, and by as large a power of two, where such a
+    number is at most 5 % off.
 
     Raises
     ------
@@ -149,9 +162,11 @@ def read_batch(text: str, profile: ModelProfile) -> tuple[int, list[str]]:
     if length is None:
         raise QuantityError(f"--global-batch-size {text}: {profile.model} has no sequence; give samples")
     samples = _samples(parse_count(text.removesuffix(TOKENS)) / length, text)
-    unit = max(2**power for power in range(samples.bit_length() + 1) if _rounded(samples, 2**power))
+    shared = (math.lcm(*devices), *sorted(devices, reverse=True), 1)
+    base = next(each for each in shared if _rounded(samples, each))
+    unit = max(base << power for power in range(samples.bit_length() + 1) if _rounded(samples, base << power))
     chosen = _rounded(samples, unit)
-    return chosen, [f"batch of {chosen} sequences of {length} tokens: the nearest to {text} that divides by {unit}"]
+    return chosen, [f"{text}: {chosen:,} sequences of {length:,} tokens, the nearest multiple of {unit:,}"]
 
 
 def _samples(number: float, text: str) -> int:
@@ -164,6 +179,22 @@ def _rounded(samples: int, unit: int) -> int:
     """Return the nearest multiple of the unit, 0 where that is more than 5 % away."""
     nearest = round(samples / unit) * unit
     return nearest if nearest and abs(nearest - samples) <= 0.05 * samples else 0
+
+
+def _check_experts(profile: ModelProfile, cluster: ClusterFacts) -> None:
+    """Refuse what was said of experts where the model has none.
+
+    Raises
+    ------
+    UsageError
+        a capacity or a load of experts was given for a model without any
+    """
+    from estimator.parallel.layout import layout_of
+
+    given = {"--capacity-factor": cluster.capacity_factor, "--expert-load": cluster.expert_load}
+    said = [name for name, value in given.items() if value is not None]
+    if said and not layout_of(profile).has_experts:
+        raise UsageError(f"{profile.model} has no experts; leave out {said[0]}")
 
 
 def _precise(question: ModelQuestion, device: Device) -> ModelQuestion:
@@ -188,45 +219,28 @@ def _job(profile: ModelProfile, device: Device, system: System | None, stack: St
     return Job(profile, device.logical_device(), network_of(device, system), stack, 1, batch)
 
 
-def _assumed(job: Job) -> list[str]:
-    """Say what links, software and batch were taken."""
-    from estimator.parallel.layout import layout_of
+def _answer(found: Scaling, said: list[str]) -> Answer:
+    from estimator.plan.rows import asked_of, rows_of
+    from estimator.text.plan import assumed_of
 
-    measured = "collectives as measured here" if job.network.measured else f"links of {job.network.name}"
-    software = f"software as {job.stack.name} runs it"
-    experts = [str(job.routing)] if layout_of(job.profile).has_experts else []
-    rate = job.data_samples_per_s
-    data = f"data at {rate:,.6g} samples/s" if rate else "no step waits for data (else --data-rate)"
-    parts = [f"a {job.device.id} is {job.network.parts} devices of a split"] if job.network.parts > 1 else []
-    return [measured, software, *experts, *parts, data, f"batch of {job.global_batch_size}"]
+    assumed = said + assumed_of(found)
 
-
-def _remainders(found: Scaling) -> list[str]:
-    """Say which batches are next to the one asked for where that does not divide over all devices."""
-    odd = [point for point in found.points if point.found.nearest_batches]
-    if not odd:
-        return []
-    nearest = " or ".join(f"{each:,}" for each in odd[-1].found.nearest_batches)
-    devices = odd[-1].count * found.job.network.parts
-    return [f"it does not divide over all {devices:,} devices; next to it, {nearest} do"]
-
-
-def _answer(found: Scaling, assumed: list[str]) -> Answer:
     def text(page: Page) -> str:
         from estimator.text.plan import plan_text
 
         return plan_text(found, assumed, page)
 
-    from estimator.plan.rows import rows_of
-
     knees = {"knee_hours": found.knee("hours"), "knee_dollars": found.knee("dollars")}
-    return Answer("plan", text, results=lambda: rows_of(found), assumptions=assumed, more=knees)
+    run = asked_of(found.job)
+    return Answer("plan", text, results=lambda: rows_of(found), run=run, assumptions=assumed, more=knees)
 
 
 def _export(found: Scaling, form: str, output: Output) -> int:
     from estimator.plan.exports import exported
+    from estimator.plan.rows import asked_of
 
     point = found.feasible[-1]
     text = exported(form, point.found, found.job.on(point.count))
-    output.show(Answer("plan", lambda _page: text, results=lambda: [{"format": form, "file": text}]))
+    rows = [{"format": form, "file": text}]
+    output.show(Answer("plan", lambda _page: text, results=lambda: rows, run=asked_of(found.job)))
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from estimator.plan.scaling import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
+    from estimator.plan.job import Job
     from estimator.plan.scaling import Point, Scaling
     from estimator.plan.search import Plan
 
@@ -16,18 +17,34 @@ DEGREES: Final = (
 )  # fmt: skip
 
 
+def asked_of(job: Job) -> dict[str, str | int | None]:
+    """Return what was asked: the model, its step, and what runs it."""
+    profile = job.profile
+    return {
+        "model": profile.model,
+        "precision": profile.precision,
+        "optimizer": profile.optimizer,
+        "sequence_length": profile.sequence_length,
+        "image_size": profile.image_size,
+        "global_batch_size": job.global_batch_size,
+        "device": job.device.id,
+        "links": job.network.name,
+        "software": job.stack.name,
+    }
+
+
 def rows_of(scaling: Scaling) -> list[dict[str, Any]]:
     """Return the plans of one number of devices, or the best of each where there are several."""
     points = scaling.points
     if len(points) == 1:
-        return [plan_row(points[0], plan) | _price(scaling, points[0], plan) for plan in points[0].found.plans]
+        return [plan_row(points[0], plan) | price_row(scaling, points[0], plan) for plan in points[0].found.plans]
     return [
-        plan_row(point, best) | _price(scaling, point, best) if (best := point.found.best) else missing_row(point)
+        plan_row(point, best) | price_row(scaling, point, best) if (best := point.found.best) else missing_row(point)
         for point in points
     ]
 
 
-def _price(scaling: Scaling, point: Point, plan: Plan) -> dict[str, Any]:
+def price_row(scaling: Scaling, point: Point, plan: Plan) -> dict[str, Any]:
     """Return the cheapest machines for so many devices and what a step of a plan costs there; None where unknown."""
     rental = scaling.rentals.get(point.count)
     if rental is None:
@@ -69,8 +86,9 @@ def missing_row(point: Point) -> dict[str, Any]:
 
 def why_not(point: Point) -> str:
     """Say why nothing fits."""
+    nearest = " or ".join(f"{each:,}" for each in point.found.nearest_batches)
+    near = f"; batches that divide over all {point.count:,} devices next to it: {nearest}" if nearest else ""
     if not point.found.searched:
-        nearest = " or ".join(f"{each:,}" for each in point.found.nearest_batches)
-        near = f"; batches that divide over all {point.count:,} devices next to it: {nearest}" if nearest else ""
         return f"{point.found.refused}{near}"
-    return f"the smallest of {point.found.searched} splits holds {point.found.least_bytes / 2**30:.1f} GiB a device"
+    held = f"{point.found.least_bytes / 2**30:.1f} GiB a device"
+    return f"the smallest of {point.found.searched:,} splits holds {held}{near}"

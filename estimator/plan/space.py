@@ -2,9 +2,10 @@
 
 Every degree takes every value that divides what it must: devices, heads and features, layers, experts, half of the
 sequence. What is left out, because it never wins or no framework runs it: tensor parallelism across slow links; more
-than `MOST_CONTEXT` parts of a sequence; micro-batches other than powers of two; ZeRO 2 and 3 together with a pipeline
-(gradients or parameters would travel for every micro-batch); schedules that the software does not have, unless they
-are asked for (GPipe is never faster than 1F1B and holds more; nothing that is released runs ZB-H1).
+than `MOST_CONTEXT` parts of a sequence; micro-batches other than the largest that divides up to each power of two; ZeRO
+2 and 3 together with a pipeline (gradients or parameters would travel for every micro-batch); schedules that the
+software does not have, unless they are asked for (GPipe is never faster than 1F1B and holds more; nothing that is
+released runs ZB-H1).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from estimator.parallel.layout import layout_of
 from estimator.parallel.parallelism import SCHEDULES, Checkpointing, Parallelism, Schedule
 from estimator.parallel.sharding import check_heads, check_split, experts_of
 from estimator.parallel.stages import largest_load, layers_dealt
+from estimator.run import batch_multiple
 from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
 MOST_CONTEXT: Final = 16
 MOST_STAGES: Final = 64
 LARGEST_MICRO_BATCH: Final = 64
+"""Samples of a micro-batch of long sequences; of shorter ones and of images more are tried."""
+
+MOST_POSITIONS: Final = 65_536
+"""Tokens of a micro-batch that is tried although it has more than `LARGEST_MICRO_BATCH` samples: products of so many
+rows fill every device."""
+
+MOST_SAMPLES: Final = 1024
 ALONE: Final[tuple[Schedule, ...]] = ("1f1b", "gpipe", "zero_bubble")
 """Schedules of stages with one chunk each."""
 
@@ -93,8 +102,8 @@ def _sized(job: Job, shape: Shape) -> Iterator[Shape]:
     if job.global_batch_size % shape.replicas:
         return
     for expert in _experts(job, shape.replicas * shape.context * shape.tensor):
-        for size in _micro_batches(job.global_batch_size // shape.replicas):
-            if job.asked.allows("expert_parallel", expert) and job.asked.allows("micro_batch_size", size):
+        for size in micro_batches(job, job.global_batch_size // shape.replicas):
+            if job.asked.allows("expert_parallel", expert):
                 yield Shape(shape.tensor, shape.context, shape.pipeline, expert, size, shape.replicas)
 
 
@@ -191,9 +200,31 @@ def _divisors(number: int, most: int) -> tuple[int, ...]:
     return tuple(each for each in range(1, min(number, most) + 1) if number % each == 0)
 
 
-def _micro_batches(samples: int) -> list[int]:
-    sizes = [2**power for power in range(LARGEST_MICRO_BATCH.bit_length())]
-    return [size for size in sizes if samples % size == 0]
+def micro_batches(job: Job, samples: int) -> tuple[int, ...]:
+    """Return the sizes of a micro-batch that are tried for the samples of one replica; one asked for is the only one.
+
+    Up to each power of two the largest that divides and that the profile holds for: 1, 2, 4 ... of 512; 1, 5, 25 and
+    125 of 125.
+    """
+    if (asked := job.asked.value("micro_batch_size")) is not None:
+        return (int(str(asked)),) if samples % int(str(asked)) == 0 else ()
+    profile, length = job.profile, job.profile.sequence_length
+    most = min(MOST_SAMPLES, max(LARGEST_MICRO_BATCH, MOST_POSITIONS // length)) if length else MOST_SAMPLES
+    unit = batch_multiple(profile)
+    if not profile.trace.recording.batch_multiple:
+        return (unit,) if samples % unit == 0 else ()
+    single = (1,) if unit > 1 and profile.trace.single is not None else ()
+    return (*single, *_largest_divisors(samples, unit, most))
+
+
+@lru_cache(maxsize=4096)
+def _largest_divisors(samples: int, unit: int, most: int) -> tuple[int, ...]:
+    """Return the largest multiple of a unit that divides the samples, up to each power of two."""
+    if samples % unit:
+        return ()
+    divisors = [each * unit for each in _divisors(samples // unit, most)]
+    limits = [2**power for power in range(most.bit_length())]
+    return tuple(sorted({max(each for each in divisors if each <= limit) for limit in limits if limit >= unit}))
 
 
 def _divides(job: Job, tensor: int, context: int) -> bool:

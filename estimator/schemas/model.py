@@ -258,10 +258,24 @@ class PlanRow(TypedDict):
     usd_per_step: NotRequired[float | None]
 
 
+class PlanRun(TypedDict):
+    """The step that was asked about, and what runs it."""
+
+    model: str
+    precision: str
+    optimizer: str | None
+    sequence_length: int | None
+    image_size: int | None
+    global_batch_size: int
+    device: str
+    links: str
+    software: str
+
+
 class PlanDocument(Document):
     """Splits of one number of devices, or the best of each; knees: where more devices stop paying."""
 
-    run: dict[str, str]
+    run: PlanRun
     results: list[PlanRow]
     knee_hours: list[int] | None
     knee_dollars: list[int] | None
@@ -277,7 +291,7 @@ class ExportRow(TypedDict):
 class ExportDocument(Document):
     """A plan written out (`--export`)."""
 
-    run: dict[str, str]
+    run: PlanRun
     results: list[ExportRow]
 
 

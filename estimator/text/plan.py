@@ -1,4 +1,4 @@
-"""Plans as text: the best split and what the others lose; for several numbers of devices where more stop paying."""
+"""Plans as text: the finding, the best split, what the others lose, and where more devices stop paying."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
+from estimator.parallel.layout import layout_of
 from estimator.plan.rows import why_not
 from estimator.plan.search import ALIKE
 from estimator.text.figures import figure, share
@@ -38,9 +39,19 @@ COUNTS = (
     Column("DEVICE TIME", "of best", drop=3),
     Column("COST", "1,000 steps"),
     Column("MFU"),
+    Column("BOUND", drop=4),
     Column("MEMORY", "GiB"),
 )
 PARTS = 4
+BINDS = {
+    "compute": "compute binds",
+    "memory": "memory bandwidth binds",
+    "launch": "the host binds: it launches kernels slower than the device runs them",
+    "network": "the network binds",
+    "waiting": "waiting for other devices binds",
+    "data": "the data loaders bind",
+}
+"""What most of a step's time goes to, as a sentence."""
 RULES = {
     "hours": "up to there twice the devices are at least 1.5 times as fast",
     "dollars": "up to there a step costs at most 10 % more than at best",
@@ -49,17 +60,86 @@ RULES = {
 
 
 def plan_text(found: Scaling, assumed: Sequence[str], page: Page) -> str:
-    """Return the plans of one number of devices, or the best plan of each of several."""
+    """Return the finding, then the plans of one number of devices, or the best plan of each of several."""
     several = len(found.points) > 1
-    columns = COUNTS if several else PLANS
+    foot = notes(_notes(found, assumed, page.width))
+    if not found.feasible and not several:
+        return page.render(_finding(found), "", foot)
     rows = _counts(found) if several else _plans(found.points[0])
-    return page.render(*table(columns, rows, page.width), "", notes(_notes(found, assumed, page.width)))
+    return page.render(_finding(found), "", *table(COUNTS if several else PLANS, rows, page.width), "", foot)
+
+
+def _finding(found: Scaling) -> str:
+    """Say what to do in one sentence."""
+    job, points = found.job, found.feasible
+    name, last = job.device.id, found.points[-1]
+    if not points:
+        return f"{job.profile.model} has no plan on {_numbers(found)} {name}: {why_not(last)}"
+    if len(found.points) > 1:
+        return f"{_paying(found)} {_best_text(found, _knee_point(found))}"
+    return _best_text(found, last)
+
+
+def _paying(found: Scaling) -> str:
+    """Say up to how many devices more of them pay."""
+    name, most = found.job.device.id, found.feasible[-1].count
+    if len(found.feasible) == 1:
+        return f"Of these numbers of {name} only {most:,} hold it."
+    hours, dollars = found.knee("hours"), found.knee("dollars")
+    if hours == dollars == (most, most):
+        return f"Each further {name} pays, up to the {most:,} asked for."
+    money = "dollars" if found.priced else "device time"
+    return f"More {name} pay up to {_band(hours)} in hours, up to {_band(dollars)} in {money}."
+
+
+def _knee_point(found: Scaling) -> Point:
+    """Return the most devices that surely pay in hours."""
+    least, _ = found.knee("hours") or (0, 0)
+    return next(point for point in found.feasible if point.count == least)
+
+
+def _best_text(found: Scaling, point: Point) -> str:
+    """Say what the best plan of a number of devices is, what a step of it takes, and what binds it."""
+    best = point.found.best
+    assert best is not None
+    name = f"{point.count:,} × {found.job.device.id}"
+    middle, ends = _seconds(best.step)
+    cost = f", {_cost(found, point)} for 1,000 steps" if point.count in found.rentals else ""
+    took = f"{middle} s a step ({ends}), {share(best.step.mfu)} MFU{cost}"
+    return f"{best.split} on {name}: {took}; {BINDS[best.step.bound]}."
+
+
+def assumed_of(found: Scaling) -> list[str]:
+    """Say what links, software, experts, data and batch were taken, and what batches would divide."""
+    job = found.job
+    measured = "collectives as measured here" if job.network.measured else f"links of {job.network.name}"
+    software = f"software as {job.stack.name} runs it"
+    experts = [str(job.routing)] if layout_of(job.profile).has_experts else []
+    rate = job.data_samples_per_s
+    data = f"data at {rate:,.6g} samples/s" if rate else "no step waits for data (else --data-rate)"
+    parts = [f"a {job.device.id} is {job.network.parts} devices of a split"] if job.network.parts > 1 else []
+    batch = f"global batch of {job.global_batch_size:,} samples"
+    return [measured, software, *experts, *parts, data, batch, *_remainders(found)]
+
+
+def _remainders(found: Scaling) -> list[str]:
+    odd = [point for point in found.points if point.found.nearest_batches]
+    if not odd:
+        return []
+    nearest = " or ".join(f"{each:,}" for each in odd[-1].found.nearest_batches)
+    return [
+        f"it does not divide over all {odd[-1].count * found.job.network.parts:,} devices; next to it, {nearest} do"
+    ]
+
+
+def _numbers(found: Scaling) -> str:
+    counts = [point.count for point in found.points]
+    return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
 
 
 def _plans(point: Point) -> list[Row]:
     best = point.found.best
-    if best is None:
-        return [Row([], note=why_not(point))]
+    assert best is not None
     alike = ALIKE * min(plan.seconds for plan in point.found.plans)
     return [Row(_plan_cells(plan, best, alike)) for plan in point.found.plans]
 
@@ -90,8 +170,9 @@ def _counts(found: Scaling) -> list[Row]:
             continue
         cells = [f"{point.count:,}", str(best.split), _micro(best.step), *_seconds(best.step)]
         used = f"{found.device_seconds(point):.2f} ×"
-        memory = figure(best.step.peak_memory_bytes, GIB)
-        rows.append(Row([*cells, used, _cost(found, point), share(best.step.mfu), memory]))
+        step = best.step
+        rest = [share(step.mfu), step.bound, figure(step.peak_memory_bytes, GIB)]
+        rows.append(Row([*cells, used, _cost(found, point), *rest]))
     return rows
 
 
@@ -100,7 +181,8 @@ def _notes(found: Scaling, assumed: Sequence[str], width: int) -> list[tuple[str
     last = found.points[-1]
     best = last.found.best
     if best is not None:
-        said.append(("Step", flow(_parts(best.step), max(40, width - 16))))
+        where = [f"{last.count:,} devices"] if len(found.points) > 1 else []
+        said.append(("Step", flow([*where, *_parts(best.step)], max(40, width - 16))))
         if len(best.step.memory) > 1:
             said.append(("Stages", f"{_runs(best.step.stage_layers)} layers"))
         said.append(("Binds", f"{best.step.bound}; fullest stage {figure(best.step.peak_memory_bytes, GIB)} GiB"))
@@ -148,7 +230,11 @@ def _knee(found: Scaling, pays: Literal["hours", "dollars"]) -> str:
     band, rule = found.knee(pays), "device time" if pays == "dollars" and not found.priced else pays
     if band is None:
         return MISSING
-    least, most = band
-    named = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-    beyond = "; more were not asked for" if found.points[-1].count == most else ""
-    return f"{named} devices: {RULES[rule]}{beyond}"
+    beyond = "; more were not asked for" if found.points[-1].count == band[1] else ""
+    return f"{_band(band)} {'device' if band == (1, 1) else 'devices'}: {RULES[rule]}{beyond}"
+
+
+def _band(band: tuple[int, int] | None) -> str:
+    """Say a number, or the ends of a band."""
+    least, most = band or (0, 0)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"

@@ -16,7 +16,7 @@ import numpy as np
 from estimator.timing.machine import Machine
 from estimator.timing.rates import Parameters, sustained_rate
 from estimator.timing.settings import EAGER, Floats
-from estimator.timing.work import DATA, FORWARD, MATMUL, WEIGHT, Kernels, Products
+from estimator.timing.work import DATA, FORWARD, MATMUL, WEIGHT, Kernels, Mask, Products
 
 TILES: Final = np.array([(256, 128), (128, 128), (128, 64), (64, 128), (64, 64), (32, 64), (64, 32), (32, 32)], float)
 SPLITS: Final = np.array([1, 4, 16, 64], float)
@@ -27,7 +27,7 @@ REFERENCE_REACH: Final = 64.0
 
 WINOGRAD_KERNEL: Final = 9
 WINOGRAD_CHANNELS: Final = 16
-NARROW_GROUP: Final = 8
+PACKED_GROUPS: Final = 8
 SPECIALISED_KERNELS: Final = (1, 9, 25)
 """Depthwise kernels that PyTorch compiles specially: 1, 3 and 5 wide (aten/src/ATen/native/cuda/DepthwiseConv2d.cu)."""
 
@@ -49,11 +49,11 @@ def product_seconds(work: Products, on: Machine, p: Parameters) -> tuple[Floats,
     memory = work.moved / (on.bandwidth * p["product_bandwidth"])
     seconds = _best_tiling(work, depth, rate, on, p)
     layout = _layout_seconds(work, on, p)
-    depthwise = work.depthwise
-    if not depthwise.any():
+    direct = _direct(work, on)
+    if not direct.any():
         return seconds + layout, memory + layout
-    apart = _depthwise_seconds(work, on, p)
-    return np.where(depthwise, apart, seconds + layout), np.where(depthwise, apart, memory + layout)
+    apart = _direct_seconds(work, on, p)
+    return np.where(direct, apart, seconds + layout), np.where(direct, apart, memory + layout)
 
 
 def _padded(work: Products, on: Machine) -> Products:
@@ -122,12 +122,23 @@ def _share_of_rate(work: Products, on: Machine, p: Parameters) -> Floats:
 
 
 def _grouped_share(work: Products, on: Machine, p: Parameters) -> Floats:
-    """Grouped convolutions in channels last have fast kernels for narrow groups only."""
-    width = np.nan_to_num(work.channels_in, nan=1.0) / NARROW_GROUP
-    narrow = np.where(on.channels_last, np.maximum(1.0, width) ** -p["grouped_width_exponent"], 1.0)
+    """What grouped convolutions reach of plain ones, by layout and direction."""
     forward = np.where(on.channels_last, p["grouped_forward_channels_last"], p["grouped_forward"])
     backward = np.where(on.channels_last, p["grouped_backward_channels_last"], p["grouped_backward"])
-    return narrow * np.where(work.role == FORWARD, forward, backward)
+    return np.where(work.role == FORWARD, forward, backward)
+
+
+def _direct(work: Products, on: Machine) -> Mask:
+    """Which convolutions run without a matrix engine: depthwise ones, and gradients of grouped ones in channels last.
+
+    Of the latter cuDNN has kernels for matrix engines only where groups come in eights and are as wide on both sides;
+    others run as its `grouped_direct` kernels (profiled in github.com/pytorch/pytorch/issues/34977), as slow as
+    depthwise ones: on an RTX 3090 ResNeXt (32 groups) trains faster in channels last than contiguous, NFNet (2 and 6),
+    ResNeSt (2 and 4) and SENet-154 (64, twice as wide on one side) 1.6 to 3.5 times as slow.
+    """
+    gradient = (work.role > FORWARD) & (work.batch > 1) & on.channels_last
+    packed = (work.batch % PACKED_GROUPS == 0) & (work.channels_in == work.channels_out)
+    return work.depthwise | (gradient & ~packed)
 
 
 def _layout_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
@@ -137,8 +148,8 @@ def _layout_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
     return np.where(converted, passes * work.moved / (on.bandwidth * p["copy_bandwidth"]), 0.0)
 
 
-def _depthwise_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
-    """Depthwise convolutions: no reuse across channels, so memory and element-wise arithmetic bound them."""
+def _direct_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
+    """Convolutions without a matrix engine: little reuse, so memory and element-wise arithmetic bound them."""
     forward = work.role == FORWARD
     bandwidth = on.bandwidth * np.where(forward, p["depthwise_bandwidth"], p["depthwise_backward_bandwidth"])
     arithmetic = on.vector_peak * np.where(forward, p["depthwise_share"], p["depthwise_backward_share"])

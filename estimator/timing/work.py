@@ -63,6 +63,12 @@ class Products:
         return np.where(self.role == DATA, self.n, np.where(self.role == WEIGHT, self.n, self.k) / kernel)
 
     @property
+    def channels_out(self) -> Floats:
+        """Output channels of a group of a convolution; nan for a plain product."""
+        kernel = np.where(self.kernel > 0, self.kernel, np.nan)
+        return np.where(self.role == DATA, self.k / kernel, np.where(self.role == WEIGHT, self.m, self.n))
+
+    @property
     def depthwise(self) -> Mask:
         """Which are convolutions with one input channel a group."""
         chosen: Mask = (self.role != MATMUL) & (self.batch > 1) & (self.channels_in <= 1)

@@ -6,6 +6,7 @@ from typing import Final
 
 from estimator.timing import Execution, TimeSettings
 from estimator.validation.cases import Case
+from estimator.validation.software import memory_format_of
 
 EXECUTION_OF: Final[dict[str, Execution]] = {
     "eager": "eager",
@@ -19,4 +20,4 @@ EXECUTION_OF: Final[dict[str, Execution]] = {
 
 def execution_of(case: Case) -> TimeSettings:
     """Return the settings of the time of a case."""
-    return TimeSettings(EXECUTION_OF[case.compile], case.memory_format)
+    return TimeSettings(EXECUTION_OF[case.compile], memory_format_of(case))

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from estimator.timing import MemoryFormat
 from estimator.validation.cases import Case
 
 _PYTORCH: Final = re.compile(r"torch\W{0,3}(\d+)\.(\d+)", re.IGNORECASE)
@@ -32,6 +33,9 @@ PASSES_ALONE: Final = "docs model_doc/"
 """Pages of transformers' models: their training figures are of a script that minimises the sum of the logits, without
 an optimizer. The memory they publish holds no states, and their times of few tokens are far below an optimizer's."""
 
+
+CHANNELS_LAST_IN_MIXED: Final = "NVIDIA/DeepLearningExamples@", "PyTorch/Classification/ConvNets/"
+"""Source whose mixed-precision runs have `memory_format: nhwc` in their configs.yml, and no others."""
 
 COPIES_INPUT: Final = ("includes the host-to-device copy", "includes host-to-device copy")
 CHANNELS: Final = 3
@@ -62,6 +66,14 @@ def software_of(case: Case) -> Software:
     mixed = (case.precision or "").startswith("amp_")
     half = case.compile in _HALF_STACKS or any(name in text for name in _HALF_WEIGHTS)
     return Software(eager, mixed and half)
+
+
+def memory_format_of(case: Case) -> MemoryFormat:
+    """Return the layout of images: as the case says, or channels last where its source is known to run that."""
+    mixed = (case.precision or "").startswith("amp_")
+    if mixed and all(words in case.source for words in CHANNELS_LAST_IN_MIXED):
+        return "channels_last"
+    return case.memory_format
 
 
 def runs_optimizer(case: Case) -> bool:
