@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.baseline import baseline_options, gated
 from estimator.cli.estimate import runs_of
 from estimator.cli.market_options import devices_option
@@ -31,14 +32,16 @@ _LIMITS = (
     click.option("--budget", "budget_usd", callback=read_as("usd"), metavar="USD", help="Spend at most: 500, $2k."),
     click.option("--deadline", "deadline_s", callback=read_as("duration_s"), metavar="TIME", help="Done in: 12h, 2d."),
     click.option("--max-co2", "max_co2_kg", type=float, metavar="KG", help="Emit at most so many kg of CO2."),
-    click.option("--provider", help="Offers of this provider only."),
-    click.option("--region", help="Offers of this region only."),
-    click.option("--hardware", "devices", metavar="NAMES", help="These devices only: h100-*,tpu-v5e."),
+    click.option("--provider", shell_complete=completion.provider, help="Offers of this provider only."),
+    click.option("--region", shell_complete=completion.region, help="Offers of this region only."),
+    click.option("--hardware", "devices", shell_complete=completion.devices, metavar="NAMES",
+                 help="These devices only: h100-*,tpu-v5e."),
     click.option("--count", "counts", callback=read_integers, metavar="N", help="Devices: 8 or 1,8; default: 1 to 8."),
     click.option("--framework", type=click.Choice(["torch", "jax"]), help="Devices that it trains on; default: all."),
     click.option("--spot", is_flag=True, help="Also machines that may be taken away."),
     click.option("--reserved", is_flag=True, help="Also prices of machines reserved for 1 or 3 years, by the hour."),
-    click.option("--own", multiple=True, metavar="NAME[=N]", help="A device that is there already: rtx-4090 or l4=2."),
+    click.option("--own", multiple=True, shell_complete=completion.device, metavar="NAME[=N]",
+                 help="A device that is there already: rtx-4090 or l4=2."),
     click.option("--electricity", "electricity_usd_per_kwh", type=float, metavar="USD", help="A kWh for --own."),
 )  # fmt: skip
 
@@ -50,7 +53,7 @@ def _limit_options(command: Any) -> Any:
 
 
 @click.command("advise")
-@click.argument("model")
+@click.argument("model", shell_complete=completion.model)
 @work_options
 @model_options(*TRAINED)
 @_limit_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.benchmark_loader import time_dataloader
 from estimator.cli.benchmark_memory import measured_memory
 from estimator.cli.benchmark_run import INTERRUPTED, Ask, Measured, run, targets_of
@@ -31,16 +32,30 @@ NO = 1
 @click.command("benchmark")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1 or all; default: the first card, else the cpu.")
 @click.option("--full", is_flag=True, help="More shapes and precisions, more repeats: up to 5 minutes.")
-@click.option("--precision", callback=read_as("precision"), help="Time this precision alone, beside float32.")
+@click.option(
+    "--precision",
+    shell_complete=completion.precision,
+    callback=read_as("precision"),
+    help="Time this precision alone, beside float32.",
+)
 @click.option("--seconds", type=click.FloatRange(min=1), metavar="N", help="Time to take; default: 45, --full 240.")
-@click.option("--model", metavar="MODEL", help="Time training steps of a model as well.")
-@click.option("--memory", metavar="MODEL", help="Measure the memory of a training step of a model instead.")
+@click.option(
+    "--model", metavar="MODEL", shell_complete=completion.model, help="Time training steps of a model as well."
+)
+@click.option(
+    "--memory",
+    metavar="MODEL",
+    shell_complete=completion.model,
+    help="Measure the memory of a training step of a model instead.",
+)
 @click.option("--dataloader", metavar="FILE.py:FUNC", help="Time the data loader that a function returns instead.")
 @click.option("--batch-size", **SIZE, help="Samples of the model's step; default: the model's own.")
 @model_options("sequence_length", "image_size", "optimizer", "inputs")
 @click.option("--check", type=FILE, metavar="FILE", help="Compare with a profile; exit 1 if over 10 % slower.")
 @click.option("--import", "imported", type=FILE, metavar="FILE", help="Use a profile of another machine.")
-@click.option("--forget", metavar="DEVICE", help="Remove your profiles of a device (its id).")
+@click.option(
+    "--forget", metavar="DEVICE", shell_complete=completion.device, help="Remove your profiles of a device (its id)."
+)
 @output_options
 def command(output: Output, imported: Path | None, forget: str | None, memory: str | None, **options: Any) -> int:
     """Time this machine's processor or card; estimates for it use the result from then on.

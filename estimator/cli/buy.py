@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.market_options import devices_option
 from estimator.cli.output import Answer, Output, output_options
 from estimator.cli.quantities import read_as, read_utilisation
@@ -23,7 +24,7 @@ _USD: dict[str, Any] = {"callback": read_as("usd"), "metavar": "USD"}
 
 
 @click.command("buy")
-@click.argument("device")
+@click.argument("device", shell_complete=completion.device)
 @click.option("--utilisation", type=float, callback=read_utilisation, default=0.5, help="Share of hours it works: 0.5.")
 @click.option("--quote", "usd", help="Price of one device; default: the newest published.", **_USD)
 @click.option("--host-price", "host_usd", help="Its share of a host and network; default: none.", **_USD)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.estimate import runs_of
 from estimator.cli.market_options import Market, market_options
 from estimator.cli.model_options import TRAINED, ModelQuestion, model_options
@@ -57,7 +58,7 @@ def _plan_options(command: Any) -> Any:
 
 
 @click.command("campaign")
-@click.argument("model")
+@click.argument("model", shell_complete=completion.model)
 @work_options
 @model_options(*TRAINED)
 @_plan_options

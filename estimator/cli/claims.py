@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.output import Answer, Output, output_options
 from hardware_db.errors import UsageError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("claims")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.claim)
 @click.option("--newcomers", is_flag=True, help="The jobs newcomers start with, on the hardware they have, instead.")
 @output_options
 def command(name: str | None, newcomers: bool, output: Output) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.estimate import runs_of
 from estimator.cli.market_options import Market, market_options
 from estimator.cli.model_options import TRAINED, ModelQuestion, model_options
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("left", metavar="A")
-@click.argument("right", metavar="B")
+@click.argument("left", metavar="A", shell_complete=completion.side)
+@click.argument("right", metavar="B", shell_complete=completion.side)
 @work_options
 @model_options(*TRAINED)
 @overhead_options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.baseline import baseline_options, gated
 from estimator.cli.market_options import Market, derived_prices, market_options
 from estimator.cli.model_options import ROWS, TRAINED, ModelQuestion, find_profile, model_options, profile_file
@@ -33,7 +34,7 @@ NO = 1
 
 
 @click.command("estimate")
-@click.argument("model")
+@click.argument("model", shell_complete=completion.model)
 @work_options
 @model_options(*TRAINED)
 @split_option("How devices share a step: tp=8,pp=4,zero=1; default: copies, split where those do not fit.")

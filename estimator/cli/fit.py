@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.device_filters import read_memory
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import ROWS, SIZE, TRAINED, ModelQuestion, find_profile, model_options, profile_file
@@ -37,9 +38,15 @@ NO = 1
 
 
 @click.command("fit")
-@click.argument("model")
+@click.argument("model", shell_complete=completion.model)
 @click.option(
-    "--device", "--hardware", "name", required=True, metavar="NAME", help="The device: l4, h100-sxm, tpu-v5e ..."
+    "--device",
+    "--hardware",
+    "name",
+    required=True,
+    shell_complete=completion.device,
+    metavar="NAME",
+    help="The device: l4, h100-sxm, tpu-v5e ...",
 )
 @click.option("--count", default=1, **SIZE, help="Devices, each with its own samples; default: 1.")
 @click.option("--micro-batch-size", **SIZE, help="Samples (sequences) a device takes at once; default: the smallest.")

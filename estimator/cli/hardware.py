@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.device_filters import (
     SORTS,
     Filters,
@@ -70,11 +71,16 @@ class Found:
 
 
 @click.command("hardware")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, shell_complete=completion.devices, metavar="[NAME]...")
 @click.option("--kind", type=click.Choice(KINDS), help="Only this kind of device.")
-@click.option("--vendor", help="Only this vendor, for example AMD.")
+@click.option("--vendor", shell_complete=completion.vendor, help="Only this vendor, for example AMD.")
 @click.option("--min-memory", callback=read_memory, metavar="BYTES", help="At least this memory: 80GB.")
-@click.option("--precision", callback=read_as("precision"), help="A peak in this precision is known: bf16, fp8.")
+@click.option(
+    "--precision",
+    shell_complete=completion.precision,
+    callback=read_as("precision"),
+    help="A peak in this precision is known: bf16, fp8.",
+)
 @click.option("--year", "years", callback=read_years, metavar="YEARS", help="Released then: 2022, 2020..2022, 2022..")
 @click.option("--sort", type=click.Choice(tuple(SORTS)), help="Best first by this figure, peaks in --precision.")
 @click.option("--sources", is_flag=True, help="Each figure with its basis, date and source; in --csv one row a figure.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.quantities import read_integers
 from hardware_db.errors import QuantityError, UsageError, one_line
 from hardware_db.places import check_place
@@ -166,10 +167,15 @@ devices_option = click.option(
     help="TOML file of your own devices; default: devices.toml in your configuration folder.",
 )
 _OPTIONS = (
-    click.option("--hardware", metavar="NAMES", help="Only these: h100-sxm,tpu-v5e or 'a100-*'; default: all."),
+    click.option(
+        "--hardware",
+        shell_complete=completion.devices,
+        metavar="NAMES",
+        help="Only these: h100-sxm,tpu-v5e or 'a100-*'; default: all.",
+    ),
     click.option("--count", "counts", callback=read_integers, metavar="N[,N]", help="Devices in use: 8 or 1,8,64."),
-    click.option("--provider", help="Only this provider: aws, gcp ..."),
-    click.option("--region", help="Only this region: us-east-1 ..."),
+    click.option("--provider", shell_complete=completion.provider, help="Only this provider: aws, gcp ..."),
+    click.option("--region", shell_complete=completion.region, help="Only this region: us-east-1 ..."),
     click.option("--pricing", type=click.Choice(PRICINGS), default="on-demand", help="Default: on-demand."),
     click.option(
         "--price",

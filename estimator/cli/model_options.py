@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.progress import progress
 from estimator.cli.quantities import read_as, read_size
 from hardware_db.errors import DataError, UsageError
@@ -29,9 +30,14 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "sequence_length": lambda said: click.option("--sequence-length", **SIZE, help=said or "Tokens of one sample."),
     "image_size": lambda said: click.option("--image-size", **SIZE, help=said or "Pixels of a side of one image."),
     "precision": lambda said: click.option(
-        "--precision", callback=read_as("precision"), help=said or "bf16, fp16, amp, float32; default: each its best."
+        "--precision",
+        shell_complete=completion.precision,
+        callback=read_as("precision"),
+        help=said or "bf16, fp16, amp, float32; default: each its best.",
     ),
-    "optimizer": lambda said: click.option("--optimizer", help=said or "adamw (default), adam, sgd, sgd-momentum ..."),
+    "optimizer": lambda said: click.option(
+        "--optimizer", shell_complete=completion.optimizer, help=said or "adamw (default), adam, sgd, sgd-momentum ..."
+    ),
     "inputs": lambda said: click.option(
         "--input", "inputs", multiple=True, metavar="SHAPE", help=said or "What to feed it: 8x3x224x224, int64:8x1024."
     ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.market_options import PRICINGS
 from estimator.cli.output import Answer, Output, output_options, plain
 from estimator.cli.progress import progress
@@ -77,7 +78,7 @@ def _imported(saved: Snapshot, file: Path) -> str:
 
 
 @command.command("history")
-@click.argument("device")
+@click.argument("device", shell_complete=completion.device)
 @click.option("--pricing", type=click.Choice(PRICINGS), help="Only this.")
 @output_options
 def history(device: str, pricing: str | None, output: Output) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.model_options import ROWS, SIZE, TRAINED, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Output, output_options
 from estimator.cli.profile_answers import (
@@ -28,7 +29,7 @@ NO = 1
 
 
 @click.command("profile")
-@click.argument("model")
+@click.argument("model", shell_complete=completion.model)
 @click.option("--batch-size", **SIZE, help="Samples of the step; default: the model's own.")
 @model_options("sequence_length", *TRAINED, precision="float32 (default), bf16, fp16, amp, tf32 ...")
 @click.option("--inference", is_flag=True, help="The forward pass alone, without gradients.")
@@ -36,7 +37,13 @@ NO = 1
 @click.option("--by", type=click.Choice(BREAKDOWNS), default="module", help="Rows of the table; default: module.")
 @click.option("--depth", **SIZE, help="Levels of the tree of modules.")
 @click.option("--top", default=0, **ROWS, help="The rows that compute most; 0: all.")
-@click.option("--compare", "other", metavar="MODEL", help="Set another model or saved profile beside it.")
+@click.option(
+    "--compare",
+    "other",
+    metavar="MODEL",
+    shell_complete=completion.model,
+    help="Set another model or saved profile beside it.",
+)
 @click.option("--baseline", metavar="PROFILE", help="Saved profile to compare with, for --fail-above.")
 @click.option(
     "--fail-above", "limits", callback=read_limits, metavar="LIMITS", help="Exit 1 above flops=+2%,memory=+5%."

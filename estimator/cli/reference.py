@@ -23,7 +23,7 @@ base units, the names of the Python API ([schemas](json.md)) |
 | amounts | `10B`, `1.5T`, `80GB`, `16GiB`, `3d`, `36h`, `$500`; precisions `bf16`, `fp16`, `amp`, `float32` ... |
 | colour | on a terminal only; off with `--no-color` or `NO_COLOR=1` |
 | width | tables are made for 120 columns and leave out columns on narrower pages |
-| completion | bash: `eval "$(_FLOPCAST_COMPLETE=bash_source flopcast)"`; the same with zsh and fish |
+| completion | bash: `eval "$(_FLOPCAST_COMPLETE=bash_source flopcast)"`; also zsh, fish; models, devices, places |
 """
 
 

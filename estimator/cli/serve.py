@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from estimator.cli import completion
 from estimator.cli.market_options import devices_option
 from estimator.cli.model_options import ROWS, SIZE, ModelQuestion, find_profile, model_options, profile_file
 from estimator.cli.output import Answer, Output, output_options
@@ -28,7 +29,7 @@ NO = 1
 
 
 @click.command("serve")
-@click.argument("model")
+@click.argument("model", shell_complete=completion.model)
 @click.option("--batch-size", default=1, **SIZE, help="Samples or sequences at once; default: 1.")
 @click.option("--prompt", **SIZE, help="Tokens of a prompt; with --answer a language model writes text.")
 @click.option("--answer", **SIZE, help="Tokens of an answer.")
@@ -37,7 +38,9 @@ NO = 1
 )
 @click.option("--weight-bits", type=float, metavar="N", help="Of a weight in a language model's layers: 4.5, 8.")
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile instead of eager PyTorch.")
-@click.option("--hardware", "devices", metavar="NAMES", help="These devices only: l4,h100-*.")
+@click.option(
+    "--hardware", "devices", shell_complete=completion.devices, metavar="NAMES", help="These devices only: l4,h100-*."
+)
 @click.option("--per-day", **SIZE, help="Predictions or tokens asked for a day: the life's cost.")
 @click.option("--months", type=float, default=12.0, help="How long it serves; default: 12.")
 @click.option("--training-cost", callback=read_as("usd"), metavar="USD", help="What training cost, beside serving.")
