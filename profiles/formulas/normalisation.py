@@ -134,8 +134,8 @@ def _batch_norm_backward(call: Call, training: bool, mask: tuple[bool, ...]) -> 
 
 @register_formula("aten.native_batch_norm_backward", "aten.batch_norm_backward")
 def native_batch_norm_backward(call: Call) -> Cost:
-    """(grad_out, input, weight, running_mean, running_var, save_mean, save_invstd, train, eps, output_mask, ...)."""
-    return _batch_norm_backward(call, call.flag(7, "train"), call.flags(9, "output_mask"))
+    """(grad_out, input, weight, running_mean, running_var, save_mean, save_var, update, eps, output_mask, ...)."""
+    return _batch_norm_backward(call, call.flag(7, "update"), call.flags(9, "output_mask"))
 
 
 @register_formula("aten.cudnn_batch_norm_backward", "aten.miopen_batch_norm_backward")

@@ -109,14 +109,16 @@ class _Signature:
 _CUDNN = _Signature(6, 9, 10, 13, 14)
 _CUDNN_BACKWARD = _Signature(10, 13, 14, 17, 18)
 _MIOPEN = _Signature(5, 7, 8, 11, 12)
-_MIOPEN_BACKWARD = _Signature(9, 11, 12, 15, 16)
+_MIOPEN_BACKWARD = _Signature(10, 12, 13, 16, 17)
 
 
 def _stack(call: Call, signature: _Signature) -> _Layers:
     """Layers of a cuDNN-like operator."""
     inputs, batch_sizes = call.tensor(0), call.integers(signature.batch_sizes, "batch_sizes")
     directions = 1 + call.flag(signature.bidirectional, "bidirectional")
-    per_step = batch_sizes[0] if batch_sizes else inputs.shape[0 if call.flag(signature.batch_first, "") else 1]
+    per_step = (
+        batch_sizes[0] if batch_sizes else inputs.shape[0 if call.flag(signature.batch_first, "batch_first") else 1]
+    )
     gates = _GATES_OF_MODE[call.integer(signature.mode, "mode")]
     cells = call.integer(signature.layers, "num_layers") * directions
     return _Layers(size(inputs.shape[:-1]), per_step, call.tensors(1, "weight"), gates, directions, cells)
@@ -128,12 +130,15 @@ def cudnn_rnn(call: Call) -> Cost:
     return _forward(call, _stack(call, _CUDNN if "cudnn" in call.operator else _MIOPEN))
 
 
-@register_formula("aten._cudnn_rnn_backward", "aten.miopen_rnn_backward")
+_MASK = {"aten._cudnn_rnn_backward": 21, "aten.miopen_rnn_backward": 20}
+
+
+@register_formula(*_MASK)
 def cudnn_rnn_backward(call: Call) -> Cost:
     """The output mask is (input, hx, cx, weights)."""
-    is_cudnn = "cudnn" in call.operator
-    by_input, _, _, by_weight = call.flags(21, "output_mask") if is_cudnn else call.flags(19, "output_mask")
-    return _backward(call, _stack(call, _CUDNN_BACKWARD if is_cudnn else _MIOPEN_BACKWARD), by_input, by_weight)
+    by_input, _, _, by_weight = call.flags(_MASK[call.operator], "output_mask")
+    signature = _CUDNN_BACKWARD if "cudnn" in call.operator else _MIOPEN_BACKWARD
+    return _backward(call, _stack(call, signature), by_input, by_weight)
 
 
 def _single(call: Call, mode: int, weights: tuple[TensorSpec, ...]) -> _Layers:
