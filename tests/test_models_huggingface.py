@@ -196,6 +196,7 @@ def test_period_and_prefix(types, answer):
         ("hf:lama,num_hidden_layers=2", UnknownModel, "transformers has no model type 'lama'. Did you mean llama"),
         ("hf:llama,num_layer=2", UsageError, "llama has no option 'num_layer'. Did you mean num_hidden_layers"),
         ("hf:llama,2", UsageError, "'2' is no option; expected key=value, for example num_hidden_layers=32"),
+        ("hf:step3p5", UnknownModel, "transformers has no task that step3p5 is used for: it is part of another model."),
         ("hf:llama#ForBreakfast", UnknownModel, "llama has no head 'ForBreakfast'. It has: LlamaForCausalLM, "),
         ("hf:llama,hidden_size=big", UsageError, "transformers refuses this llama configuration: "),
         ("hf:nowhere.json", UnknownModel, "Cannot read nowhere.json: No such file or directory"),

@@ -141,4 +141,10 @@ def find_head(model_type: str, head: str | None) -> Head:
     for name, task in known.items():
         if name.lower().endswith(wanted) or wanted == "for" + task.replace("_", "").lower():
             return Head(name, task)
-    raise UnknownModel(f"{model_type} has no head {head!r}. It has: {', '.join(known) or 'none'}")
+    if not known:
+        alone = f"Try hf:{model_type}#Model for the part alone, or" if bare else "Try"
+        raise UnknownModel(
+            f"transformers has no task that {model_type} is used for: it is part of another model.\n"
+            f"{alone} the model that it is part of"
+        )
+    raise UnknownModel(f"{model_type} has no head {head!r}. It has: {', '.join(known)}")
