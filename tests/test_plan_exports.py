@@ -173,3 +173,31 @@ def test_what_a_software_cannot_run_is_refused_by_name(form, name, missing):
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_file_says_which_plan_it_is(form):
     assert file_of(form, "sharded").startswith("# DP 16 · ZeRO 3 on 16 x h100-sxm; the fastest\n")
+
+
+@cache
+def job_of_experts():
+    database = hardware_db.load()
+    device = database.device("h100-sxm")
+    profile = find(Question("mixtral-8x7b", "train", "amp_bfloat16", "adamw", "cuda"), 1, 4096)
+    return Job(profile, device, network_of(device, usual_system(database, device)), stack_for(profile, device), 16, 64)
+
+
+@pytest.mark.parametrize(("replicas", "tensor", "shared"), [(8, 2, 2), (4, 4, 1)])
+def test_files_say_whether_tensors_of_experts_are_divided(replicas, tensor, shared):
+    """8 groups over 4 replicas take the devices that divide tensors elsewhere; over 8 replicas they do not."""
+    split = Parallelism(replicas, tensor, expert_parallel=8, zero_stage=1, sequence_parallel=True)
+    plans = Found((evaluate(job_of_experts(), Candidate(split, 1)),), 1, 1, 1, 0.0)
+    assert f"--expert-tensor-parallel-size {shared}\n" in exported("megatron", plans, job_of_experts())
+    read = tomllib.loads(exported("torchtitan", plans, job_of_experts()))
+    assert read["parallelism"]["expert_tensor_parallel_degree"] == shared
+
+
+@pytest.mark.parametrize("form", ["torchtitan", "megatron", "maxtext"])
+def test_software_for_language_models_gets_no_images(form):
+    database = hardware_db.load()
+    device = database.device("h100-sxm")
+    profile = find(Question("resnet50", "train", "amp_bfloat16", "adamw", "cuda"), 1, None)
+    images = Job(profile, device, network_of(device, usual_system(database, device)), stack_for(profile, device), 8, 64)
+    with pytest.raises(UsageError, match=f"{form} trains language models; resnet50 has no sequence"):
+        exported(form, found("sharded"), images)

@@ -19,6 +19,7 @@ from estimator.parallel.blocks import FIRST, LAST, places_of
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.roles import Role
 from estimator.parallel.sharding import sharded_table
+from estimator.parallel.values import known
 from profiles.layers import split_path
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def kept_of(profile: ModelProfile, split: Parallelism, stack: Stack, crowd: floa
 @lru_cache(maxsize=64)
 def layers_of(layout: Layout) -> Floats:
     """Return 1 for parts that are layers whose products are known, 0 for others."""
-    known = [part in layout.walks and bool(layout.walks[part].linears) for part in range(layout.blocks.count + 2)]
-    return np.array(known, dtype=np.float64)
+    divided = [part in layout.walks and bool(layout.walks[part].linears) for part in range(layout.blocks.count + 2)]
+    return np.array(divided, dtype=np.float64)
 
 
 def _recorded(profile: ModelProfile, layout: Layout, split: Parallelism, crowd: float) -> Floats:
@@ -149,16 +150,16 @@ def outside_of(layout: Layout) -> dict[str, int]:
 
 def _fused(layout: Layout, table: OperationTable, split: Parallelism, crowd: float) -> Floats:
     """Bytes that fused layers keep: around each pair the input of its norm and of its product, and a dropout mask."""
-    elements = np.nan_to_num(table.batch * table.m)
+    elements = known(table.batch * table.m)
     forward = table.phase.mask("forward")
-    opened = np.isin(layout.role, (Role.COLUMN, Role.EXPERT_COLUMN)) & forward
-    closed = np.isin(layout.role, (Role.ROW, Role.EXPERT_ROW)) & forward
-    inside = np.where(opened, np.nan_to_num(table.n), 0.0) + np.where(closed, np.nan_to_num(table.k), 0.0)
+    opened = ((layout.role == Role.COLUMN) | (layout.role == Role.EXPERT_COLUMN)) & forward
+    closed = ((layout.role == Role.ROW) | (layout.role == Role.EXPERT_ROW)) & forward
+    inside = np.where(opened, known(table.n), 0.0) + np.where(closed, known(table.k), 0.0)
     dropped = _has_dropout(table)
-    around = np.where(closed & (layout.role == Role.ROW), np.nan_to_num(table.n), 0.0)
+    around = np.where(closed & (layout.role == Role.ROW), known(table.n), 0.0)
     spread = split.tensor_parallel if split.sequence_parallel else 1
     bytes_kept = elements * (inside * FEATURE_BYTES + around * (2 * FEATURE_BYTES + dropped) / spread)
-    routed = np.where(closed & (layout.role == Role.EXPERT_ROW), elements * np.nan_to_num(table.n) * FEATURE_BYTES, 0.0)
+    routed = np.where(closed & (layout.role == Role.EXPERT_ROW), elements * known(table.n) * FEATURE_BYTES, 0.0)
     crowded = np.where(layout.role >= Role.EXPERT, crowd, 1.0) * table.count.astype(np.float64)
     return layout.blocks.per_part((bytes_kept + routed) * crowded)
 
@@ -169,7 +170,7 @@ def _has_dropout(table: OperationTable) -> float:
 
 def _inputs(layout: Layout, table: OperationTable, split: Parallelism) -> Floats:
     """Bytes of the input of each layer: rows of its widest pair times its width."""
-    rows = np.where((layout.role == Role.ROW) & table.phase.mask("forward"), np.nan_to_num(table.m), 0.0)
+    rows = np.where((layout.role == Role.ROW) & table.phase.mask("forward"), known(table.m), 0.0)
     tokens = np.max(rows * (layout.blocks.shares > 0), axis=1, initial=0.0)
     spread = split.tensor_parallel if split.sequence_parallel else 1
     inputs: Floats = tokens * layout.width * FEATURE_BYTES / spread

@@ -246,10 +246,16 @@ def _split_products(sizes: Floats, layout: Layout, split: Parallelism) -> Floats
 
 
 def _divide(sizes: Floats, layout: Layout, what: tuple[Role, int], degree: int) -> None:
-    role, axis = what
-    rows = np.flatnonzero((layout.role == role) & (layout.axes[:, 0] >= 0))
-    places = layout.axes[rows, axis]
-    sizes[places, rows] = np.ceil(sizes[places, rows] / degree)
+    places = _places(layout, *what)
+    if len(places[0]):
+        sizes[places] = np.ceil(sizes[places] / degree)
+
+
+@lru_cache(maxsize=512)
+def _places(layout: Layout, role: Role, axis: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the products of a role have one of their sizes: rows and columns of an array (4, operations)."""
+    products = np.flatnonzero((layout.role == role) & (layout.axes[:, 0] >= 0))
+    return layout.axes[products, axis].astype(np.intp), products
 
 
 def _gather_experts(sizes: Floats, layout: Layout, split: Parallelism) -> None:

@@ -19,3 +19,8 @@ def as_range(values: Triple) -> Range:
     """Return three values as a `Range`."""
     low, mid, high = values.tolist()
     return Range(low, mid, high)
+
+
+def known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values with 0 for those that are unknown (nan); sizes are never infinite."""
+    return np.where(np.isnan(values), 0.0, values)

@@ -11,7 +11,7 @@ from estimator.parallel.blocks import FIRST, LAST
 from estimator.parallel.collectives import Line, all_gather, all_reduce, all_to_all, message
 from estimator.parallel.ranks import Ranks
 from estimator.parallel.roles import Role
-from estimator.parallel.values import triple
+from estimator.parallel.values import known, triple
 from estimator.timing import streaming
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _merging_s(layout: Layout, table: OperationTable, device: Device) -> Floats:
     """
     one = streaming(1.0, device)
     rows = table.phase.mask("forward") & (layout.role == Role.HEADS) & table.family.mask("attention")
-    results = np.where(rows, np.nan_to_num(table.m * table.k * table.batch), 0.0)
+    results = np.where(rows, known(table.m * table.k * table.batch), 0.0)
     seconds: Floats = MERGED_BYTES * results * triple(one.low, one.mid, one.high)[:, None]
     return seconds
 
@@ -91,7 +91,7 @@ def _seconds(line: Line, payload: Floats) -> Floats:
 
 def _payload(table: OperationTable, rows: Mask) -> Floats:
     """Bytes of the outputs of products."""
-    elements = np.nan_to_num(table.m * table.n * table.batch)
+    elements = known(table.m * table.n * table.batch)
     return np.where(rows, elements * _activation_bytes(table), 0.0)
 
 
@@ -103,7 +103,7 @@ def _edges(layout: Layout, table: OperationTable) -> Floats:
     """Bytes that embedding and head sum over the words that each device holds: one row of features a token each."""
     looked_up = table.family.mask("embedding") & table.phase.mask("forward") & (layout.blocks.shares[FIRST] > 0)
     head = (layout.role == Role.COLUMN) & (layout.blocks.shares[LAST] > 0) & table.phase.mask("forward")
-    rows = np.nan_to_num(table.m) * layout.width * _activation_bytes(table)
+    rows = known(table.m) * layout.width * _activation_bytes(table)
     edges: Floats = np.where(looked_up & bool(layout.vocabulary), table.bytes_written, 0.0) + np.where(head, rows, 0.0)
     return edges
 
@@ -121,5 +121,5 @@ def _keys_and_values(layout: Layout, table: OperationTable, forward: Mask) -> Fl
     """Bytes of the keys and values that an attention reads, those of grouped queries counted once."""
     rows = forward & (layout.role == Role.HEADS)
     value = np.where(table.family.mask("attention"), 2.0, 1.0)
-    elements = np.nan_to_num(table.n * table.k * table.batch) * value * layout.grouped
+    elements = known(table.n * table.k * table.batch) * value * layout.grouped
     return np.where(rows, elements * _activation_bytes(table), 0.0)

@@ -66,9 +66,11 @@ def exported(form: str, found: Found, job: Job) -> str:
     Raises
     ------
     UsageError
-        it can run none of them
+        it can run none of them, or trains language models alone
     """
     reasons = []
+    if form in LANGUAGE_ONLY and job.profile.sequence_length is None:
+        raise UsageError(f"{form} trains language models; {job.profile.model} has no sequence")
     for plan in found.plans:
         missing = [LACKS[name] for name, values in RUNS[form].items() if not _among(plan.split, name, values)]
         if not missing:
@@ -128,6 +130,8 @@ def _torchtitan(at: Exported) -> str:
         "expert_parallel_degree": split.expert_parallel,
         "pipeline_parallel_degree": split.pipeline_parallel,
     }
+    if layout_of(at.job.profile).has_experts:
+        parallel["expert_tensor_parallel_degree"] = split.expert_tensor_parallel
     piped = split.pipeline_parallel > 1
     if piped:
         parallel["module_fqns_per_model_part"] = _modules_of_chunks(at)
@@ -211,6 +215,8 @@ def _megatron(at: Exported) -> str:
         "bf16": at.precision in ("bf16", "fp8"),
         "fp16": at.precision == "fp16",
     }
+    if layout_of(at.job.profile).has_experts:
+        flags["expert-tensor-parallel-size"] = split.expert_tensor_parallel
     if not split.even_stages:
         flags["pipeline-model-parallel-layout"] = f"'{_layout(at)}'"
     elif split.virtual_pipeline > 1:
@@ -288,6 +294,9 @@ RUNS: Final[Mapping[str, Runs]] = {
     "maxtext": {"schedule": ("gpipe",), "even_stages": (True,), "zero_stage": (0, 3)},
 }
 """Format -> the values that its software has of some fields of a split; all of the others."""
+
+LANGUAGE_ONLY: Final = ("torchtitan", "megatron", "maxtext")
+"""Formats of software that trains models of sequences."""
 
 LACKS: Final = {
     "schedule": "such schedule", "even_stages": "uneven stages", "zero_stage": "such ZeRO stage",
