@@ -138,7 +138,8 @@ def _direct(work: Products, on: Machine) -> Mask:
     """
     gradient = (work.role > FORWARD) & (work.batch > 1) & on.channels_last
     packed = (work.batch % PACKED_GROUPS == 0) & (work.channels_in == work.channels_out)
-    return work.depthwise | (gradient & ~packed)
+    chosen: Mask = work.depthwise | (gradient & ~packed)
+    return chosen
 
 
 def _layout_seconds(work: Products, on: Machine, p: Parameters) -> Floats:
