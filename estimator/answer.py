@@ -33,7 +33,8 @@ class WhyNot:
 class Answer:
     """One run on `count` devices; `step` is None exactly where `why_not` says why.
 
-    `group` is what joins the replicas that sum their gradients.
+    `group` is what joins the replicas that sum their gradients; `fabric` what joins all devices, where the states of a
+    replica are divided over them.
     """
 
     device: Device
@@ -43,6 +44,7 @@ class Answer:
     accumulation: int | None = None
     need: MemoryNeed | None = None
     group: Group | None = None
+    fabric: Network | None = None
     step: ParallelStep | None = None
     why_not: WhyNot | None = None
 
@@ -118,7 +120,8 @@ def _sharded(work: Workload, database: Database, cluster: Cluster, found: Answer
     choices = work.sharded(found.replica.replicas, overhead, found.capacity_bytes)
     answers = [_timed(work, cluster, _held(work, each, overhead, found)) for each in choices]
     if answers:
-        return min(answers, key=lambda each: each.step.total.mid if each.step else float("inf"))
+        fastest = min(answers, key=lambda each: each.step.total.mid if each.step else float("inf"))
+        return replace(fastest, fabric=cluster.fabric)
     split = _split(work, cluster, found)
     if split is not None:
         return split

@@ -11,14 +11,20 @@ from estimator.parallel.ranks import Ranks
 from estimator.parallel.stack import own_stack
 from estimator.parallel.step import ParallelStep, parallel_step
 from estimator.ranges import Range
+from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
     from estimator.answer import Answer, Cluster
     from estimator.parallel.asked import AskedSplit
     from estimator.parallel.stage_memory import StageMemory
+    from estimator.plan import Plan
+    from estimator.run import TrainingRun
     from estimator.workload import Workload
     from hardware_db import Device
 
+
+CLEARLY: Final = 1.05
+"""A split that saves less is not worth other software."""
 
 MOST_DOUBLINGS: Final = 7
 """Micro-batches up to 64 are tried."""
@@ -47,6 +53,26 @@ def planned(work: Workload, cluster: Cluster, found: Answer) -> Answer | None:
         if best is None
         else replace(_as_answer(best.step, part, found), group=Ranks(best.split, cluster.fabric).sharers)
     )
+
+
+def faster_split(run: TrainingRun, found: Answer) -> Plan | None:
+    """Return the plan that `flopcast plan` finds for a run whose states are divided, where it is clearly faster.
+
+    None where it is not, where copies of the model fit, and where links are unknown.
+    """
+    from estimator.plan import Job, search
+    from estimator.plan.job import stack_for
+
+    if found.fabric is None or found.step is None or found.count == 1:
+        return None
+    part, profile = found.device.logical_device(), run.profile.at(sequence_length=run.sequence_length)
+    devices = found.count * found.device.logical_devices
+    try:
+        job = Job(profile, part, found.fabric, stack_for(profile, part), devices, run.global_batch_size)
+        best = search(job).best
+    except UsageError:
+        return None
+    return best if best is not None and best.seconds * CLEARLY < found.step.total.mid else None
 
 
 def _least_bytes(work: Workload) -> int:

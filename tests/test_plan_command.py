@@ -189,6 +189,12 @@ def test_what_is_said_of_experts_needs_some():
     assert str(refused.exception) == "gpt2 has no experts; leave out --expert-load"
 
 
+@pytest.mark.parametrize("option", ["--memory", "--network"])
+def test_nothing_is_no_memory_and_no_network(option):
+    refused = ask(*GPT2, "--count", "8", option, "0GB")
+    assert isinstance(refused.exception, QuantityError) and f"{option}: 0 is none" in str(refused.exception)
+
+
 def test_micro_batches_divide_a_batch_that_is_no_power_of_two():
     """1,000 samples over 8 devices are 125 each: one micro-batch, not 125 of one sample."""
     words = ("plan", "resnet50", "--hardware", "h100-sxm", "--count", "8", "--global-batch-size", "1000", "--json")
@@ -201,3 +207,17 @@ def test_micro_batches_divide_a_batch_that_is_no_power_of_two():
 def test_a_micro_batch_that_is_asked_for_is_taken():
     rows = json.loads(ask(*GPT2, "--count", "2", "--split", "micro=32", "--json").output)["results"]
     assert {row["micro_batch_size"] for row in rows} == {32}
+
+
+def test_an_estimate_of_divided_states_names_the_faster_split_that_plan_finds():
+    job = ("llama-3.1-8b", "--hardware", "h100-sxm", "--count", "64")
+    said = ask("estimate", *job, "--batch-size", "512", "--tokens", "1B").output
+    best = json.loads(ask("plan", *job, "--global-batch-size", "512", "--json").output)["results"][0]
+    line = " ".join(said[said.index("\nFaster") :].split("\nRun time")[0].split())
+    assert "flopcast plan llama-3.1-8b --hardware h100-sxm --count 64 --global-batch-size 512" in line
+    assert f"{best['step_time_s']:.3g} s a step instead of" in line and f"ZeRO {best['zero_stage']}" in line
+
+
+def test_an_estimate_of_copies_names_no_other_split():
+    said = ask("estimate", "gpt2", "--hardware", "h100-sxm", "--count", "8", "--tokens", "1B").output
+    assert "\nCheapest" in said and "\nFaster" not in said

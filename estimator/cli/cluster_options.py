@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from estimator.cli.device_filters import read_memory
-from hardware_db.errors import UsageError
+from hardware_db.errors import QuantityError, UsageError
 
 if TYPE_CHECKING:
     from estimator.parallel.network import Network
@@ -34,6 +34,11 @@ class ClusterFacts:
     expert_load: float | None
     memory_bytes: int | None
     network_bytes_per_s: int | None
+
+    def __post_init__(self) -> None:
+        for name, given in (("--memory", self.memory_bytes), ("--network", self.network_bytes_per_s)):
+            if given == 0:
+                raise QuantityError(f"{name}: 0 is none; leave it out, or give what there is, such as 12.5GB")
 
     def of(self, device: Device) -> Device:
         """Return a device with the memory and the network that were given for it."""

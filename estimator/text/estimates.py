@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from estimator.planned import faster_split
 from estimator.text.figures import DURATION, ESTIMATED, MONEY, figure, price, share, span, two_digits
 from estimator.text.notes import flow, notes
 from estimator.text.page import Page
@@ -174,7 +175,7 @@ def _row(row: Estimate, *, best: bool) -> Row:
 
 
 def _footer(estimates: Estimates, shown: Sequence[Estimate], width: int) -> Iterator[RenderableType]:
-    lines = [*_best(estimates), *_parts(estimates), *_tokens(estimates.runs[0])]
+    lines = [*_best(estimates), *_faster(estimates), *_parts(estimates), *_tokens(estimates.runs[0])]
     lines += [("Assumed", "; ".join(estimates.assumptions))]
     lines += [("Guessed", said) for said in [_guessed(shown)] if said]
     lines += [("Left out", text) for text in [_left_out(estimates, shown)] if text]
@@ -203,6 +204,20 @@ def _best(estimates: Estimates) -> Iterator[tuple[str, str]]:
     answered, frontier = len(estimates.answered), len(estimates.pareto())
     if frontier and answered > 1:
         yield "Pareto", f"{frontier} of {answered}: no other is both cheaper and faster"
+
+
+def _faster(estimates: Estimates) -> Iterator[tuple[str, str]]:
+    """Say which split, run by which software, is clearly faster than the divided states of the first row."""
+    first = next(iter(estimates.answered), None)
+    if first is None or first.step_time is None or (plan := faster_split(first.run, first.answer)) is None:
+        return
+    from estimator.plan.job import stack_for
+
+    took, whole = span(plan.step.total, DURATION)[0], span(first.step_time, DURATION)[0]
+    software = stack_for(first.run.profile, first.device.logical_device()).name
+    devices = f"--hardware {first.device.id} --count {first.count}"
+    asked = f"flopcast plan {first.run.profile.model} {devices} --global-batch-size {first.run.global_batch_size}"
+    yield "Faster", f"{plan.split}, as {software} runs it: {took} a step instead of {whole} ({asked})"
 
 
 def _parts(estimates: Estimates) -> Iterator[tuple[str, str]]:

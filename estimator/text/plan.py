@@ -43,6 +43,7 @@ COUNTS = (
     Column("MEMORY", "GiB"),
 )
 PARTS = 4
+NEGLIGIBLE = 1e-9
 BINDS = {
     "compute": "compute binds",
     "memory": "memory bandwidth binds",
@@ -149,7 +150,13 @@ def _plan_cells(plan: Plan, best: Plan, alike: float) -> list[str]:
     loses = "as good" if plan.seconds <= alike else f"{100 * (plan.seconds / best.seconds - 1):+.1f} %"
     loses, step = "best" if plan is best else loses, plan.step
     return [str(plan.split), _micro(step), *_seconds(step), loses, share(step.mfu),
-            figure(step.peak_memory_bytes, GIB), share(step.communication_s / step.total.mid)]  # fmt: skip
+            figure(step.peak_memory_bytes, GIB), share(_waited(step))]  # fmt: skip
+
+
+def _waited(step: ParallelStep) -> float:
+    """Share of a step in collectives that nothing hides; 0 for what is left of rounding."""
+    waited = step.communication_s / step.total.mid
+    return waited if waited > NEGLIGIBLE else 0.0
 
 
 def _micro(step: ParallelStep) -> str:
