@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from dashboard.figures import rounded
+from dashboard.once import once
 from estimator.validation.accuracy import SCHEMES, LeftOutCase, left_out_cases
 from estimator.validation.published import Published, peers, predict_published, published_cases
 from estimator.validation.report import Report, Row, report_of
@@ -19,6 +21,7 @@ FLOPCAST: Final = ("source", "device")
 ERRORS: Final = ("median_error", "p90_error", "bias", "within_20_percent")
 MOST_KEPT: Final = 32
 """Choices of strata whose tables and charts are kept."""
+SHARES: Final = ("mean_error", "median_error", "p90_error", "bias", "within_20_percent", "error")
 _EMPTY: Final[dict[str, Any]] = dict.fromkeys(Row.__dataclass_fields__)
 
 
@@ -131,3 +134,13 @@ def cases_table() -> pd.DataFrame:
         for each in shipped()
     ]
     return pd.DataFrame(rows)
+
+
+@once
+def legible(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its shares to three significant digits."""
+    shown = table.copy()
+    for name in SHARES:
+        if name in table:
+            shown[name] = [rounded(value) for value in table[name]]
+    return shown

@@ -14,7 +14,6 @@ from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, S
 from estimator.timing import BASES
 from estimator.validation.accuracy import LeftOutCase
 from estimator.validation.report import CLOSE
-from hardware_db.units import format_duration
 
 _STYLES: Final = ((BLUE, "circle"), (GREEN, "square"), (ORANGE, "diamond"), (PURPLE, "cross"), (SKY, "star"))
 STYLES: Final = dict(zip(BASES, _STYLES, strict=True))
@@ -50,16 +49,11 @@ def parity_of(scheme: str, strata: tuple[str, ...]) -> go.Figure:
 
 def _points(part: Sequence[LeftOutCase], basis: str, colour: str, mark: str) -> go.Scatter:
     return go.Scatter(
-        x=np.array([case.measured_s for case in part]),
-        y=np.array([case.predicted_s for case in part]),
+        x=np.array([case.measured_s for case in part], dtype=np.float32),
+        y=np.array([case.predicted_s for case in part], dtype=np.float32),
         mode="markers",
         name=basis,
         marker={"color": colour, "symbol": mark, "size": 6, "opacity": 0.55},
-        customdata=np.array([_said(case) for case in part], dtype=object),
-        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+        text=[f"{case.case_id}, {case.stratum}: {case.error:+.0%}" for case in part],
+        hovertemplate="<b>%{text}</b><br>measured %{x:.3~s}s, predicted %{y:.3~s}s<extra></extra>",
     )
-
-
-def _said(case: LeftOutCase) -> list[str]:
-    times = f"measured {format_duration(case.measured_s)}, predicted {format_duration(case.predicted_s)}"
-    return [f"{case.case_id}, {case.stratum}", f"{times}: {case.error:+.0%}"]

@@ -11,6 +11,7 @@ from typing import Final
 
 from dashboard import counting, uploads
 from dashboard.commands import Word, command_line
+from dashboard.once import once
 from dashboard.processes import Asked
 from dashboard.run_state import Market, Question, RunChoice
 from estimator.estimates import Estimates
@@ -46,9 +47,20 @@ def recorded_names() -> frozenset[str]:
     return frozenset(question.model for question in library.shipped_questions() if question.mode == "train")
 
 
+def places() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the providers and the regions that rent anything out, by name."""
+    return _places(period())
+
+
 def hardware() -> Here:
     """Return the hardware database as the command line sees it, read anew every five minutes."""
     return _hardware(period())
+
+
+@lru_cache(maxsize=1)
+def _places(_period: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    offers = hardware().database.offers()
+    return tuple(sorted({each.provider for each in offers})), tuple(sorted({each.region for each in offers}))
 
 
 def period() -> int:
@@ -108,11 +120,19 @@ def profile_on(choice: RunChoice, device: Device) -> ModelProfile | Asked:
     return profile
 
 
+@once
+def sized(
+    profile: ModelProfile, batch_size: int | None, sequence_length: int | None, image_size: int | None
+) -> ModelProfile:
+    """Return a profile at other sizes, worked out once; None: as it is."""
+    return profile.at(batch_size, sequence_length, image_size)
+
+
 def _uploaded(choice: RunChoice) -> ModelProfile:
     upload = uploads.kept(choice.model)
     if upload is None:
         raise UnknownModel(f"The profile {choice.upload} is no longer kept by this server. Upload it again")
-    return upload.profile.at(None, choice.sequence_length, choice.image_size)
+    return sized(upload.profile, None, choice.sequence_length, choice.image_size)
 
 
 def _counted(choice: RunChoice, missing: tuple[ProfileRequest, ...]) -> Asked:

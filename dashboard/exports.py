@@ -25,7 +25,7 @@ class Export:
 
     name      of the files, without a suffix
     title     the finding, as the page says it
-    table     the main table; the CSV file
+    table     the main table, or what makes it when it is asked for; the CSV file
     figures   charts, in the order of the page
     document  what the JSON file holds; by default the rows of the table
     notes     lines under the table of the HTML file: what was assumed, the command
@@ -33,18 +33,22 @@ class Export:
 
     name: str
     title: str
-    table: pd.DataFrame
+    table: pd.DataFrame | Callable[[], pd.DataFrame]
     figures: Sequence[go.Figure] = ()
     document: Callable[[], object] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
 
+    def frame(self) -> pd.DataFrame:
+        """Return the main table."""
+        return self.table if isinstance(self.table, pd.DataFrame) else self.table()
+
     def csv(self) -> str:
         """Return the table as CSV."""
-        return self.table.to_csv(index=False)
+        return self.frame().to_csv(index=False)
 
     def json(self) -> str:
         """Return the document, without figures that are not there."""
-        content = self.document() if self.document else json.loads(self.table.to_json(orient="records"))
+        content = self.document() if self.document else json.loads(self.frame().to_json(orient="records"))
         return json.dumps(content, indent=1, default=str)
 
     def html(self) -> str:
@@ -53,12 +57,16 @@ class Export:
             figure.to_html(full_html=False, include_plotlyjs=place == 0) for place, figure in enumerate(self.figures)
         )
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        table = self.table.to_html(index=False, escape=True, border=0, na_rep="-")
+        table = self.frame().to_html(index=False, escape=True, border=0, na_rep="-")
         title = escape(self.title)
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
             f'</head><body><h1>{title}</h1>{charts}<div class="scroll">{table}</div>{notes}</body></html>'
         )
+
+
+MISSING: Final = "-"
+"""What tables show where there is no figure."""
 
 
 def downloads(shown: Export) -> None:
@@ -87,6 +95,11 @@ def command_block(command: str, without: str = "") -> None:
     """Show the command that answers the same, to be copied; `without` says what it leaves out."""
     st.caption(f"The same question on the command line{', ' + without if without else ''}:")
     st.code(command, language="bash", wrap_lines=True)
+
+
+def grid(table: pd.DataFrame, columns: Mapping[str, Any], alt: str) -> None:
+    """Draw a table under an accessible name; a figure that is not there is a dash."""
+    st.dataframe(table, hide_index=True, column_config=dict(columns), placeholder=MISSING, alt=alt)
 
 
 def chart(figure: go.Figure, alt: str, name: str, key: str | None = None) -> None:

@@ -15,7 +15,8 @@ from dashboard.palette import KINDS
 from dashboard.run_state import AMOUNTS, PRECISIONS
 from estimator.validation.accuracy import SCHEMES
 
-PRICINGS: Final = ("on_demand", "spot", "reserved_1y", "reserved_3y", "free")
+PRICINGS: Final = ("on-demand", "spot", "reserved-1y", "reserved-3y", "free")
+"""Ways to pay, spelt as the command line spells them."""
 OPTIMIZERS: Final = ("adamw", "adam", "sgd", "sgd-momentum", "nadam", "radam", "adamax", "adagrad", "rmsprop")
 """Optimizers that are offered; the first is the default."""
 FRAMEWORKS: Final = ("torch", "jax")

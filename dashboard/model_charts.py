@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
+from dashboard.once import once
 from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, SKY, VERMILION, legend_below
 from hardware_db import Device
 from hardware_db.units import format_bytes, format_flops
-from profiles.breakdown import GroupRow, ModuleRow, module_tree
+from profiles.breakdown import GroupRow, ModuleRow, by_label, module_tree
 from profiles.model_profile import ModelProfile
 from profiles.timeline import LiveBytes
 
@@ -37,6 +38,7 @@ HELD: Final = {
 }
 
 
+@once
 def icicle(profile: ModelProfile, quantity: str) -> go.Figure:
     """Draw the tree of modules, each as wide as its share of a quantity; a click zooms into a module."""
     measure, write = MEASURES[quantity]
@@ -62,6 +64,7 @@ def icicle(profile: ModelProfile, quantity: str) -> go.Figure:
     return figure
 
 
+@once
 def largest_part(profile: ModelProfile, quantity: str) -> tuple[str, float]:
     """Return the module that has most of a quantity, and its share, where the model first divides."""
     measure, _ = MEASURES[quantity]
@@ -74,6 +77,7 @@ def largest_part(profile: ModelProfile, quantity: str) -> tuple[str, float]:
     return place.path or place.name, measure(place) / max(measure(root), 1)
 
 
+@once
 def largest_operator(groups: tuple[GroupRow, ...], quantity: str) -> tuple[str, float]:
     """Return the operator with the most FLOPs or bytes, and its share."""
     attribute = "flops" if quantity == "flops" else "bytes_moved"
@@ -90,6 +94,13 @@ def _flat(row: ModuleRow, parent: str, place: str) -> Iterator[tuple[str, str, M
         yield from _flat(child, name, name)
 
 
+@once
+def operators_of(profile: ModelProfile) -> tuple[GroupRow, ...]:
+    """Return what each operator computes and moves."""
+    return by_label(profile, "operator")
+
+
+@once
 def largest_groups(groups: tuple[GroupRow, ...], quantity: str) -> go.Figure:
     """Draw the operators with the most FLOPs or bytes as bars, largest on top, split by phase."""
     attribute = "flops" if quantity == "flops" else "bytes_moved"
@@ -113,7 +124,10 @@ def largest_groups(groups: tuple[GroupRow, ...], quantity: str) -> go.Figure:
     )
     height = 150 + 24 * len(ordered)
     figure.update_layout(
-        barmode="stack", height=height, margin=MARGIN | {"t": 36}, legend=legend_below(-60 / (height - 130))
+        barmode="stack",
+        height=height,
+        margin=MARGIN | {"t": 36},
+        legend=legend_below(-60 / (height - 130)) | {"traceorder": "normal"},
     )
     return figure
 

@@ -10,13 +10,27 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, SKY, VERMILION, legend_below
+from dashboard.palette import (
+    BLUE,
+    GREEN,
+    GREY,
+    GRID,
+    MARGIN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    WHOLE_FIGURES,
+    legend_below,
+)
 from estimator.roofline import Bubble, Roof, Roofline
 from hardware_db.units import format_duration, format_rate
 
 COLOURS: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)
 MARKS: Final = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 OTHERS: Final = "other families"
+PREFIXED: Final = "~s"
+"""Labels of an axis as people say them: 100G, 1T, 100T, 1P."""
 SMALLEST, LARGEST = 6.0, 46.0
 """Diameters [pixels] of an operation without time and of the longest one."""
 ROOM: Final = 3.0
@@ -38,12 +52,12 @@ def roofline_chart(found: Roofline) -> go.Figure:
     figure.add_trace(_roof(found.sustained, ends, f"sustained ({found.sustained.basis})", "dash"))
     for place, (family, bubbles) in enumerate(_families(found.bubbles).items()):
         figure.add_trace(_bubbles(family, bubbles, longest, (COLOURS[place], MARKS[place])))
-    for update, title, (low, high) in (
-        (figure.update_xaxes, "FLOPs per byte", ends),
-        (figure.update_yaxes, "FLOP/s", heights),
+    for update, title, form, (low, high) in (
+        (figure.update_xaxes, "FLOPs per byte", WHOLE_FIGURES, ends),
+        (figure.update_yaxes, "FLOP/s", PREFIXED, heights),
     ):
         shown = [log10(low), log10(high)]
-        update(type="log", title=title, gridcolor=GRID, dtick=1, exponentformat="power", range=shown)
+        update(type="log", title=title, gridcolor=GRID, dtick=1, tickformat=form, range=shown)
     figure.update_layout(height=560, margin=MARGIN, legend=legend_below(-0.14))
     return figure
 

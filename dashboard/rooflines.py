@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboard.answers import hardware
+import plotly.graph_objects as go
+
+from dashboard.answers import hardware, period
+from dashboard.once import once
+from dashboard.roofline_charts import roofline_chart
 from dashboard.run_state import RunChoice
 from estimator import estimate
 from estimator.roofline import Roofline, roofline
@@ -15,9 +19,10 @@ from profiles.model_profile import ModelProfile
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A roofline, at which sizes, and why one device cannot run it (empty where it can)."""
+    """A roofline, its chart, at which sizes, and why one device cannot run it (empty where it can)."""
 
     found: Roofline
+    figure: go.Figure
     sized: str
     unfit: str
 
@@ -30,7 +35,12 @@ def drawn(choice: RunChoice, profile: ModelProfile, device: Device) -> Drawn:
     FlopcastError
         the device lacks the precision or publishes no bandwidth, or the sizes cannot be
     """
-    run = choice.without_amount().run(profile)
+    return _drawn(profile, choice.without_amount(), device.id, period())
+
+
+@once
+def _drawn(profile: ModelProfile, choice: RunChoice, device: str, _period: int) -> Drawn:
+    run = choice.run(profile)
     row = estimate(run, device, database=hardware().database)
     chosen = row.answer.replica.micro_batch_size if row.answer.replica else None
     micro = chosen or run.micro_batch_size or profile.batch_size
@@ -38,4 +48,4 @@ def drawn(choice: RunChoice, profile: ModelProfile, device: Device) -> Drawn:
     found = roofline(Workload(run), row.device, micro, passes)
     sized = f"{profile.model}, {profile.precision}, {passes} × micro-batch {micro}"
     unfit = f"{row.why_not}\nDrawn all the same." if row.why_not else ""
-    return Drawn(found, sized, unfit)
+    return Drawn(found, roofline_chart(found), sized, unfit)

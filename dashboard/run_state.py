@@ -156,6 +156,13 @@ class Question:
     run: RunChoice
     market: Market = Market()
 
+    @property
+    def told(self) -> str:
+        """The question in words: "Training gpt2 on 10B tokens, paid on-demand"."""
+        run, market = self.run, self.market
+        work = f"for {run.amount} steps" if run.amount_kind == "steps" else f"on {run.amount} {run.amount_kind}"
+        return f"Training {run.named} {work}, paid {market.pricing.replace('_', '-')}"
+
     def command(self) -> str:
         """Return the same question as a command line, quoted for a shell."""
         return command_line("estimate", [self.run.named], [*self.run.words(), *self.market.words()])

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 APP: Final = Path(__file__).parent / "app.py"
+INSTALLED: Final = ("--server.fileWatcherType=none", "--runner.magicEnabled=false")
+"""What is installed does not change while it is served: no source is watched or rewritten after each reaction."""
 
 
 def main(flags: Sequence[str]) -> None:
@@ -19,7 +21,7 @@ def main(flags: Sequence[str]) -> None:
     from streamlit.web.cli import main as streamlit
 
     threading.Thread(target=prepare, daemon=True).start()
-    streamlit(["run", str(APP), *flags], prog_name="flopcast dashboard")
+    streamlit(["run", str(APP), *INSTALLED, *flags], prog_name="flopcast dashboard")
 
 
 def prepare() -> None:

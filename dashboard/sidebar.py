@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeVar
 import streamlit as st
 
 from dashboard import uploads
-from dashboard.answers import hardware, recorded_names, zoo
+from dashboard.answers import hardware, places, recorded_names, zoo
 from dashboard.asking import working
 from dashboard.links import MOST, OPTIMIZERS, PRICINGS, checks, complaints, one_of
 from dashboard.run_state import (
@@ -243,15 +243,15 @@ def _text(
 
 
 def _market(wrong: list[str]) -> Market:
-    offers = hardware().database.offers()
+    providers, regions = places()
     with st.expander("Where, and how it is paid", expanded=True):
-        pricing = st.selectbox("Pricing", PRICINGS, key="pricing", bind="query-params", format_func=str)
+        pricing = st.selectbox("Pricing", PRICINGS, key="pricing", bind="query-params")
         devices = _text("Hardware", "hardware", "all; h100-sxm, a100-*", str, wrong)
         counts = _text("Devices", "count", "as offered; 8 or 1,8,64", parse_counts, wrong, "How many are used at once")
-        provider = _choice("Provider", "provider", sorted({offer.provider for offer in offers}))
-        region = _choice("Region", "region", sorted({offer.region for offer in offers}))
+        provider = _choice("Provider", "provider", providers)
+        region = _choice("Region", "region", regions)
         all_offers = st.toggle("Every offer", key="all_offers", bind="query-params", help="not only the cheapest")
-    return Market(pricing, devices, counts, provider, region, all_offers)
+    return Market(pricing.replace("-", "_"), devices, counts, provider, region, all_offers)
 
 
 def _choice(label: str, key: str, options: Sequence[str]) -> str | None:
@@ -264,19 +264,28 @@ def _read_link() -> None:
     if "link_complaints" in state:
         return
     database = hardware().database
-    offers = database.offers()
+    _respell_pricing()
+    providers, regions = places()
     linked = st.query_params.get("model", "")
     models = [*zoo(), *([linked] if uploads.kept(linked) else [])]
     allowed = {
         **checks(models, [device.id for device in database.devices()]),
-        "provider": one_of(sorted({offer.provider for offer in offers})),
-        "region": one_of(sorted({offer.region for offer in offers})),
+        "provider": one_of(providers),
+        "region": one_of(regions),
     }
     pairs = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     found = complaints(pairs, allowed)
     # The number box breaks on an infinite number in the URL: where there is one, it does not look there.
     state["unbound"] = {complaint.name for complaint in found} & SIZES
     state["link_complaints"] = [complaint.text for complaint in found]
+
+
+def _respell_pricing() -> None:
+    """Take the spelling of tables and JSON (reserved_1y), which links had once, for the command line's."""
+    pricing = st.query_params.get("pricing", "")
+    if "_" in pricing and pricing.replace("_", "-") in PRICINGS:
+        del st.query_params["pricing"]
+        st.session_state["pricing"] = pricing.replace("_", "-")
 
 
 def _link_complaints(question: Question) -> list[str]:

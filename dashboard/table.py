@@ -9,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.exports import Export
+from dashboard.exports import MISSING, Export, grid
 from dashboard.figures import hardware_of, memory_pair, rounded
+from dashboard.once import once
 from estimator.estimates import Estimates
 from estimator.ranges import Range
 from estimator.result import Estimate
@@ -41,6 +42,25 @@ _WHY_NOT: Final[dict[str, Any]] = {
 }
 
 
+@once
+def able(found: Estimates) -> Estimates:
+    """Return the options that can run it."""
+    return found.answered
+
+
+@once
+def unable(found: Estimates) -> Estimates:
+    """Return the options that cannot."""
+    return found.unanswered
+
+
+@once
+def assumed(found: Estimates) -> tuple[str, ...]:
+    """Return in sentences what every figure rests on, and what to know before trusting them."""
+    return (*found.assumptions, *found.warnings)
+
+
+@once
 def table_frame(found: Estimates) -> pd.DataFrame:
     """Return the columns that people read, hours and dollars with three significant digits, one row an option."""
     return pd.DataFrame([_row(row) for row in found], columns=list(_COLUMNS))
@@ -68,21 +88,23 @@ def _ends(spread: Range | None, unit: float = 1.0) -> str:
 
 def ranked_table(found: Estimates, alt: str) -> None:
     """Draw the options that can, best first, and under them those that cannot, each with its reason."""
-    able, unable = found.answered, found.unanswered
-    if len(able):
-        st.dataframe(table_frame(able), hide_index=True, column_config=_COLUMNS, alt=alt)
-    if not len(unable):
+    can, cannot = able(found), unable(found)
+    if len(can):
+        grid(table_frame(can), _COLUMNS, alt=alt)
+    if not len(cannot):
         return
-    with st.expander(f"{len(unable)} options cannot run it, and why", expanded=not len(able)):
+    with st.expander(f"{len(cannot)} options cannot run it, and why", expanded=not len(can)):
         st.dataframe(
-            reasons_frame(unable),
+            reasons_frame(cannot),
             hide_index=True,
             column_config=_WHY_NOT,
             row_height=WRAPPED,
+            placeholder=MISSING,
             alt="Options that cannot run it, and why",
         )
 
 
+@once
 def reasons_frame(found: Estimates) -> pd.DataFrame:
     """Return why each option cannot run it, and what would make it."""
     return pd.DataFrame([_reason(row) for row in found], columns=list(_WHY_NOT))
@@ -96,5 +118,4 @@ def _reason(row: Estimate) -> dict[str, object]:
 
 def export_of(found: Estimates, name: str, title: str, figures: Sequence[go.Figure], command: str) -> Export:
     """Return what is shown for download: every column as CSV, the JSON of the command line, a page of its own."""
-    notes = [*found.assumptions, *found.warnings, command]
-    return Export(name, title, found.to_frame(), figures, found.to_dict, notes)
+    return Export(name, title, found.to_frame, figures, found.to_dict, [*assumed(found), command])

@@ -14,12 +14,12 @@ from dashboard.accuracies import (
     left_out,
     left_out_of,
     left_out_report,
+    legible,
     peers_table,
     strata_table,
 )
 from dashboard.accuracy_charts import parity_of
-from dashboard.exports import Export, chart, command_block, downloads
-from dashboard.figures import rounded
+from dashboard.exports import Export, chart, command_block, downloads, grid
 from estimator.validation.accuracy import SCHEMES
 
 _PERCENT: Final[dict[str, Any]] = {"format": "percent", "width": 80}
@@ -51,9 +51,9 @@ _CASES: Final[dict[str, Any]] = {
     "basis": "Basis",
     "source": st.column_config.TextColumn("Source", width="large"),
 }
-_SHARES: Final = ("mean_error", "median_error", "p90_error", "bias", "within_20_percent", "error")
 
 
+@st.fragment
 def page() -> None:
     """Draw the page; it does not depend on the run in the sidebar."""
     st.title("How far off are the predictions?")
@@ -118,12 +118,7 @@ def _shipped() -> None:
 
 
 def _draw(table: pd.DataFrame, columns: dict[str, Any], alt: str) -> None:
-    """Draw a table, its shares with three significant digits."""
-    shares = [name for name in _SHARES if name in table]
-    shown = table.copy()
-    for name in shares:
-        shown[name] = [rounded(value) for value in table[name]]
-    st.dataframe(shown, hide_index=True, column_config=columns, alt=alt)
+    grid(legible(table), columns, alt=alt)
 
 
 page()

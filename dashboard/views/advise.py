@@ -11,7 +11,7 @@ from dashboard.advice_charts import buy_or_rent_curve, tornado
 from dashboard.advices import AdviceQuestion, frontier_table, hourly_costs
 from dashboard.answers import hardware, profiles_of
 from dashboard.asking import answered, worked_out
-from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.exports import MISSING, Export, chart, command_block, downloads, grid
 from dashboard.figures import escaped
 from dashboard.limit_boxes import limit_boxes
 from dashboard.links import FRAMEWORKS
@@ -31,6 +31,7 @@ _FRONTIER: Final[dict[str, Any]] = {
 }
 
 
+@st.fragment
 def page() -> None:
     """Draw the page for the question in the sidebar."""
     st.title("So what should I rent?")
@@ -69,12 +70,13 @@ def _advice(question: AdviceQuestion, found: dict[str, Any]) -> None:
     table = frontier_table(found["frontier"])
     title = f"{len(table)} of {found['considered']:,} ways are beaten by no other in time, cost and CO2"
     st.subheader(title)
-    st.dataframe(table, hide_index=True, column_config=_FRONTIER, alt="The frontier of time, cost and CO2")
+    grid(table, _FRONTIER, alt="The frontier of time, cost and CO2")
     downloads(Export("flopcast-advice", found["sentence"], table, figures, lambda: found, [question.command()]))
     if found["unfit"]:
         with st.expander(f"{len(found['unfit'])} devices cannot run it, and why"):
             st.dataframe(
                 [{"device": name, "why": why} for name, why in found["unfit"].items()],
+                placeholder=MISSING,
                 alt="Devices that cannot, and why",
             )
     command_block(question.command())
@@ -111,7 +113,7 @@ def _buying(found: dict[str, Any]) -> list[go.Figure]:
         return []
     table, meet, source = costs
     worth = f"pays from {meet:.0%} of all hours on" if meet is not None else "never pays beside renting"
-    st.subheader(f"Buying a {shown['device']} {worth}")
+    st.subheader(f"{shown['device']} of your own {worth}")
     st.caption(escaped(f"{source}. `flopcast buy` takes your own price, life and electricity."))
     figure = buy_or_rent_curve(table, meet)
     chart(figure, f"An hour of {shown['device']} bought and rented over its utilisation", "flopcast-buy")

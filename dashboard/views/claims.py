@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import processes
 from dashboard.asking import worked_out
-from dashboard.exports import Export, command_block, downloads
+from dashboard.exports import Export, command_block, downloads, grid
 from dashboard.figures import escaped, rounded
 
 _LINES: Final[dict[str, Any]] = {
@@ -29,6 +29,7 @@ _JOBS: Final[dict[str, Any]] = {
 }
 
 
+@st.fragment
 def page() -> None:
     """Draw the page; it does not depend on the run in the sidebar."""
     st.title("Was it true what they said?")
@@ -53,7 +54,7 @@ def _claims(claims: list[dict[str, Any]]) -> None:
         ],
         columns=list(_LINES),
     )
-    st.dataframe(table, hide_index=True, column_config=_LINES, alt=f"{picked}, recomputed")
+    grid(table, _LINES, alt=f"{picked}, recomputed")
     st.markdown(escaped(claim["verdict"]))
     st.caption("Sources: " + escaped("; ".join(claim["sources"])))
     notes = [claim["verdict"], "Sources: " + "; ".join(claim["sources"])]
@@ -68,7 +69,7 @@ def _newcomers(rows: list[dict[str, Any]]) -> None:
     table = pd.DataFrame(rows, columns=list(_JOBS))
     for name in ("hours", "usd", "calendar_days"):
         table[name] = [None if pd.isna(value) else rounded(value) for value in table[name]]
-    st.dataframe(table, hide_index=True, column_config=_JOBS, alt="Jobs of newcomers in every place")
+    grid(table, _JOBS, alt="Jobs of newcomers in every place")
     downloads(Export("flopcast-newcomers", title, table))
 
 

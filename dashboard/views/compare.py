@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import streamlit as st
 
 from dashboard.answers import estimates
 from dashboard.asking import answered
-from dashboard.charts import cost_time_scatter
+from dashboard.comparing import Compared, best_of_kinds, compared
 from dashboard.exports import chart, command_block, downloads
 from dashboard.figures import (
     capacity_of,
@@ -34,6 +33,7 @@ from estimator.estimates import Estimates
 MOST_CARDS: Final = 4
 
 
+@st.fragment
 def page() -> None:
     """Draw the page for the question in the sidebar."""
     question = current()
@@ -42,25 +42,21 @@ def page() -> None:
     found = answered(lambda: estimates(question))
     if found is None:
         return
-    _compare(_of_kinds(found), limits, question.command())
+    _compare(compared(found, _kinds(found), limits), limits, question.command())
     command_block(question.command(), "without the kinds, budget and deadline of this page")
 
 
-def _compare(shown: Estimates, limits: Limits, command: str) -> None:
-    priced = replace(shown, rows=tuple(row for row in shown.answered if row.cost))
-    if not len(priced):
+def _compare(shown: Compared, limits: Limits, command: str) -> None:
+    if shown.figure is None:
         st.warning("Nothing that is priced can run this as asked; the table says why, and what would help.")
-        ranked_table(shown, alt="All options")
+        ranked_table(shown.shown, alt="All options")
         return
-    keeping = limits.keeping(priced)
-    _heading(priced, keeping, limits)
-    figure = cost_time_scatter(priced, limits)
-    alt = f"Cost against run time of {len(priced)} options; {len(priced.pareto())} on the Pareto frontier"
-    chart(figure, alt, "flopcast-compare", key="cost_time")
-    _cards(keeping if len(keeping) else priced)
-    listed = replace(shown, rows=(*keeping.rows, *shown.unanswered.rows)) if limits and len(keeping) else shown
-    ranked_table(listed, alt="All options, cheapest first")
-    downloads(export_of(listed, "flopcast-compare", "GPU, TPU or CPU?", [figure], command))
+    _heading(shown, limits)
+    alt = f"Cost against run time of {len(shown.priced)} options; {len(shown.frontier)} on the Pareto frontier"
+    chart(shown.figure, alt, "flopcast-compare", key="cost_time")
+    _cards(shown.keeping if len(shown.keeping) else shown.priced)
+    ranked_table(shown.listed, alt="All options, cheapest first")
+    downloads(export_of(shown.listed, "flopcast-compare", "GPU, TPU or CPU?", [shown.figure], command))
 
 
 def _cards(found: Estimates) -> None:
@@ -82,15 +78,16 @@ def _cards(found: Estimates) -> None:
             )
 
 
-def _heading(priced: Estimates, keeping: Estimates, limits: Limits) -> None:
+def _heading(shown: Compared, limits: Limits) -> None:
+    priced, keeping = shown.priced, shown.keeping
     if limits and not len(keeping):
         _nothing_keeps(priced, limits)
         return
-    frontier = keeping.pareto()
     kept = f"{len(keeping)} of {len(priced)} options keep to {limits}; " if limits else ""
     of_all = "" if limits else f" of {len(priced)} options"
-    verb = "is" if len(frontier) == 1 else "are"
-    st.subheader(escaped(f"{kept}{len(frontier)}{of_all} {verb} worth considering"))
+    verb = "is" if len(shown.frontier) == 1 else "are"
+    st.subheader(escaped(f"{kept}{len(shown.frontier)}{of_all} {verb} worth considering"))
+    st.markdown(escaped(f"{best_of_kinds(keeping)}."))
     st.caption("The others are both slower and dearer than one of them. Point at a mark for its range and price.")
 
 
@@ -101,7 +98,7 @@ def _nothing_keeps(priced: Estimates, limits: Limits) -> None:
         st.warning(escaped(f"Nearest: {told(nearest)} ({limits.over(nearest)}). The table lists all options."))
 
 
-def _of_kinds(found: Estimates) -> Estimates:
+def _kinds(found: Estimates) -> tuple[str, ...]:
     present = [kind for kind in KINDS if any(row.device.kind == kind for row in found)]
     kinds = st.pills(
         "Kinds of device",
@@ -112,8 +109,7 @@ def _of_kinds(found: Estimates) -> Estimates:
         key="kinds",
         bind="query-params",
     )
-    chosen = kinds or present
-    return replace(found, rows=tuple(row for row in found if row.device.kind in chosen))
+    return tuple(kinds or present)
 
 
 page()

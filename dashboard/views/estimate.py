@@ -7,7 +7,6 @@ import streamlit as st
 
 from dashboard.answers import estimates
 from dashboard.asking import answered
-from dashboard.charts import step_parts
 from dashboard.exports import chart, command_block, downloads
 from dashboard.figures import (
     capacity_of,
@@ -22,17 +21,20 @@ from dashboard.figures import (
     told,
     utilisation_of,
 )
+from dashboard.kept import explained, parts_of
 from dashboard.run_state import Question
 from dashboard.sidebar import current
-from dashboard.table import export_of, ranked_table
+from dashboard.table import able, assumed, export_of, ranked_table
 from estimator.estimates import Estimates
 from estimator.result import Estimate
 
 
+@st.fragment
 def page() -> None:
     """Draw the page for the question in the sidebar."""
     question = current()
     st.title("What will it take, and what will it cost?")
+    st.caption(f"{question.told}; the sidebar changes it (on a phone: the arrows at the top).")
     found = answered(lambda: estimates(question))
     if found is not None:
         _answer(question, found)
@@ -46,13 +48,13 @@ def _answer(question: Question, found: Estimates) -> None:
     else:
         _headline(found, best)
         figures.append(_where_time_goes(found))
-    title = f"{len(found.answered)} of {len(found)} options can run it"
+    title = f"{len(able(found))} of {len(found)} options can run it"
     st.subheader(title)
     ranked_table(found, alt="Ranked table of all options, cheapest first")
     downloads(export_of(found, "flopcast-estimate", title, figures, question.command()))
     command_block(question.command())
     with st.expander("What was assumed"):
-        st.markdown("\n".join(f"- {line}" for line in [*found.assumptions, *found.warnings]))
+        st.markdown("\n".join(f"- {line}" for line in assumed(found)))
 
 
 def _headline(found: Estimates, best: Estimate) -> None:
@@ -78,14 +80,13 @@ def _headline(found: Estimates, best: Estimate) -> None:
 
 
 def _where_time_goes(found: Estimates) -> go.Figure:
-    rows = {f"{hardware_of(row)}, {provider_of(row)}": row for row in found.answered}
+    rows = {f"{hardware_of(row)}, {provider_of(row)}": row for row in able(found)}
     picked = st.selectbox("Where one step's time goes on", list(rows), width=460)
     row = rows[picked]
-    step = row.answer.step
-    figure = step_parts(step.buckets if step else {})
+    figure = parts_of(row)
     chart(figure, f"Parts of one training step on {hardware_of(row)}", "flopcast-step")
     with st.expander("How it is computed"):
-        st.code(str(row.explain()), language=None)
+        st.code(explained(row), language=None)
     return figure
 
 

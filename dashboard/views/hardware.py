@@ -10,10 +10,10 @@ import streamlit as st
 from dashboard.against import AGAINST
 from dashboard.answers import hardware
 from dashboard.commands import command_line
-from dashboard.devices import Shown, figures_table, offers_table
-from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.devices import Shown
+from dashboard.exports import Export, chart, command_block, downloads, grid
 from dashboard.figures import escaped
-from dashboard.kept import history, overview
+from dashboard.kept import history, one_device, overview
 from dashboard.palette import KINDS
 from hardware_db import Database, Device
 from hardware_db.units import format_usd
@@ -54,6 +54,7 @@ _OFFERS: Final[dict[str, Any]] = {
 }
 
 
+@st.fragment
 def page() -> None:
     """Draw the page."""
     st.title("What is there, and what does it cost?")
@@ -74,7 +75,7 @@ def page() -> None:
 def _shown(database: Database) -> Shown:
     devices = database.devices()
     present = [kind for kind in KINDS if any(device.kind == kind for device in devices)]
-    left, right = st.columns(2)
+    left, right = st.columns([3, 2])
     with left:
         kinds = st.pills(
             "Kinds of device",
@@ -103,8 +104,10 @@ def _overview(shown: Shown, picked: str) -> None:
         priced = int(table[against.unit_price].notna().sum())
         st.caption(f"{priced} of {len(table)} devices have a price and the figure; lower right is better.")
         chart(figure, f"Hourly price against {against.cheapest} of {priced} devices", "flopcast-hardware")
-    st.dataframe(
-        table, hide_index=True, column_config=_COLUMNS, alt=f"All devices, the cheapest {against.cheapest} first"
+    grid(
+        table,
+        _COLUMNS,
+        alt=f"All devices, the cheapest {against.cheapest} first",
     )
     downloads(Export("flopcast-hardware", title, table, [figure] if figure is not None else []))
     command_block("\n".join(shown.commands()))
@@ -116,24 +119,31 @@ def _one_device(database: Database) -> None:
         "Figures, sources and offers of", names, index=names.index(DEFAULT_DEVICE), key="device", bind="query-params"
     )
     device = database.device(name)
-    figures = figures_table(database, device)
+    figures, offers = one_device(name)
     title = f"{device.name}: {len(figures)} figures with their sources"
     st.subheader(title)
-    st.dataframe(figures, hide_index=True, column_config=_FIGURES, alt=f"Figures of {device.id} with sources")
+    grid(
+        figures,
+        _FIGURES,
+        alt=f"Figures of {device.id} with sources",
+    )
     downloads(Export(f"flopcast-{device.id}", title, figures))
-    _offers(database, device)
+    _offers(offers, device)
     _history(device)
     command_block(command_line("hardware", [device.id], [("--sources", True)]))
 
 
-def _offers(database: Database, device: Device) -> None:
-    offers = offers_table(database, device)
+def _offers(offers: pd.DataFrame, device: Device) -> None:
     if offers.empty:
         st.info(f"Nobody in the tables rents out {device.id}.")
         return
     title = f"{len(offers)} offers of {device.id}, from {format_usd(offers['usd_per_device_hour'].min())} an hour"
     st.subheader(escaped(title))
-    st.dataframe(offers, hide_index=True, column_config=_OFFERS, alt=f"Offers of {device.id}, cheapest first")
+    grid(
+        offers,
+        _OFFERS,
+        alt=f"Offers of {device.id}, cheapest first",
+    )
     downloads(Export(f"flopcast-offers-{device.id}", title, offers))
 
 

@@ -8,22 +8,23 @@ from typing import Final
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.answers import hardware, profiles_of
+from dashboard.answers import hardware, period, profiles_of, sized
 from dashboard.asking import answered
 from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.kept import alive
 from dashboard.links import QUANTITIES
-from dashboard.model_charts import icicle, largest_groups, largest_operator, largest_part, memory_timeline
+from dashboard.model_charts import icicle, largest_groups, largest_operator, largest_part, operators_of
 from dashboard.processes import Asked
 from dashboard.run_state import RunChoice
 from dashboard.sidebar import current
 from hardware_db import Device
 from hardware_db.units import format_bytes, format_count, format_flops
-from profiles.breakdown import by_label
 from profiles.model_profile import ModelProfile
 
 DEFAULT_DEVICE: Final = "h100-sxm"
 
 
+@st.fragment
 def page() -> None:
     """Draw the page for the model in the sidebar, in the first precision that answers."""
     st.title("What does one step compute, move and hold?")
@@ -40,13 +41,13 @@ def page() -> None:
 
 def _profile(run: RunChoice) -> ModelProfile | Asked:
     found = profiles_of(run)
-    return found if isinstance(found, Asked) else found[0].at(run.micro_batch_size, run.sequence_length)
+    return found if isinstance(found, Asked) else sized(found[0], run.micro_batch_size, run.sequence_length, None)
 
 
 def _export(profile: ModelProfile, figures: list[go.Figure], command: str) -> Export:
     title = f"{profile.model}, batch {profile.batch_size}, {profile.precision}"
     notes = ["One multiply-add is 2 FLOPs.", *profile.notes, command]
-    return Export("flopcast-model", title, profile.to_frame(), figures, lambda: json.loads(profile.to_json()), notes)
+    return Export("flopcast-model", title, profile.to_frame, figures, lambda: json.loads(profile.to_json()), notes)
 
 
 def _totals(profile: ModelProfile) -> None:
@@ -79,7 +80,7 @@ def _breakdown(profile: ModelProfile) -> list[go.Figure]:
     st.subheader(f"{module} has {of_all:.0%} of the {QUANTITIES[quantity]}")
     figures = [icicle(profile, quantity)]
     chart(figures[0], f"Modules of {profile.model} by {QUANTITIES[quantity]}", "flopcast-modules")
-    operators = by_label(profile, "operator")
+    operators = operators_of(profile)
     operator, share = largest_operator(operators, quantity)
     st.subheader(
         f"{operator} {'does' if quantity == 'flops' else 'moves'} {share:.0%} of the "
@@ -105,8 +106,7 @@ def _memory(profile: ModelProfile) -> list[go.Figure]:
     device = hardware().database.device(name)
     st.subheader(_peak(profile, device))
     st.caption("Tensors only, of one micro-batch; the Estimate page adds the context and the allocator's blocks.")
-    moments = timeline.at(profile.batch_size, profile.sequence_length)
-    figure = memory_timeline(moments, device)
+    figure = alive(profile, name, period())
     alt = f"Bytes alive through one step of {profile.model} against the memory of {name}"
     chart(figure, alt, "flopcast-memory")
     return [figure]

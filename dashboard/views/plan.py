@@ -44,6 +44,7 @@ _COLUMNS: Final[dict[str, Any]] = {
 }
 
 
+@st.fragment
 def page() -> None:
     """Draw the page for the run in the sidebar."""
     st.title("How should many devices share it, and how many pay?")

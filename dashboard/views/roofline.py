@@ -10,10 +10,9 @@ import streamlit as st
 
 from dashboard.answers import hardware, profile_on
 from dashboard.asking import answered
-from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.exports import Export, chart, command_block, downloads, grid
 from dashboard.figures import rounded
 from dashboard.processes import Asked
-from dashboard.roofline_charts import roofline_chart
 from dashboard.rooflines import Drawn, drawn
 from dashboard.run_state import RunChoice
 from dashboard.sidebar import current
@@ -24,7 +23,7 @@ from hardware_db.units import format_count, format_rate
 
 DEFAULT_DEVICE: Final = "h100-sxm"
 _COLUMNS: Final[dict[str, Any]] = {
-    "operator": st.column_config.TextColumn("Operation", pinned=True, width=210),
+    "operator": st.column_config.TextColumn("Operation", pinned=True, width=270),
     "phase": st.column_config.TextColumn("Phase", width=76),
     "precision": st.column_config.TextColumn("Precision", width=76),
     "calls": st.column_config.NumberColumn("Calls", format="localized", width=60),
@@ -35,6 +34,7 @@ _COLUMNS: Final[dict[str, Any]] = {
 }
 
 
+@st.fragment
 def page() -> None:
     """Draw the page for the run in the sidebar on one device."""
     st.title("What holds the operations back?")
@@ -64,12 +64,15 @@ def _roofline(shown: Drawn, device: Device) -> None:
     )
     if shown.unfit:
         st.warning(shown.unfit.replace("\n", "  \n"))
-    figure = roofline_chart(found)
-    chart(figure, f"Operations of a step on the roofline of {device.id}", "flopcast-roofline")
+    chart(shown.figure, f"Operations of a step on the roofline of {device.id}", "flopcast-roofline")
     table = pd.DataFrame([_row(bubble) for bubble in found.bubbles], columns=list(_COLUMNS))
-    st.dataframe(table, hide_index=True, column_config=_COLUMNS, alt="Operations with arithmetic, longest first")
+    grid(
+        table,
+        _COLUMNS,
+        alt="Operations with arithmetic, longest first",
+    )
     notes = [shown.sized, f"Sustained: {ground_of(device.logical_device())}"]
-    downloads(Export("flopcast-roofline", title, table, [figure], lambda: asdict(found), notes))
+    downloads(Export("flopcast-roofline", title, table, [shown.figure], lambda: asdict(found), notes))
     with st.expander("How it is computed"):
         st.markdown(
             f"- roof = min(peak, bandwidth × FLOPs per byte); datasheet {format_rate(found.datasheet.flops_per_s)} and "

@@ -83,4 +83,4 @@ def test_the_page_follows_scheme_and_strata():
     assert page.main.subheader[0].value != everything
     assert set(page.dataframe[0].value["stratum"]) == {"pycls", "torchtune", "all"}
     points = [t for t in json.loads(page.get("plotly_chart")[0].proto.spec)["data"] if t["mode"] == "markers"]
-    assert sum(len(trace["customdata"]) for trace in points) == page.dataframe[0].value["n"].iloc[-1]
+    assert sum(len(trace["text"]) for trace in points) == page.dataframe[0].value["n"].iloc[-1]

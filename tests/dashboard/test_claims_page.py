@@ -36,6 +36,7 @@ def test_then_and_now_stand_side_by_side_with_verdict_and_sources(monkeypatch):
     lines, jobs = (frame.value for frame in page.dataframe)
     assert list(lines["when"]) == ["then", "flopcast"] and list(lines["value"]) == [355.0, 159.0]
     assert jobs["hours"].iloc[0] == 0.123 and jobs["hours"].isna().iloc[1] and jobs["usd"].isna().iloc[1]
+    assert {frame.proto.placeholder for frame in page.dataframe} == {"-"}
     assert any("wrong by" in text.value for text in page.markdown)
     assert any("arXiv:2005.14165" in caption.value for caption in page.caption)
     assert any(block.value == "flopcast claims k" for block in page.code)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 STATES = [
     {},
     {"pricing": "spot"},
-    {"pricing": "reserved_1y"},
+    {"pricing": "reserved-1y"},
     {"model": "resnet50", "work": "samples", "amount": "1M", "image": "224"},
     {"model": "mnist-cnn", "work": "steps", "amount": "10k", "batch": "512", "micro": "8", "mfu": "0.4"},
     {"hardware": "a100-*", "count": "1,8", "all_offers": "true", "sequence": "512", "precision": "float32"},

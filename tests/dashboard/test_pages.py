@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("streamlit")
 
-from asked_pages import chart_of, compared, opened, table_of
+from asked_pages import chart_of, command_of, compared, opened, table_of
 
 from dashboard import answers
 from dashboard.run_state import Market, Question, RunChoice
@@ -77,6 +77,13 @@ def test_where_it_runs_is_part_of_the_link():
     assert set(shown["provider"]) == {"lambda", "-"}, "what nobody rents out has a row without a price"
 
 
+def test_links_from_before_pricing_was_spelt_as_on_the_command_line_still_hold():
+    page = opened(model="gpt2", amount="1B", pricing="reserved_1y")
+    assert not page.exception and not page.warning
+    assert page.selectbox(key="pricing").value == "reserved-1y"
+    assert command_of(page)[-2:] == ["--pricing", "reserved-1y"]
+
+
 def test_unknown_hardware_is_explained():
     page = opened(hardware="h1000")
     assert not page.exception
@@ -107,6 +114,17 @@ def test_compare_draws_every_answered_option_once_and_names_the_ends_of_the_fron
     assert f"Cheapest: {table.iloc[0]['option']}" in names
     fastest = table.sort_values("run_time_h").iloc[0]["run_time_h"]
     assert any(n.startswith("Fastest: ") for n in names) and fastest > 0
+
+
+def test_the_best_of_each_kind_answers_the_question_of_the_page():
+    page = compared(model="gpt2", amount="1B", precision="amp_bfloat16", hardware="t4,l4,tpu-v5e,tpu-v6e,epyc-9654")
+    assert not page.exception
+    said = next(text.value for text in page.main.markdown if text.value.startswith("Cheapest by kind: "))
+    table = table_of(page)
+    best = table.loc[table["cost_usd"].idxmin(), "option"]
+    kinds = [part.split(" ")[0] for part in said.removeprefix("Cheapest by kind: ").split("), ")]
+    assert sorted(kinds) == ["CPU", "GPU", "TPU"]
+    assert best in said.split("), ")[0], "the cheapest kind is named first"
 
 
 def test_cards_put_the_cheapest_and_the_fastest_side_by_side():

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest
@@ -17,6 +18,7 @@ from dashboard.plan_charts import scaling_curve
 from dashboard.plans import PlanQuestion, scaling_table, strategy_table
 from dashboard.run_state import RunChoice
 from dashboard.search import answer
+from estimator.cli.app import main
 from estimator.cli.plan import command as plan_command
 from estimator.plan.exports import FORMATS
 from hardware_db.errors import FlopcastError, QuantityError
@@ -61,6 +63,20 @@ def test_an_answer_is_json_and_its_tables_show_it(plans):
     assert splits["slower"].iloc[0] == 0
     assert splits["step_s"].min() == pytest.approx(splits["step_s"].iloc[0], rel=0.01)  # within 1 %: the simplest first
     assert plans["points"][0]["plans"][0]["split"] == "one device"
+
+
+def test_plans_prices_and_knees_are_those_of_the_command(plans):
+    words = ["plan", "mnist-cnn", "--hardware", "h100-sxm", "--count", "1,8", "--global-batch-size", "64"]
+    answered = CliRunner().invoke(main, [*words, "--precision", "float32", "--json"], standalone_mode=False)
+    told = json.loads(answered.output)
+    best = [point["plans"][0] for point in plans["points"]]
+    assert plans["priced"] and all(plan["usd_per_step"] > 0 for plan in best)
+    for name in ("usd_per_step", "instance", "step_time_s", "micro_batch_size"):
+        assert [plan[name] for plan in best] == [row[name] for row in told["results"]]
+    assert [list(plans[name]) for name in ("knee_hours", "knee_dollars")] == [told["knee_hours"], told["knee_dollars"]]
+    assert plans["assumptions"] == told["assumptions"]
+    table = scaling_table(plans["points"])
+    assert table["usd"].tolist() == pytest.approx([1000 * plan["usd_per_step"] for plan in best], rel=0.01)
 
 
 def test_files_are_those_of_the_software_or_say_why_not(plans):
