@@ -1,12 +1,13 @@
 """What the fit of split steps leaves behind: ranges that hold what they never saw, and the committed tables."""
 
 import csv
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
 import pytest
 
-from estimator.calibration.parallel_results import INSIDE, Outcome, covered, inside, range_of, widening
+from estimator.calibration.parallel_results import INSIDE, Outcome, covered, inside, range_for, range_of, widening
 from estimator.parallel.adjust import ranges
 
 
@@ -36,6 +37,13 @@ def test_a_source_beside_the_others_widens_the_range_until_it_holds_most_of_all(
     assert less < INSIDE <= share
 
 
+def test_a_program_of_few_sources_is_no_surer_than_all_are():
+    wide, narrow = outcomes({"a": 0.8, "b": 1.0, "c": 1.3}), outcomes({"d": 1.0})
+    narrow = [replace(each, stack="XLA") for each in narrow]
+    assert range_for("XLA", [*wide, *narrow]) == range_of([*wide, *narrow])
+    assert range_for("Megatron", [*wide, *narrow]) == range_of(wide)
+
+
 def test_what_is_covered_is_told_by_ranges_that_did_not_see_it():
     found = outcomes({"a": 1.0, "b": 1.0, "far": 1.5})
     far = [each for each in found if each.source == "far"]
@@ -54,5 +62,5 @@ def test_the_committed_ranges_are_those_of_the_committed_residuals():
     ]  # fmt: skip
     power = widening(found)
     for stack, (low, _, high) in ranges().items():
-        mine = range_of([each for each in found if each.stack == stack])
+        mine = range_for(stack, found)
         assert (low, high) == pytest.approx([end**power for end in mine], abs=2e-3)

@@ -8,7 +8,7 @@ import hardware_db
 from estimator.parallel.measured import asked_of_case, split_of, stack_of_case
 from estimator.parallel.network import network_of, usual_system
 from estimator.parallel.running import without_autocast
-from estimator.parallel.stack import APEX, FSDP, MEGATRON, TORCH, XLA
+from estimator.parallel.stack import APEX, EARLY_MEGATRON, FSDP, MEGATRON, TORCH, XLA
 from estimator.timing import TimeSettings
 from estimator.validation import floors
 from estimator.validation.cases import Case
@@ -43,7 +43,7 @@ def case(**changes):
 def test_what_is_stated_is_taken_and_the_rest_is_what_the_software_does():
     split = split_of(case(virtual_pipeline=4, activation_checkpointing="full"), MEGATRON, NODE)
     assert str(split) == "DP 2 · TP 4 · PP 2 · VP 4 · ZeRO 1 · interleaved · sequence parallel · full checkpointing"
-    old = split_of(case(precision="amp_float16"), MEGATRON, NODE)
+    old = split_of(case(precision="amp_float16"), EARLY_MEGATRON, NODE)
     assert str(old) == "DP 2 · TP 4 · PP 2 · 1f1b"
     assert split_of(case(zero_stage=3, tensor_parallel=1, pipeline_parallel=1), TORCH, NODE).zero_stage == 3
 
@@ -123,9 +123,34 @@ def test_software_is_known_by_its_name_where_a_case_says_it():
     assert stack_of_case(case(source="NVIDIA/dgxc-benchmarking, llama3.1/README_70b.md")) is MEGATRON
     assert stack_of_case(case(source="mosaicml/llm-foundry, throughput", compile="eager")) is FSDP
     assert stack_of_case(case(compile="eager")) is TORCH
+    assert stack_of_case(case(precision="amp_float16")) is EARLY_MEGATRON
+    assert stack_of_case(case(precision="amp_bfloat16")) is MEGATRON
 
 
 def test_maxtext_computes_layers_again_where_nothing_is_said():
     source = "AI-Hypercomputer/maxtext, MaxText/configs/v5p"
     assert split_of(case(source=source), XLA, NODE).activation_checkpointing == "full"
     assert split_of(case(source=source, activation_checkpointing="none"), XLA, NODE).activation_checkpointing == "none"
+
+
+@pytest.mark.parametrize(
+    ("said", "checkpointing", "keeps"),
+    [
+        ("full", "full", ()),
+        ("qkv_proj_offloaded", "full", ("qkv",)),
+        ("save_dot_except_mlpwi", "full", ("qkv", "out", "down")),
+        ("custom", "full", ()),
+        ("custom offload:decoder_layer_input,key_proj,query_proj,value_proj", "full", ("qkv",)),
+        ("custom offload:decoder_layer_input,out_proj,query_proj,mlpwi_0,a_name", "full", ("out", "qkv", "up")),
+        ("minimal_offloaded", "selective", ()),
+        ("not stated", "selective", ()),
+    ],
+)
+def test_policies_of_maxtext_say_what_is_computed_again(said, checkpointing, keeps):
+    v5e = DATABASE.device("tpu-v5e")
+    stated = case(
+        compile="xla", device="tpu-v5e", tensor_parallel=1, pipeline_parallel=1, zero_stage=3,
+        activation_checkpointing="selective", notes=f"head=ForCausalLM; activation checkpointing: {said}; one step",
+    )  # fmt: skip
+    asked = asked_of_case(stated, llama(), v5e, TimeSettings("graph"))
+    assert (asked.split.activation_checkpointing, asked.setting.stack.keeps) == (checkpointing, keeps)

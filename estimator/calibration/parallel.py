@@ -23,7 +23,7 @@ from scipy.optimize import least_squares
 
 from estimator.calibration.leave_out import model_family
 from estimator.calibration.parallel_results import Outcome, report, write
-from estimator.parallel.adjust import Factor, adjustment_from, factor_table, is_measured
+from estimator.parallel.adjust import Factor, adjustment_from, factor_table, is_measured, program
 from estimator.parallel.measured import Asked, asked_of_case, stack_of_case
 from estimator.validation.answering import answers
 from estimator.validation.cases import Case, read_cases
@@ -75,6 +75,11 @@ class Measured:
         return self.case.source.partition("@")[0]
 
     @property
+    def program(self) -> str:
+        """Software that ran it, on which kind of device."""
+        return program(self.asked.setting.stack.name, self.asked.setting.device.kind)
+
+    @property
     def measured_s(self) -> float:
         """Measured seconds of the step."""
         assert self.case.measured_step_time_s is not None
@@ -83,7 +88,7 @@ class Measured:
     def log_seconds(self, table: Sequence[Factor]) -> float:
         """Log of the seconds that these factors predict."""
         setting = self.asked.setting
-        factors = adjustment_from(table, setting.stack.name, setting.device.architecture)
+        factors = adjustment_from(table, self.program, setting.device.architecture)
         return float(np.log(self.asked.seconds(factors)))
 
 
@@ -191,10 +196,10 @@ def measured_steps(path: Path, jobs: int, database: Database) -> Iterator[Measur
 
 
 def fitted(steps: Sequence[Measured]) -> list[Tangent]:
-    """Return the tangents, one for each software, at the factors that fit all steps best."""
+    """Return the tangents, one for each program, at the factors that fit all steps best."""
     names = list(dict.fromkeys(each.stack for each in factor_table()))
     tables = [tuple(each for each in factor_table() if each.stack == name) for name in names]
-    groups = [[each for each in steps if each.asked.setting.stack.name == name] for name in names]
+    groups = [[each for each in steps if each.program == name] for name in names]
     for _ in range(ROUNDS):
         tables = solved([Tangent.of(*each) for each in zip(groups, tables, strict=True)], lambda _: True)
     return [Tangent.of(*each) for each in zip(groups, tables, strict=True)]
@@ -220,7 +225,7 @@ def outcomes(tangents: Sequence[Tangent]) -> list[Outcome]:
         for place, each in enumerate(tangent.steps):
             seconds = {name: found[at][place] for name, found in schemes.items()}
             rows.append(Outcome(
-                each.case.case_id, each.case.stratum, each.source, each.asked.setting.stack.name, each.measured_s,
+                each.case.case_id, each.case.stratum, each.source, each.program, each.measured_s,
                 float(np.exp(tangent.at[place])), seconds, each.shipped.floors.constant_utilisation_s,
             ))  # fmt: skip
     return rows

@@ -16,6 +16,8 @@ PARALLEL: Final = Path(__file__).resolve().parent.parent / "parallel"
 HERE: Final = Path(__file__).resolve().parent
 LOW, HIGH = 10, 90
 INSIDE = 0.8
+SOURCES: Final = 3
+"""Sources err alike within themselves, so that fewer say too little of a further one."""
 SCHEMES: Final = ("source", "architecture", "family")
 
 
@@ -52,17 +54,24 @@ def range_of(found: Sequence[Outcome]) -> tuple[float, float]:
     return min(low, 1.0), max(high, 1.0)
 
 
-def inside(found: Sequence[Outcome], everything: Sequence[Outcome], power: float) -> dict[str, float]:
-    """Return for every step whether it lies in the range that other sources give, their logs times `power`.
+def range_for(stack: str, found: Sequence[Outcome]) -> tuple[float, float]:
+    """Return the range of a program: its own, of fewer than `SOURCES` no narrower than that of all programs."""
+    mine = [each for each in found if each.stack == stack]
+    low, high = range_of(mine or found)
+    if len({each.source for each in mine}) >= SOURCES:
+        return low, high
+    lowest, highest = range_of(found)
+    return min(low, lowest), max(high, highest)
 
-    A lone source of its software takes the range of other software.
-    """
+
+def inside(found: Sequence[Outcome], everything: Sequence[Outcome], power: float) -> dict[str, float]:
+    """Return for every step whether it lies in the range that other sources give, their logs times `power`."""
     known: dict[str, float] = {}
     for source in {each.source for each in found}:
         mine = [each for each in found if each.source == source]
         others = [each for each in everything if each.source != source]
         for stack in {each.stack for each in mine}:
-            low, high = range_of([each for each in others if each.stack == stack] or others)
+            low, high = range_for(stack, others)
             known |= {
                 each.case_id: float(low**power <= each.ratio <= high**power) for each in mine if each.stack == stack
             }
@@ -125,7 +134,7 @@ def write(factors: Sequence[Factor], found: Sequence[Outcome]) -> None:
     ])  # fmt: skip
     stacks = {each.stack: [other for other in found if other.stack == each.stack] for each in found}
     power = widening(found)
-    ends = {name: [f"{end**power:.3f}" for end in range_of(mine)] for name, mine in stacks.items()}
+    ends = {name: [f"{end**power:.3f}" for end in range_for(name, found)] for name in stacks}
     _write(PARALLEL / "ranges.csv", [
         {"stack": name, "low": ends[name][0], "high": ends[name][1], "n": len(mine)} for name, mine in stacks.items()
     ])  # fmt: skip

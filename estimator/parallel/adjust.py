@@ -58,7 +58,7 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A factor of a software on an architecture, or on `ANY`: its value, the natural log of its spread, and meaning."""
+    """A factor of a program on an architecture, or on `ANY`: its value, the natural log of its spread, and meaning."""
 
     stack: str
     architecture: str
@@ -79,15 +79,27 @@ def factor_table() -> tuple[Factor, ...]:
     )
 
 
+def program(stack_name: str, kind: str) -> str:
+    """Return the name of what runs a step: one software has another compiler and other kernels on another kind.
+
+    Examples
+    --------
+    >>> program("XLA", "gpu"), program("XLA", "tpu")
+    ('XLA', 'XLA on tpu')
+    """
+    return stack_name if kind == "gpu" else f"{stack_name} on {kind}"
+
+
 @cache
-def adjustment_of(stack_name: str, architecture: str) -> Adjustment:
+def adjustment_of(stack_name: str, device: Device) -> Adjustment:
     """Return the factors of a software; those measured on this architecture take the place of its general ones."""
-    return adjustment_from(factor_table(), stack_name, architecture)
+    name = program(stack_name, device.kind)
+    return adjustment_from(factor_table(), name if is_measured(name) else stack_name, device.architecture)
 
 
-def adjustment_from(table: Iterable[Factor], stack_name: str, architecture: str) -> Adjustment:
-    """Return the factors that a table has for a software on an architecture."""
-    mine = [each for each in table if each.stack == stack_name]
+def adjustment_from(table: Iterable[Factor], name: str, architecture: str) -> Adjustment:
+    """Return the factors that a table has for a program on an architecture."""
+    mine = [each for each in table if each.stack == name]
     general = {each.what: each.factor for each in mine if each.architecture == ANY}
     own = {each.what: each.factor for each in mine if each.architecture == architecture}
     return Adjustment(**(general | own))
@@ -101,14 +113,14 @@ def is_measured(stack_name: str) -> bool:
 
 @cache
 def ranges() -> dict[str, Triple]:
-    """Software -> measured over predicted time of steps that were left out of the fit, 10th and 90th percentile."""
+    """Program -> measured over predicted time of steps that were left out of the fit, 10th and 90th percentile."""
     with (files("estimator.parallel") / "ranges.csv").open(encoding="utf-8") as file:
         return {row["stack"]: triple(float(row["low"]), 1.0, float(row["high"])) for row in csv.DictReader(file)}
 
 
-def range_of(stack: Stack, total: Triple) -> Triple:
-    """Return the 80 % range of a step: what published steps of the software showed, else as the parts say."""
-    known = ranges().get(stack.name)
+def range_of(stack: Stack, kind: str, total: Triple) -> Triple:
+    """Return the 80 % range of a step on a kind of device: what published steps showed, else as the parts say."""
+    known = ranges().get(program(stack.name, kind), ranges().get(stack.name))
     if known is None:
         return total
     found: Triple = total[1] * known

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from estimator.parallel.adjust import Adjustment, adjustment_of
+from estimator.parallel.again import spared
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.linears import ROWS
 from estimator.parallel.roles import Role
@@ -62,6 +63,8 @@ class PartCosts:
         the part of `backward` that only the optimizer waits for: gradients of weights
     attention
         the part of `forward` that selective checkpointing computes again
+    spared
+        the part of `forward` that full checkpointing does not compute again
     host_forward, host_backward, host_operation
         the host's time to issue the operations, and one of the forward pass, (3,)
     tensor_forward, tensor_backward, expert_forward, expert_backward, context_forward, context_backward
@@ -76,6 +79,7 @@ class PartCosts:
     backward: Floats
     weights: Floats
     attention: Floats
+    spared: Floats
     host_forward: Floats
     host_backward: Floats
     host_operation: Floats
@@ -133,7 +137,7 @@ class Setting:
     @property
     def adjustment(self) -> Adjustment:
         """Factors on the parts of a step."""
-        return self.factors or adjustment_of(self.stack.name, self.device.architecture)
+        return self.factors or adjustment_of(self.stack.name, self.device)
 
 
 def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> PartCosts:
@@ -168,6 +172,7 @@ def part_costs(profile: ModelProfile, split: Parallelism, setting: Setting) -> P
         backward=seconds(breakdown.device_s, phases["backward"]),
         weights=seconds(breakdown.device_s, phases["backward"] & (layout.axes[:, ROWS] == INNER)),
         attention=attention,
+        spared=seconds(device_s, spared(layout, setting.stack.keeps, setting.stack.recomputes_unneeded)),
         host_forward=seconds(breakdown.host_s, phases["forward"]),
         host_backward=seconds(breakdown.host_s, phases["backward"]),
         host_operation=_one(breakdown.host_s, phases["forward"], table),

@@ -6,6 +6,7 @@ devices, and words nobody knows, are refused by name.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -14,7 +15,7 @@ from estimator.parallel.network import network_of, usual_system
 from estimator.parallel.parallelism import Parallelism
 from estimator.parallel.prepared import prepare
 from estimator.parallel.routing import BALANCED
-from estimator.parallel.stack import APEX, FSDP, MEGATRON, TORCH, XLA, Stack
+from estimator.parallel.stack import APEX, EARLY_MEGATRON, FIRST_MEGATRON, FSDP, MEGATRON, TORCH, XLA, Stack
 from estimator.parallel.stage_memory import memory_of
 from estimator.parallel.step import ParallelStep, parallel_step, step_s
 from hardware_db import load
@@ -22,6 +23,7 @@ from hardware_db.errors import UsageError
 
 if TYPE_CHECKING:
     from estimator.parallel.adjust import Adjustment
+    from estimator.parallel.again import Result
     from estimator.parallel.network import Network
     from estimator.parallel.parallelism import Checkpointing
     from estimator.timing import TimeSettings
@@ -48,13 +50,30 @@ HOLDS: Final = 1.15
 """A step whose predicted memory is more than this share of its device's did not run so: published peaks are within 15 %
 of what is predicted nine times out of ten, and recipes that are known to compute nothing again come up to 1.09."""
 
-FIRST_MEGATRON: Final = ("amp_float16", "float16")
-"""Precisions of Megatron-LM before the distributed optimizer and sequence parallelism (Korthikanti et al., 2022) became
-its usual choice; later runs are in bfloat16 or float8."""
+POLICY: Final = re.compile(r"activation checkpointing: (\w+)(?: offload:([\w,]+))?")
+"""How notes name a policy of MaxText (configs/base.yml, remat_policy), "custom" with what it keeps or offloads."""
 
-FULLY_REMATERIALISED: Final = "offload:decoder_layer_input"
-"""MaxText's custom policy that keeps little but the input of a layer: nearly all of its forward pass runs again
-(MaxText, configs/base.yml, remat_policy)."""
+POLICIES: Final[dict[str, tuple[Result, ...]]] = {
+    "full": (),
+    "custom": (),
+    "save_qkv_proj": ("qkv",),
+    "qkv_proj_offloaded": ("qkv",),
+    "save_out_proj": ("out",),
+    "save_dot_except_mlp": ("qkv", "out"),
+    "save_dot_except_mlpwi": ("qkv", "out", "down"),
+}
+"""Policy -> results that it keeps; all else of a layer is computed again (MaxText, layers/decoders.py)."""
+
+NAMED: Final[dict[str, Result]] = {
+    "query_proj": "qkv",
+    "qkv_proj": "qkv",
+    "context": "attention",
+    "out_proj": "out",
+    "mlpwi": "up",
+    "mlpwi_0": "up",
+    "mlpwo": "down",
+}
+"""Names of results in MaxText's layers -> results."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +107,11 @@ def asked_of_case(case: Case, profile: ModelProfile, device: Device, execution: 
     network = network_of(device, usual_system(load(), device), case.devices_per_node)
     stack = stack_of_case(case)
     split = split_of(case, stack, network)
+    stack = replace(stack, keeps=_policy(case) or ())
     if stack in (TORCH, APEX):
         stack = replace(stack, execution=execution.execution)
     setting = Setting(device, network, stack, execution.memory_format, routing=BALANCED)
-    asked = Asked(profile, split, setting, _micro_batches(case, split))
+    asked = Asked(replace(profile, model=case.model), split, setting, _micro_batches(case, split))
     return asked if _states_checkpointing(case) else _that_fits(asked)
 
 
@@ -104,7 +124,8 @@ def stack_of_case(case: Case) -> Stack:
         return APEX
     if case.compile != "eager" and any(name in text for name in JAX_LIBRARIES):
         return XLA
-    return STACK_OF.get(case.compile, TORCH)
+    early = case.compile == "megatron" and case.precision in FIRST_MEGATRON
+    return EARLY_MEGATRON if early else STACK_OF.get(case.compile, TORCH)
 
 
 def _that_fits(asked: Asked) -> Asked:
@@ -138,7 +159,7 @@ def split_of(case: Case, stack: Stack, network: Network) -> Parallelism:
             f"its {case.device_count} devices"
         )
     interleaved = pipeline > 1 and virtual > 1
-    later = stack is MEGATRON and case.precision not in FIRST_MEGATRON
+    later = stack is MEGATRON
     return _with_groups(
         Parallelism(
             data_parallel=replicas,
@@ -167,8 +188,17 @@ def _states_checkpointing(case: Case) -> bool:
     return bool(case.activation_checkpointing) or _checkpointing(case) != "none"
 
 
+def _policy(case: Case) -> tuple[Result, ...] | None:
+    """Results that a case's own policy keeps of layers that are computed again; None where it has no such policy."""
+    found = POLICY.search(case.notes) if case.compile == "xla" else None
+    if found is None or found[1] not in POLICIES:
+        return None
+    named = (found[2] or "").split(",")
+    return (*POLICIES[found[1]], *dict.fromkeys(NAMED[name] for name in named if name in NAMED))
+
+
 def _checkpointing(case: Case) -> Checkpointing:
-    if FULLY_REMATERIALISED in case.notes:
+    if _policy(case) is not None:
         return "full"
     usual = "full" if MAXTEXT in case.source.casefold() else "none"
     return cast("Checkpointing", case.activation_checkpointing or usual)

@@ -3,7 +3,7 @@
 FSDP gathers the parameters of a layer while the layer before computes, and sends its gradients away while the next one
 computes; a layer takes the longer of its computing and of what its neighbours send meanwhile (prefetching one layer:
 docs.pytorch.org/docs/stable/fsdp.html, BACKWARD_PRE and forward prefetch). Full checkpointing runs the forward pass of
-a layer, collectives included, once more before its backward pass (Chen et al., 2016).
+a layer, collectives included, once more before its backward pass (Chen et al., 2016; see `again`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Shards:
 def passes_of(costs: PartCosts, split: Parallelism, layers: Floats) -> Passes:
     """Put computing, exposed collectives and recomputation of each part together; `layers` is 1 for layers."""
     forward = costs.forward + costs.exposed_forward
-    again = {"none": 0.0 * forward, "selective": costs.attention, "full": forward}[split.activation_checkpointing]
+    again = {"none": 0.0 * forward, "selective": costs.attention, "full": forward - costs.spared}[
+        split.activation_checkpointing
+    ]
     again = again * layers
     host_again = costs.host_forward * layers if split.activation_checkpointing == "full" else 0.0
     return Passes(

@@ -15,6 +15,7 @@ import numpy as np
 
 from estimator.parallel.adjust import chip_correction, is_measured
 from estimator.parallel.blocks import LAST
+from estimator.parallel.fused import with_chains, without_masks
 from estimator.parallel.layout import Layout, layout_of
 from estimator.parallel.memory import AUTOCAST, computes_in_halves
 from estimator.parallel.roles import Role
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from profiles.model_profile import ModelProfile
 
 FLOAT8: Final = "float8"
+FUSED: Final = "megatron"
+"""Execution in which one kernel stands for an activation that the model's own definition writes out."""
 
 CAST: Final = "aten._to_copy"
 
@@ -67,6 +70,10 @@ class Run:
         table = low_precision(sharded_table(self.profile, self.split), layout_of(self.profile))
         if self.stack.fused_attention:
             table = replace(table, count=np.where(on_scores(self.profile), 0, table.count))
+        if self.stack.windows:
+            table = without_masks(table, self.profile)
+        if self.stack.execution == FUSED:
+            table = with_chains(table, self.profile)
         if self.halves:
             table = without_autocast(table, self.profile.precision.removeprefix(AUTOCAST))
         return table

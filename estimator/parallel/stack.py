@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from estimator.timing import EXECUTION, Execution
 
 if TYPE_CHECKING:
+    from estimator.parallel.again import Result
     from estimator.parallel.parallelism import Schedule
     from hardware_db import Device
 
@@ -46,6 +47,12 @@ class Stack:
         whether gradients of mixed precision travel in 16 bits where weights are recorded in 32
     schedules
         schedules of a pipeline that it has
+    recomputes_unneeded
+        whether full checkpointing computes all of a layer again, not only what its backward pass needs
+    windows
+        whether its attention is told how many tokens a layer looks back, where PyTorch takes a mask
+    keeps
+        results of a layer that its full checkpointing keeps all the same
     """
 
     name: str
@@ -62,6 +69,9 @@ class Stack:
     copies_shards: bool = False
     half_wire: bool = False
     schedules: tuple[Schedule, ...] = ("1f1b", "interleaved")
+    recomputes_unneeded: bool = True
+    windows: bool = False
+    keeps: tuple[Result, ...] = ()
 
 
 TORCH: Final = Stack("PyTorch", "eager", 4, 4, False, False, (0, 1, 2, 3), False, (3,), copies_shards=True)
@@ -73,17 +83,37 @@ NVIDIA/DeepLearningExamples sums them after the backward pass (run_pretraining.p
 where it asks for overlap they show as well (gradients of BERT-large take what their links need)."""
 
 FSDP: Final = Stack(
-    "PyTorch FSDP", "megatron", 4, 4, True, False, (0, 1, 2, 3), False, (0, 1, 2, 3), fused_attention=True
+    "PyTorch FSDP",
+    "megatron",
+    4,
+    4,
+    True,
+    False,
+    (0, 1, 2, 3),
+    False,
+    (0, 1, 2, 3),
+    fused_attention=True,
+    windows=True,
 )
 """Libraries for language models on FSDP (LLM Foundry, Composer): FlashAttention, fused activations and norms."""
 
-MEGATRON: Final = Stack("Megatron", "megatron", 2, 4, True, True, (1, 2, 3), True, (0, 1, 2, 3), fused_attention=True)
+MEGATRON: Final = Stack(
+    "Megatron", "megatron", 2, 4, True, True, (1, 2, 3), True, (0, 1, 2, 3), fused_attention=True, windows=True
+)
 """Megatron-LM and NeMo: float32 main gradients, fused Adam; overlap came with the distributed optimizer
 (github.com/NVIDIA/Megatron-LM, --overlap-grad-reduce)."""
 
+FIRST_MEGATRON: Final = ("amp_float16", "float16")
+"""Precisions of Megatron-LM before FlashAttention (Dao et al., 2022), and before the distributed optimizer and sequence
+parallelism (Korthikanti et al., 2022) became its usual choice; later runs are in bfloat16 or float8."""
+
+EARLY_MEGATRON: Final = replace(MEGATRON, fused_attention=False)
+"""Megatron-LM before FlashAttention (Shoeybi et al., 2019; Narayanan et al., 2021): scores go through memory."""
+
 XLA: Final = Stack(
-    "XLA", "graph", 2, 4, True, True, (0, 1, 2, 3), True, (0, 1, 2, 3), zero_stages=(0, 1, 3), schedules=("gpipe",)
-)
+    "XLA", "graph", 2, 4, True, True, (0, 1, 2, 3), True, (0, 1, 2, 3),
+    zero_stages=(0, 1, 3), schedules=("gpipe",), recomputes_unneeded=False, windows=True,
+)  # fmt: skip
 """JAX on TPUs and GPUs: one compiled graph; gradients are reduced in the type of the activations (bfloat16). States
 divided over data parallel devices, or parameters as well (MaxText, shard_optimizer_over_data and fsdp axes). A pipeline
 is a loop that is differentiated as a whole: all passes forward, then all backward (MaxText, layers/pipeline.py)."""

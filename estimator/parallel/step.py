@@ -155,7 +155,7 @@ def parallel_step(profile: ModelProfile, split: Parallelism, setting: Setting, m
         split=split,
         micro_batch_size=profile.batch_size,
         micro_batches=micro_batches,
-        total=as_range(range_of(setting.stack, total)),
+        total=as_range(range_of(setting.stack, setting.device.kind, total)),
         parts=shown,
         device=as_range(mine.busy),
         host=as_range(mine.host),

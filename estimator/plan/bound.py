@@ -109,7 +109,8 @@ class Bound:
         """Device and host seconds of the passes of each chunk; gathering (ZeRO 3) may take longer."""
         columns, layers = self.columns, self.alike.layers
         nothing = np.zeros_like(columns.forward)
-        again = {"none": nothing, "selective": columns.again, "full": columns.forward}[checkpointing] * layers
+        whole = columns.forward - columns.spared
+        again = {"none": nothing, "selective": columns.again, "full": whole}[checkpointing] * layers
         hosted = columns.host_forward * layers if checkpointing == "full" else nothing
         least = self._gathered_s(sharding) @ self.hot if sharding.stage == 3 else 0.0
         forward, backward = (np.maximum(each @ self.hot, least) for each in (columns.forward, columns.backward + again))

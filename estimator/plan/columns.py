@@ -80,8 +80,9 @@ class Alike:
 class Columns:
     """Cells with the same stages and schedule, with parameters gathered (ZeRO 3) or not; (n, kinds) or (n,) arrays.
 
-    `again` is what selective checkpointing computes again, `per_parameter_s` the optimizer's time for one parameter,
-    `adding_s` to add its gradients of two micro-batches, `per` the bytes of a parameter.
+    `again` is what selective checkpointing computes again, `spared` what full does not, `per_parameter_s` the
+    optimizer's time for one parameter, `adding_s` to add its gradients of two micro-batches, `per` the bytes of a
+    parameter.
     """
 
     cells: Sequence[Cell]
@@ -94,6 +95,7 @@ class Columns:
     backward: Floats
     weights: Floats
     again: Floats
+    spared: Floats
     host_forward: Floats
     host_backward: Floats
     whole: Floats
@@ -172,8 +174,8 @@ class Source:
         one = float(optimizer_s(unit, per, costs, split, self.job.setting)[MID]) / BILLION
         parts = (
             (costs.forward + costs.exposed_forward)[MID], (costs.backward + costs.exposed_backward)[MID],
-            costs.weights[MID], costs.attention[MID], costs.host_forward[MID], costs.host_backward[MID],
-            kept.whole, kept.inputs,
+            costs.weights[MID], costs.attention[MID], costs.spared[MID],
+            costs.host_forward[MID], costs.host_backward[MID], kept.whole, kept.inputs,
         )  # fmt: skip
         alone = np.asarray(kept.working), np.asarray(one), costs.host_optimizer[MID]
         return (*(each[self.alike.first] for each in parts), *alone)

@@ -34,6 +34,11 @@ SPECIALISED_KERNELS: Final = (1, 9, 25)
 SUBLANES: Final = 8
 """Rows of a register of a TPU (8 x 128)."""
 
+HALF_BYTES: Final = 2.0
+TILE_SIDE: Final = 2048.0
+"""Rows and columns of the sums in float32 that fit into what XLA takes of a TPU's vector memory unless asked for more:
+16 MiB (--xla_tpu_scoped_vmem_limit_kib)."""
+
 ALIGNMENT: Final = 8
 """Channels that tensor cores take at once; fewer are padded."""
 
@@ -59,6 +64,9 @@ def product_seconds(work: Products, on: Machine, p: Parameters) -> tuple[Floats,
 def _padded(work: Products, on: Machine) -> Products:
     """Pad products to a systolic matrix unit, as XLA does: rows to `SUBLANES`, columns and depth to its side.
 
+    Operands are read once for every tile of sums that fits on the chip, of at most `TILE_SIDE`: a chip with more FLOPs
+    a byte waits for them longer.
+
     Source: Cloud TPU performance guide (cloud.google.com/tpu/docs/performance-guide).
     """
     side = on.array_side
@@ -66,7 +74,10 @@ def _padded(work: Products, on: Machine) -> Products:
         return work
     rows = np.where(side > 1, SUBLANES, 1.0)
     m, n, k = (np.ceil(size / to) * to for size, to in ((work.m, rows), (work.n, side), (work.k, side)))
-    return replace(work, m=m, n=n, k=k)
+    reads = 1.0 / np.minimum(m, TILE_SIDE) + 1.0 / np.minimum(n, TILE_SIDE)
+    tiled = HALF_BYTES * work.batch * m * n * (on.operand * k * reads + 1.0)
+    moved = np.where(side > 1, np.maximum(work.moved, tiled), work.moved)
+    return replace(work, m=m, n=n, k=k, moved=moved)
 
 
 def _padded_depth(work: Products) -> Floats:
@@ -166,7 +177,16 @@ def kernel_seconds(work: Kernels, on: Machine, p: Parameters) -> tuple[Floats, F
     share = np.where(work.attention, share, np.where(work.plain, 1.0, p["other_kernels"]))
     idle = np.maximum(1.0, on.units / work.blocks)
     memory = work.moved / (on.bandwidth * p["product_bandwidth"])
-    return work.flops * idle / (sustained_rate(on, p) * share) + memory, memory
+    return work.flops * _padded_heads(work, on) * idle / (sustained_rate(on, p) * share) + memory, memory
+
+
+def _padded_heads(work: Kernels, on: Machine) -> Floats:
+    """Work of attention with its heads padded to a systolic matrix unit, over that without.
+
+    Both products of attention have the features of a head on a side of the unit: heads of 128 fill half of one of 256.
+    """
+    padded = np.ceil(work.depth / on.array_side) * on.array_side / work.depth
+    return np.where((on.array_side > 1) & (work.depth > 0), padded, 1.0)
 
 
 assert (MATMUL, FORWARD, DATA, WEIGHT) == (0, 1, 2, 3)

@@ -80,7 +80,7 @@ class Kernels:
     """Kernels that are bound by their FLOPs and not one product: attention, recurrent layers, others.
 
     `plain` are products whose sizes are unknown (of models declared by their FLOPs); `blocks` is how many independent
-    blocks of 128 queries attention has, inf where unknown.
+    blocks of 128 queries attention has, inf where unknown; `depth` the features of a head, nan for others.
     """
 
     row: Rows
@@ -89,6 +89,7 @@ class Kernels:
     backward: Mask
     flops: Floats
     blocks: Floats
+    depth: Floats
     moved: Floats
 
 
@@ -261,5 +262,6 @@ def _kernels(table: OperationTable, chosen: Mask, moved: Floats) -> Kernels:
         backward=_names_with(table.operator, "backward")[rows],
         flops=_floats(table.executed_flops)[rows],
         blocks=np.where(attention, size["batch"] * np.ceil(size["m"] / 128), np.inf),
+        depth=np.where(attention & (size["k"] > 1), size["k"], np.nan),
         moved=moved[rows],
     )

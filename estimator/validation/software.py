@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from estimator.parallel.stack import FIRST_MEGATRON
 from estimator.timing import MemoryFormat
 from estimator.validation.cases import Case
 
@@ -61,7 +62,7 @@ def software_of(case: Case) -> Software:
     text = f"{case.source} {case.notes}"
     version = pytorch_version(text)
     old = version is not None and version < FUSED_ATTENTION
-    old = old or case.compile == "other"
+    old = old or case.compile == "other" or (case.compile == "megatron" and case.precision in FIRST_MEGATRON)
     eager = "attn=eager" in text or (old and "attn=sdpa" not in text)
     mixed = (case.precision or "").startswith("amp_")
     half = case.compile in _HALF_STACKS or any(name in text for name in _HALF_WEIGHTS)
