@@ -8,14 +8,26 @@ JOBS ?= 2
 
 EXTRAS ?= all,test
 TESTS ?= tests
+LEAST ?= 90
 
-.PHONY: demo test test-lowest test-newest lint types dashboard docs clean
+.PHONY: demo test coverage mutation test-lowest test-newest lint types dashboard docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/flopcast estimate gpt2 --tokens 10B
 
 test: $(VENV)/.tools lint types
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
+
+# The tests again, watched line by line, in the processes that they start too.
+coverage: $(VENV)/.tools
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=$(LEAST)
+
+# One number or sign of a formula changed at a time: tests must notice. FILES="profiles/formulas/matmul.py" for less.
+mutation: $(VENV)/.tools
+	$(BIN)/python -m tests.mutation $(FILES)
 
 # The same tests at the two ends of the ranges in pyproject.toml, each in an environment of its own.
 test-lowest test-newest: test-%:

@@ -53,6 +53,42 @@ def test_gradients_of_a_matrix_product_with_broadcast_batches():
     assert by_vector.flops == 2 * 2 * 8 * 4 and dict(by_vector.dims)["n"] == 1
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "out", "dims"),
+    [
+        (spec(8, 4), spec(4, 6), spec(8, 6), (8, 6, 4, 1)),
+        (spec(4), spec(4, 6), spec(6), (1, 6, 4, 1)),
+        (spec(8, 4), spec(4), spec(8), (8, 1, 4, 1)),
+        (spec(3, 8, 4), spec(4, 6), spec(3, 8, 6), (8, 6, 4, 3)),
+    ],
+)
+def test_rows_columns_and_batch_of_a_matrix_product(left, right, out, dims):
+    found = cost("aten.matmul", left, right, out=out)
+    assert tuple(dict(found.dims)[name] for name in ("m", "n", "k", "batch")) == dims
+
+
+def test_gradients_of_one_matrix_product():
+    found = cost("aten.matmul_backward", spec(8, 6), spec(8, 4), spec(4, 6), (True, True), out=(spec(8, 4),))
+    assert found.flops == 2 * 2 * 8 * 6 * 4 and dict(found.dims)["n"] == 6 and dict(found.dims)["m"] == 8
+
+
+def test_a_sum_over_one_element_is_an_outer_product():
+    assert cost("aten.tensordot", spec(3, 1), spec(1, 2), (1,), (0,), out=spec(3, 2)).flops == 2 * 3 * 2
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "out", "groups"),
+    [
+        (spec(100, 16), spec(4, 16, 32), spec(100, 32), 4),
+        (spec(4, 32, 16), spec(16, 100), spec(32, 100), 4),
+        (spec(16, 100), spec(100, 32), spec(5, 16, 32), 5),
+    ],
+)
+def test_groups_of_a_grouped_product(left, right, out, groups):
+    found = cost("aten._grouped_mm", left, right, spec(groups, dtype="int32"), out=out)
+    assert dict(found.dims)["groups"] == groups and found.counted
+
+
 def test_each_gradient_of_onednns_linear_is_one_product():
     rows, weight, gradient = spec(2, 5, 4), spec(6, 4), spec(2, 5, 6)
     by_input = cost("aten.mkldnn_linear_backward_input", (2, 5, 4), gradient, weight, out=rows)
@@ -79,7 +115,9 @@ def test_two_of_four_sparse_products_count_as_dense_ones():
     assert cost("aten._sparse_semi_structured_addmm", *args, out=out).flops == 2 * 32 * 8 * 64
 
 
-@pytest.mark.parametrize(("wanted", "products", "per_score"), [((False, False), 1, 5), ((True, True), 3, 9)])
+@pytest.mark.parametrize(
+    ("wanted", "products", "per_score"), [((False, False), 1, 5), ((True, False), 2, 9), ((True, True), 3, 9)]
+)
 def test_a_linear_layer_with_its_loss_in_one_call(wanted, products, per_score):
     args = (spec(4, 7, 16), spec(50, 16), *[None] * 10, *wanted)
     found = cost("torch_nn._linear_cross_entropy_batch_chunked", *args, out=spec())
@@ -104,3 +142,41 @@ def test_flash_attention_counts_the_pairs_within_its_window(left, right, pairs):
 def test_what_nobody_registered_is_no_exact_count():
     found = unknown_cost(Call("mylib.unheard_of", "default", (spec(4, 4),), (), (spec(4, 4),)))
     assert not found.counted and found.engine == "vector"
+
+
+M, S = 17, 9
+BOOK = {
+    "linalg_cholesky": S**3 / 3,
+    "linalg_cholesky_ex": S**3 / 3,
+    "cholesky": S**3 / 3,
+    "cholesky_inverse": 2 * S**3 / 3,
+    "linalg_ldl_factor_ex": S**3 / 3,
+    "linalg_lu_factor": 2 * S**3 / 3,
+    "linalg_lu_factor_ex": 2 * S**3 / 3,
+    "_linalg_det": 2 * S**3 / 3,
+    "_linalg_slogdet": 2 * S**3 / 3,
+    "linalg_inv": 2 * S**3,
+    "linalg_inv_ex": 2 * S**3,
+    "inverse": 2 * S**3,
+    "_linalg_eigvals": 10 * S**3,
+    "linalg_eigvals": 10 * S**3,
+    "linalg_eig": 25 * S**3,
+    "linalg_eigvalsh": 4 * S**3 / 3,
+    "linalg_eigh": 9 * S**3,
+}
+"""FLOPs of square matrices of S by S (Golub and Van Loan, Matrix Computations)."""
+TALL = {
+    "geqrf": 2 * M * S**2 - 2 * S**3 / 3,
+    "linalg_svdvals": 4 * M * S**2 - 4 * S**3 / 3,
+    "linalg_svd": 14 * M * S**2 + 8 * S**3,
+}
+"""FLOPs of matrices of M by S."""
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "flops"),
+    [(name, S, book) for name, book in BOOK.items()] + [(name, M, each) for name, each in TALL.items()],
+)
+def test_factorisations_cost_what_the_book_says(name, rows, flops):
+    found = cost(f"aten.{name}", spec(4, rows, S), out=(spec(4, rows, S),))
+    assert found.flops == pytest.approx(4 * flops, abs=8)  # whole numbers of each of four matrices

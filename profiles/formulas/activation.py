@@ -31,7 +31,7 @@ ACTIVATIONS: Mapping[str, int] = MappingProxyType(
         "celu": 4,  # x > 0 ? x : a expm1(x / a)
         "selu": 4,  # s (x > 0 ? x : a expm1(x))
         "elu_backward": 5,  # x > 0 ? g s : g b (y + s a)
-        "silu": 5,  # x / (1 + exp(-x))
+        "silu": 5,  # x sigmoid(x)
         "silu_backward": 9,  # g s (1 + x (1 - s)), s = sigmoid(x)
         "mish": 4,  # x tanh(log1p(exp(x)))
         "mish_backward": 13,  # g (t + x s (1 - t^2)), t = tanh(softplus(x)), s = sigmoid(x)
