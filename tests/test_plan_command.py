@@ -79,7 +79,9 @@ def test_a_sweep_shows_each_count_and_the_knee():
     least, most = document["knee_hours"]
     assert 8 <= least <= most <= 32
     assert document["knee_dollars"]
-    assert "Knee, hours" in ask(*GPT2, "--count", "8,16").output
+    said = ask(*GPT2, "--count", "8,16").output
+    assert "Knee, hours" in said
+    assert said.startswith("More h100-sxm pay up to 8, in hours and in dollars. DP 8")
 
 
 def test_nothing_fits_is_an_answer_with_exit_code_1():

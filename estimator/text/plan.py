@@ -90,6 +90,8 @@ def _paying(found: Scaling) -> str:
     if hours == dollars == (most, most):
         return f"Each further {name} pays, up to the {most:,} asked for."
     money = "dollars" if found.priced else "device time"
+    if hours == dollars:
+        return f"More {name} pay up to {_band(hours)}, in hours and in {money}."
     return f"More {name} pay up to {_band(hours)} in hours, up to {_band(dollars)} in {money}."
 
 
