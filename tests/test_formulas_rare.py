@@ -180,3 +180,22 @@ TALL = {
 def test_factorisations_cost_what_the_book_says(name, rows, flops):
     found = cost(f"aten.{name}", spec(4, rows, S), out=(spec(4, rows, S),))
     assert found.flops == pytest.approx(4 * flops, abs=8)  # whole numbers of each of four matrices
+
+
+def test_a_single_channel_is_a_product_of_one_column():
+    found = cost("aten.conv2d", spec(2, 1, 6, 6), spec(1, 1, 3, 3), None, out=spec(2, 1, 4, 4))
+    assert found.flops == 2 * (2 * 4 * 4) * 9 and dict(found.dims)["positions"] == 2 * 6 * 6
+
+
+def test_a_sparse_matrix_times_one_column():
+    dense, out = spec(64, 1), spec(32, 1)
+    assert cost("aten._cslt_sparse_mm", spec(999), dense, out=out).flops == 2 * 32 * 64
+    addmm = cost("aten._sparse_semi_structured_addmm", spec(1), spec(32, 32), spec(9), dense, out=out)
+    assert addmm.flops == 2 * 32 * 64
+
+
+def test_groups_of_two_elements_a_byte():
+    left, right = (spec(*shape, dtype="float4_e2m1fn_x2") for shape in ((100, 8), (4, 8, 32)))
+    assert (
+        cost("aten._scaled_grouped_mm", left, right, spec(100), spec(4), out=spec(100, 32)).flops == 2 * 100 * 32 * 16
+    )
