@@ -12,6 +12,7 @@ from estimator.parallel.lateness import SLICE, late_share
 from estimator.parallel.network import network_of, usual_system
 from estimator.parallel.stack import XLA
 from estimator.timing import TimeSettings, predict
+from estimator.timing.machine import MEGACORE
 from estimator.timing.products import TILE_SIDE
 from estimator.timing.work import work_of
 from profiles.library import Question, find
@@ -52,6 +53,13 @@ def test_operands_are_read_once_for_every_tile_that_fits_on_the_chip():
         times.append(seconds(V6E, one)[row] / one.count[row])
     # 512 times the FLOPs; reading whole operands once would have made each FLOP cheaper
     assert times[1] / times[0] == pytest.approx(8**3, rel=0.2)
+
+
+def test_two_cores_that_are_one_device_lose_some_of_their_rate():
+    v4, table = DATABASE.device("tpu-v4").logical_device(), llama().table()
+    matmul = table.family.mask("matmul")
+    both, one = (seconds(device, table)[matmul].sum() for device in (v4, replace(v4, compute_units=1)))
+    assert one / both == pytest.approx(MEGACORE, rel=0.03)
 
 
 def test_slices_wait_for_each_other():
