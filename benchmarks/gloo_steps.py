@@ -1,12 +1,14 @@
 """DDP and FSDP steps of small models over gloo processes of this machine, beside what flopcast predicts of them.
 
-    python benchmarks/gloo_steps.py --processes 2 --collectives 2.json
+    OMP_NUM_THREADS=1 taskset -c 0 flopcast benchmark
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m profiles.benchmark.collectives -o 2.json
+    PYTHONPATH=. python benchmarks/gloo_steps.py --processes 2 --collectives 2.json
 
 Every process computes with one thread; the data are random and in memory. Computing is predicted from this machine's
-profile (`flopcast benchmark`), collectives from those measured just before over as many processes, so the question is
-how well a step is put together. Each process takes turns between a step of its own model that nobody joins and one of
-the joined: the first has the load of the machine and the cores that processes share in it, so what the second takes
-over the first is what joining costs, also on a busy machine.
+profile (`flopcast benchmark`, of one core), collectives from those measured just before over as many processes, so the
+question is how well a step is put together. Each process takes turns between a step of its own model that nobody joins
+and one of the joined: the first has the load of the machine and the cores that processes share in it, so what the
+second takes over the first is what joining costs, also on a busy machine.
 """
 
 from __future__ import annotations
@@ -135,7 +137,7 @@ def predicted(name: str, way: str, processes: int, machine: MachineProfile) -> f
     spec, batch, length = MODELS[name]
     profile = trace(ProfileQuestion(spec, "train", "float32", "adamw", batch, length, None, False, "cpu"), Path())
     cpu = load().device(machine.machine.device or "")
-    cores = machine.machine.units or os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
     device = cpu.fraction(min(1.0, cores / processes) / (cpu.compute_units or cores), memory_bytes=None)
     network = Network("this machine", processes, 1e9, None, "pcie", processes, measured=links_of(machine))
     split = Parallelism()
