@@ -131,6 +131,7 @@ COPIES = (
     Row("sparse.add", (LEFT, spec(8, 6)), spec(8, 6), 10, read=4 * (10 + 48), written=4 * 48),
     Row("sparse.add_", (spec(8, 6), LEFT), spec(8, 6), 10, read=4 * (10 + 10), written=4 * 10),
     Row("sparse.add_", (spec(8, 6), LEFT, spec(0)), spec(8, 6), 10),
+    Row("sparse.add", (spec(0), spec(0)), spec(0), 0),
 )  # fmt: skip
 def test_sparse_operators(row):
     row.check()
