@@ -10,6 +10,7 @@ from estimator.timing.launch import host_seconds, start_seconds
 from estimator.timing.machine import Machine
 from estimator.timing.products import kernel_seconds, product_seconds
 from estimator.timing.rates import Parameters
+from estimator.timing.recurrent import recurrent_seconds
 from estimator.timing.settings import COMPUTE, LAUNCH, MEMORY, Floats
 from estimator.timing.traffic import fault_seconds, traffic_seconds
 from estimator.timing.work import Mask, Work
@@ -37,6 +38,7 @@ def seconds_of(work: Work, on: Machine, training: Mask | bool, p: Parameters) ->
     parts = np.zeros((3, work.n))
     for rows, (seconds, memory) in (
         (work.products.row, product_seconds(work.products, on.at(work.products.row), p)),
+        (work.recurrent.row, recurrent_seconds(work.recurrent, on.at(work.recurrent.row), p)),
         (work.kernels.row, kernel_seconds(work.kernels, on.at(work.kernels.row), p)),
     ):
         bounded_by_memory = np.minimum(memory, seconds)

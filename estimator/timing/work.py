@@ -77,7 +77,7 @@ class Products:
 
 @dataclass(frozen=True, eq=False)
 class Kernels:
-    """Kernels that are bound by their FLOPs and not one product: attention, recurrent layers, others.
+    """Kernels that are bound by their FLOPs and not one product: attention, others.
 
     `plain` are products whose sizes are unknown (of models declared by their FLOPs); `blocks` is how many independent
     blocks of 128 queries attention has, inf where unknown; `depth` the features of a head, nan for others.
@@ -94,12 +94,26 @@ class Kernels:
 
 
 @dataclass(frozen=True, eq=False)
+class Recurrent:
+    """Recurrent layers in one call: `steps` products (m x k) by (k x n) that wait for each other, of `flops` in all."""
+
+    row: Rows
+    m: Floats
+    n: Floats
+    k: Floats
+    steps: Floats
+    flops: Floats
+    element_bytes: Floats
+    moved: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Work:
     """A table sorted by what bounds its operations; `n` rows in all.
 
     Attributes
     ----------
-    products, kernels
+    products, recurrent, kernels
         what multiplies
     traffic
         rows that only move data, their class (index into `TRAFFIC_CLASSES`), bytes, and whether elements are 16 bits
@@ -115,6 +129,7 @@ class Work:
 
     n: int
     products: Products
+    recurrent: Recurrent
     kernels: Kernels
     traffic_row: Rows
     traffic_class: NDArray[np.intp]
@@ -133,12 +148,14 @@ def work_of(table: OperationTable) -> Work:
     moved = _floats(table.bytes_read) + _floats(table.bytes_written)
     multiplies = table.engine.mask("matrix") & (_floats(table.executed_flops) > 0)
     product = multiplies & table.family.mask("matmul", "convolution") & (_dim(table, "m", 0.0) > 0)
+    recurrent = multiplies & table.family.mask("rnn") & (_dim(table, "steps", 0.0) > 0)
     issued = ~table.family.mask("view")
     traffic = np.flatnonzero(issued & ~multiplies)
     return Work(
         n=len(table),
         products=_products(table, product, moved),
-        kernels=_kernels(table, multiplies & ~product, moved),
+        recurrent=_recurrent(table, np.flatnonzero(recurrent), moved),
+        kernels=_kernels(table, multiplies & ~product & ~recurrent, moved),
         traffic_row=traffic,
         traffic_class=_classes(table)[traffic],
         traffic_bytes=(moved * _passes(table))[traffic],
@@ -229,9 +246,27 @@ def _plain(table: OperationTable, rows: Rows, role: int, moved: Floats) -> Part:
 def _half_traffic(table: OperationTable, rows: Rows, moved: Floats, both: Mask) -> Floats:
     """Bytes of one of the two gradients: half of what is read and written once, and the output's gradient again."""
     size = _sizes(table, rows)
-    element = np.nan_to_num(table.precision.map({k: float(v) for k, v in ELEMENT_BYTES.items()}), nan=4.0)[rows]
+    element = _element_bytes(table)[rows]
     gradient = size["m"] * size["n"] * size["batch"] * element
     return np.where(both[rows], (moved[rows] + gradient) / 2, moved[rows])
+
+
+def _element_bytes(table: OperationTable) -> Floats:
+    return np.nan_to_num(table.precision.map({k: float(v) for k, v in ELEMENT_BYTES.items()}), nan=4.0)
+
+
+def _recurrent(table: OperationTable, rows: Rows, moved: Floats) -> Recurrent:
+    size = _sizes(table, rows)
+    return Recurrent(
+        row=rows,
+        m=size["m"],
+        n=size["n"],
+        k=size["k"],
+        steps=_dim(table, "steps", 1.0)[rows],
+        flops=_floats(table.executed_flops)[rows],
+        element_bytes=_element_bytes(table)[rows],
+        moved=moved[rows],
+    )
 
 
 def _data(table: OperationTable, rows: Rows, moved: Floats) -> Part:
