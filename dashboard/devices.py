@@ -103,6 +103,7 @@ def figures_table(database: Database, device: Device) -> pd.DataFrame:
             "figure": " ".join(part for part in (each.quantity.replace("_", " "), each.precision) if part),
             "value": each.value,
             "unit": each.unit,
+            "sums_in": each.accumulate,
             "basis": each.basis,
             "retrieved": each.retrieved,
             "source": next((url for name in each.sources if (url := _link(database, name))), None),

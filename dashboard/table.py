@@ -23,12 +23,12 @@ WRAPPED: Final = 84
 """Pixels of a row whose sentences wrap over a few lines."""
 _COLUMNS: Final[dict[str, Any]] = {
     "option": st.column_config.TextColumn("Hardware", pinned=True, width=140),
-    "provider": st.column_config.TextColumn("Provider", width=92),
+    "provider": st.column_config.TextColumn("Provider", width=86),
     "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized", width=52, help="all machines together"),
     "run_time_h": st.column_config.NumberColumn("Run, h", format="localized", width=52),
-    "run_time_range": st.column_config.TextColumn("Range, h", width=76),
+    "run_time_range": st.column_config.TextColumn("Range, h", width=92),
     "cost_usd": st.column_config.NumberColumn("Cost, $", format="localized", width=58),
-    "cost_range": st.column_config.TextColumn("Range, $", width=82),
+    "cost_range": st.column_config.TextColumn("Range, $", width=92),
     "memory": st.column_config.TextColumn("GiB", width=56, help="memory needed / there, of each device"),
     "mfu": st.column_config.NumberColumn("MFU", format="percent", width=46),
     "bound": st.column_config.TextColumn("Bound", width=62),

@@ -41,6 +41,7 @@ _FIGURES: Final[dict[str, Any]] = {
     "figure": "Figure",
     "value": st.column_config.NumberColumn("Value", format="localized"),
     "unit": "Unit",
+    "sums_in": st.column_config.TextColumn("Sums in", help="precision of the accumulator"),
     "basis": "Basis",
     "retrieved": st.column_config.DateColumn("Retrieved"),
     "source": st.column_config.LinkColumn("Source", display_text="open"),
@@ -48,9 +49,15 @@ _FIGURES: Final[dict[str, Any]] = {
     "note": "Note",
 }
 _OFFERS: Final[dict[str, Any]] = {
+    "provider": "Provider",
+    "instance": "Instance",
+    "region": "Region",
+    "pricing": "Pricing",
+    "devices": "Devices",
     "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized"),
     "usd_per_device_hour": st.column_config.NumberColumn("$/h per device", format="localized"),
     "as_of": st.column_config.DateColumn("Price of"),
+    "source": "Source",
 }
 
 

@@ -49,6 +49,14 @@ def test_the_page_shows_devices_figures_with_sources_and_offers():
     assert offers["usd_per_device_hour"].is_monotonic_increasing
 
 
+def test_figures_that_differ_in_what_they_sum_in_say_so():
+    """The H100's tensor cores have a float16 peak with sums in float32 and one with sums in float16."""
+    figures, _ = (frame.value for frame in hardware_page(device="h100-sxm").dataframe[1:])
+    half = figures[figures["figure"] == "matrix peak float16"]
+    assert sorted(half["sums_in"]) == ["float16", "float32"]
+    assert not figures.duplicated(["figure", "sums_in"]).any()
+
+
 def test_kinds_and_vendors_filter_the_table():
     page = hardware_page()
     page.multiselect(key="vendor").set_value(["Google"]).run()
