@@ -13,10 +13,11 @@ from estimator.timing.launch import copy_seconds, host_seconds, start_seconds
 from estimator.timing.machine import Machine
 from estimator.timing.products import kernel_seconds, product_seconds
 from estimator.timing.rates import Parameters
+from estimator.timing.recurrent import recurrent_seconds
 from estimator.timing.seconds import side_by_side
 from estimator.timing.settings import Floats
 from estimator.timing.traffic import fault_seconds, traffic_seconds
-from estimator.timing.work import Kernels, Mask, Products, Rows, Work
+from estimator.timing.work import Kernels, Mask, Products, Recurrent, Rows, Work
 
 Term = Callable[[Work, Machine, Mask, Parameters], tuple[Rows, Floats]]
 """Rows and their seconds of one kind of cost; a row has the sum of all kinds."""
@@ -24,6 +25,10 @@ Term = Callable[[Work, Machine, Mask, Parameters], tuple[Rows, Floats]]
 
 def _products(work: Work, on: Machine, _: Mask, p: Parameters) -> tuple[Rows, Floats]:
     return work.products.row, product_seconds(work.products, on.at(work.products.row), p)[0]
+
+
+def _recurrent(work: Work, on: Machine, _: Mask, p: Parameters) -> tuple[Rows, Floats]:
+    return work.recurrent.row, recurrent_seconds(work.recurrent, on.at(work.recurrent.row), p)[0]
 
 
 def _kernels(work: Work, on: Machine, _: Mask, p: Parameters) -> tuple[Rows, Floats]:
@@ -46,6 +51,7 @@ HOST: Final = "host"
 COPIES: Final = "copies"
 TERMS: Final[Mapping[str, Term]] = {
     "products": _products,
+    "recurrent": _recurrent,
     "kernels": _kernels,
     "traffic": _traffic,
     "starts": _starts,
@@ -136,14 +142,15 @@ def _join_work(works: Sequence[Work], starts: NDArray[np.intp]) -> Work:
     def column(part: str, name: str) -> Any:
         return np.concatenate([getattr(getattr(work, part) if part else work, name) for work in works])
 
-    def group(part: str, kind: type[Products] | type[Kernels]) -> dict[str, Any]:
+    def group(part: str, kind: type[Products] | type[Recurrent] | type[Kernels]) -> dict[str, Any]:
         names = [field.name for field in fields(kind)]
         return {name: rows(part, name) if name == "row" else column(part, name) for name in names}
 
-    plain = [f.name for f in fields(Work) if f.name not in ("n", "products", "kernels", "traffic_row")]
+    plain = [f.name for f in fields(Work) if f.name not in ("n", "products", "recurrent", "kernels", "traffic_row")]
     return Work(
         n=sum(work.n for work in works),
         products=Products(**group("products", Products)),
+        recurrent=Recurrent(**group("recurrent", Recurrent)),
         kernels=Kernels(**group("kernels", Kernels)),
         traffic_row=rows("", "traffic_row"),
         **{name: column("", name) for name in plain},

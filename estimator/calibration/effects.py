@@ -37,9 +37,9 @@ SPREAD: Final = {
 """Standard deviation of the logarithm of each kind of factor, before anything was measured."""
 
 RATED: Final = {
-    "matrix_rate": ("products", "kernels"),
-    "vector_rate": ("products", "kernels"),
-    "bandwidth": ("products", "kernels", "traffic"),
+    "matrix_rate": ("products", "recurrent", "kernels"),
+    "vector_rate": ("products", "recurrent", "kernels"),
+    "bandwidth": ("products", "recurrent", "kernels", "traffic"),
 }
 """Kinds of cost that a factor on a rate changes; those on the host and on the step change none by themselves."""
 

@@ -137,7 +137,7 @@ def ideal_seconds(sample: Sample) -> float:
     work, once = sample.work, float(sample.with_optimizer)
     weight = work.calls * np.where(work.optimizer, once, float(sample.accumulation))
     peak = np.broadcast_to(sample.machine.peak, (work.n,))
-    parts = ((work.products.row, work.products.flops), (work.kernels.row, work.kernels.flops))
+    parts = ((part.row, part.flops) for part in (work.products, work.recurrent, work.kernels))
     return float(sum((flops / peak[rows] * weight[rows]).sum() for rows, flops in parts))
 
 
