@@ -129,8 +129,8 @@ def test_without_a_software_that_trains_in_halves_weights_stay_wide():
 )  # fmt: skip
 def test_copies_in_float8_are_divided_as_their_layers_are(monkeypatch, fields, devices):
     """They lie beside the weights that a device has of the layers; embeddings and head have none."""
+    assert {stage.copy_bytes for stage in stages(**fields)} == {0}  # in 16 bits
     copies = 2 * LAYERS * LAYER
     monkeypatch.setattr("estimator.parallel.stage_memory.eight_bit_bytes", lambda _: copies)
     found = stages.__wrapped__(**fields)
     assert [stage.copy_bytes for stage in found] == pytest.approx([copies / devices] * len(found), rel=1e-3)
-    assert {stage.copy_bytes for stage in stages(**fields)} == {0}  # in 16 bits
