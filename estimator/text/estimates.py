@@ -215,9 +215,16 @@ def _faster(estimates: Estimates) -> Iterator[tuple[str, str]]:
 
     took, whole = span(plan.step.total, DURATION)[0], span(first.step_time, DURATION)[0]
     software = stack_for(first.run.profile, first.device.logical_device()).name
-    devices = f"--hardware {first.device.id} --count {first.count}"
-    asked = f"flopcast plan {first.run.profile.model} {devices} --global-batch-size {first.run.global_batch_size}"
-    yield "Faster", f"{plan.split}, as {software} runs it: {took} a step instead of {whole} ({asked})"
+    yield "Faster", f"{plan.split}, as {software} runs it: {took} a step instead of {whole} ({_search_of(first)})"
+
+
+def _search_of(row: Estimate) -> str:
+    """Return the command that searches the splits of the same step."""
+    profile, length = row.run.profile, row.run.sequence_length
+    words = [profile.model, f"--hardware {row.device.id} --count {row.count}"]
+    words += [f"--global-batch-size {row.run.global_batch_size} --precision {profile.precision}"]
+    words += [f"--optimizer {profile.optimizer}", *([f"--sequence-length {length}"] if length else [])]
+    return f"flopcast plan {' '.join(words)}"
 
 
 def _parts(estimates: Estimates) -> Iterator[tuple[str, str]]:

@@ -3,9 +3,9 @@
 The input of every step is known at the start, so its product with the input weights is one large product over all
 tokens; so are the gradients of the weights. The product with the recurrent weights has as many rows as there are
 samples and runs once a step and layer, followed by the kernel of the gates (Appleyard et al. 2016, arXiv:1604.01946,
-optimisations 2 and 5). Nothing of this is fitted. On 318 recurrent layers of DeepBench on five GPUs (its runs leave the
-input's product out) a forward pass is 29 % off in the median and a backward pass 34 %; with 64 samples or more 22 and
-23 %. A share of a large product for all of a layer, what was here before, was 67 and 63 % off, 89 and 157 %.
+optimisations 2 and 5). Nothing of this is fitted. On 318 recurrent layers of DeepBench on five GPUs a forward pass is
+28 % off in the median and a backward pass 33 %; with 64 samples or more 24 and 22 %. A share of a large product for all
+of a layer, what was here before, is 61 % off in both, 80 and 143 % (benchmarks/recurrent_layers.py).
 """
 
 from __future__ import annotations
