@@ -14,6 +14,7 @@ from estimator.parallel.pipeline import (
     _period_s,
     _simulated,
     even_pipeline_s,
+    graph_of,
     in_flight,
     order_of,
     pipeline_s,
@@ -138,3 +139,49 @@ def test_messages_delay_the_stages_that_wait_for_them():
     quick = pipeline_s(even(4, 1, 1.0, 2.0), 8, "1f1b").max()
     slow = pipeline_s(even(4, 1, 1.0, 2.0, message=0.1), 8, "1f1b").max()
     assert slow >= quick + 6 * 0.1 - 1e-9
+
+
+def test_the_middle_of_three_values_is_the_second():
+    passes = StageTimes(*(np.arange(6.0).reshape(2, 1, 3) + each for each in (0, 10, 20)), np.array([1.0, 2.0, 3.0]))
+    middle = passes.middle
+    assert middle.forward.tolist() == [[[1.0]], [[4.0]]] and middle.backward.tolist() == [[[11.0]], [[14.0]]]
+    assert middle.weights.tolist() == [[[21.0]], [[24.0]]] and middle.message.tolist() == [2.0]
+
+
+@pytest.mark.parametrize(("schedule", "chunks"), [("1f1b", 1), ("interleaved", 2), ("zero_bubble", 1)])
+def test_passes_of_a_round_stand_beside_those_of_the_round_before(schedule, chunks):
+    graph = graph_of(schedule, (3, chunks, 12))
+    now, before = graph.repeats(2, 3)
+    assert (graph.tasks[now][:, :3] == graph.tasks[before][:, :3]).all()
+    assert (graph.tasks[now][:, 3] == graph.tasks[before][:, 3] + 3).all()
+    # Micro-batches 6, 7 and 8 on three stages, forward and backward (and for the weights) through each chunk.
+    assert len(now) == 3 * 3 * chunks * (3 if schedule == "zero_bubble" else 2)
+    assert set(graph.tasks[now][:, 3]) == {6, 7, 8}
+
+
+def test_the_passes_of_1f1b_on_three_stages_by_hand():
+    """Stage 0 runs three forward passes ahead, stage 1 two, stage 2 one; then they alternate until all are done."""
+    orders = [
+        "".join(f"{'FB'[kind]}{batch}" for kind, _, batch in order_of("1f1b", (3, 1, 4), stage)) for stage in range(3)
+    ]
+    assert orders == ["F0F1F2B0F3B1B2B3", "F0F1B0F2B1F3B2B3", "F0B0F1B1F2B2F3B3"]
+
+
+def test_the_passes_of_interleaved_stages_by_hand():
+    """Megatron-LM runs 2 (p - stage - 1) + (v - 1) p chunks ahead: with two stages and chunks four, and two."""
+    orders = [
+        " ".join(f"{'FB'[kind]}{chunk}{batch}" for kind, chunk, batch in order_of("interleaved", (2, 2, 2), stage))
+        for stage in range(2)
+    ]
+    assert orders == ["F00 F01 F10 F11 B10 B11 B00 B01", "F00 F01 F10 B10 F11 B11 B00 B01"]
+
+
+def test_unequal_stages_by_hand():
+    """Two stages, two micro-batches of 1F1B; passes of 1 and 2 s, 3 and 4 s, messages of 0.5 s.
+
+    Stage 0: F0 0-1, F1 1-2. Stage 1: F0 1.5-4.5, B0 4.5-8.5, F1 8.5-11.5, B1 11.5-15.5. Stage 0: B0 9-11, B1 16-18.
+    """
+    passes = StageTimes(
+        np.array([[[1.0]], [[3.0]]]), np.array([[[2.0]], [[4.0]]]), np.zeros((2, 1, 1)), np.array([0.5])
+    )
+    assert pipeline_s(passes, 2, "1f1b").ravel().tolist() == [18.0, 15.5]
