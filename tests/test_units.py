@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from hardware_db.errors import QuantityError
@@ -8,6 +10,7 @@ from hardware_db.units import (
     format_flops,
     format_rate,
     format_usd,
+    gibibytes,
     parse_bytes,
     parse_count,
     parse_duration_s,
@@ -168,3 +171,68 @@ def test_unknown_is_a_dash(write: object) -> None:
     assert callable(write)
     assert write(None) == "-"
     assert write(float("inf")) == "-"
+
+
+@pytest.mark.parametrize(
+    ("unit", "base"),
+    [
+        ("FLOP/s", 1), ("GFLOP/s", 10**9), ("TFLOP/s", 10**12), ("PFLOP/s", 10**15), ("TOP/s", 10**12), ("MB", 10**6),
+        ("GB", 10**9), ("TB", 10**12), ("MiB", 1_048_576), ("GiB", 1_073_741_824), ("MB/s", 10**6), ("GB/s", 10**9),
+        ("GiB/s", 1_073_741_824), ("TB/s", 10**12), ("Gb/s", 125_000_000), ("MHz", 10**6), ("GHz", 10**9), ("W", 1),
+        ("kW", 1000), ("USD", 1), ("1", 1),
+    ],
+)  # fmt: skip
+def test_every_unit_of_the_tables(unit: str, base: int) -> None:
+    assert to_base(3, unit) == 3 * base
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        *((parse_count, f"3{suffix}", 3 * 1000**power) for power, suffix in enumerate(["", "k", "M", "B", "T", "Q"])),
+        (parse_count, "3G", 3_000_000_000), (parse_count, "1", 1), (parse_usd, "$3Q", 3e15), (parse_usd, "9e35", 9e35),
+        *((parse_bytes, f"3{suffix}B", 3 * 1000**power) for power, suffix in enumerate(["", "k", "M", "G", "T"])),
+        *((parse_bytes, f"3{suffix}iB", 3 * 1024 ** (power + 1)) for power, suffix in enumerate(["K", "M", "G", "T"])),
+        (parse_duration_s, "3s", 3), (parse_duration_s, "3sec", 3), (parse_duration_s, "3m", 180),
+        (parse_duration_s, "3min", 180), (parse_duration_s, "3h", 10_800), (parse_duration_s, "3hr", 10_800),
+        (parse_duration_s, "3d", 259_200), (parse_duration_s, "3w", 1_814_400), (parse_duration_s, "0.5s", 0.5),
+        (parse_duration_s, "9e35s", 9e35),
+    ],
+)  # fmt: skip
+def test_every_suffix(parse: Callable[[str], float], text: str, value: float) -> None:
+    assert parse(text) == value
+
+
+def test_amounts_that_nobody_means() -> None:
+    for parse in (parse_usd, parse_bytes, parse_count):
+        with pytest.raises(QuantityError, match="more than there is"):
+            parse("1e36")
+    with pytest.raises(QuantityError):
+        parse_duration_s("1e36s")
+    with pytest.raises(QuantityError):
+        parse_measure("1e18 W", "W")
+    assert parse_measure("9e17 W", "W") == (9e17, "W") and parse_measure("0.5 W", "W") == (0.5, "W")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        *((format_count(1.5 * 1000**power), f"1.50 {unit}".strip()) for power, unit in enumerate(["", *"kMBTQ"])),
+        *((format_bytes(1.5 * 1000**power), f"1.50 {unit}B") for power, unit in enumerate(["", *"kMGTP"])),
+        *((format_flops(1.5 * 1000**power), f"1.50 {unit}FLOP") for power, unit in enumerate(["", *"kMGTPEZY"])),
+        *((format_rate(1.5 * 1000**power), f"1.50 {unit}FLOP/s") for power, unit in enumerate(["", *"kMGTPEZY"])),
+        (format_duration(1.5e-6), "1.50 us"), (format_duration(1.5e-3), "1.50 ms"), (format_duration(1.5), "1.50 s"),
+        (format_duration(90), "1.50 min"), (format_duration(5400), "1.50 h"), (format_duration(129_600), "1.50 d"),
+        (format_duration(1.5 * 31_557_600), "1.50 years"), (format_usd(1e6), "$1.00 M"), (format_usd(1.5e9), "$1.50 B"),
+        (format_usd(999_000), "$999,000"), (format_usd(99.96), "$100"), (format_usd(9.996), "$10.0"),
+        (format_usd(0), "$0"), (gibibytes(24 * 2**30), "24 GiB"), (gibibytes(25.4 * 2**30), "25.4 GiB"),
+    ],
+)  # fmt: skip
+def test_every_scale(written: str, expected: str) -> None:
+    assert written == expected
+
+
+def test_three_close_precisions_are_listed() -> None:
+    with pytest.raises(QuantityError) as raised:
+        parse_precision("float1")
+    assert len(str(raised.value).partition("Did you mean ")[2].split(", ")) == 3
