@@ -185,3 +185,10 @@ def test_unequal_stages_by_hand():
         np.array([[[1.0]], [[3.0]]]), np.array([[[2.0]], [[4.0]]]), np.zeros((2, 1, 1)), np.array([0.5])
     )
     assert pipeline_s(passes, 2, "1f1b").ravel().tolist() == [18.0, 15.5]
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "zero_bubble"])
+def test_fewer_micro_batches_than_stages_run_every_pass_too(schedule):
+    for stage in range(4):
+        order = order_of(schedule, (4, 1, 2), stage)
+        assert len(set(order)) == len(order) == 2 * (3 if schedule == "zero_bubble" else 2)

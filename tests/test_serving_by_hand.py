@@ -1,0 +1,81 @@
+"""Serving put together by hand: from single passes to an answer, its price and a life."""
+
+from types import SimpleNamespace
+
+import pytest
+from hand_made import device, offer
+
+import hardware_db
+from estimator.memory import kv_cache_bytes
+from estimator.ranges import Range
+from estimator.serving import Dialogue, predictions_on, writing_on
+from estimator.serving.lifetime import lifetime_of
+from estimator.serving.passes import Way, forward_pass
+from estimator.serving.predictions import Serving
+from estimator.serving.writing import Writing
+from estimator.timing import streaming
+from hardware_db.errors import UsageError
+from profiles.library import Question, find
+
+DB = hardware_db.load()
+GPT2 = find(Question("gpt2", "forward", "bfloat16", None, "cuda"))
+H100, MI250X = DB.device("h100-sxm"), DB.device("mi250x")
+
+
+def ends(found):
+    return [found.low, found.mid, found.high]
+
+
+def need(bytes_needed):
+    return SimpleNamespace(peak=SimpleNamespace(total_bytes=bytes_needed), total_bytes=bytes_needed)
+
+
+def test_an_answer_of_eleven_tokens():
+    """The first token comes with the prompt, ten more follow; eight sequences at once."""
+    row = Writing(
+        device(memory_bytes=100), 8, 512, 11, Range(1, 2, 3), Range(0.1, 0.2, 0.4), "", need(50), None, None, ""
+    )
+    assert ends(row.latency) == pytest.approx([2, 4, 7])
+    assert row.tokens_per_s == pytest.approx(8 * 11 / 4)
+    assert row.fits and not Serving(device(memory_bytes=49), 8, Range(1, 2, 4), "", need(50), None, None, "").fits
+
+
+@pytest.mark.parametrize(("compiled", "host", "kernels"), [(False, 0.61, 1.0), (True, 1.0, 0.70)])
+def test_a_token_is_a_pass_and_the_cache_of_the_prompt_and_half_of_the_answer(compiled, host, kernels):
+    """Fitted: 0.61 of the host's time in eager PyTorch, 0.70 of a compiled pass on a GPU."""
+    row = writing_on(GPT2, H100, Dialogue(8, 500, 101), compiled=compiled)
+    one = H100.logical_device()
+    cached = kv_cache_bytes(GPT2, 8, 550)
+    single, _ = forward_pass(GPT2, (8, 1), one, Way(compiled, host))
+    read = streaming(cached, one)
+    least = (row.need.weight_bytes + cached) / one.memory_bandwidth_bytes_per_s
+    by_hand = [max(least, kernels * a + b) for a, b in zip(ends(single), ends(read), strict=True)]
+    assert ends(row.token) == pytest.approx(by_hand)
+    assert ends(row.prefill) == pytest.approx(ends(forward_pass(GPT2, (8, 500), one, Way(compiled))[0]))
+
+
+def test_prices_of_one_of_two_dies():
+    """An MI250X is two devices to the framework: 8 USD an hour for one package are 4 for each."""
+    rented = offer("mi250x", 1, 8.0)
+    row = writing_on(GPT2, MI250X, Dialogue(8, 64, 16), rented)
+    assert row.usd_per_million.mid == pytest.approx(row.latency.mid * 4 / 3600 / (8 * 16) * 1e6)
+    guessed = predictions_on(GPT2, MI250X, 8, rented)
+    assert ends(guessed.usd_per_thousand) == pytest.approx([s * 4 / 3600 / 8 * 1000 for s in ends(guessed.latency)])
+    assert guessed.per_s == pytest.approx(8 / guessed.latency.mid)
+
+
+def test_bits_of_a_weight_lie_between_1_and_16():
+    assert Dialogue(1, 1, 1, 1).weight_bits == 1 and Dialogue(1, 1, 1, 16).weight_bits == 16
+    for bits in (0.5, 16.5):
+        with pytest.raises(UsageError):
+            Dialogue(1, 1, 1, bits)
+
+
+def test_a_life_by_hand():
+    """A month has 30.4375 days: one device at 2 USD an hour costs 1,461 USD a month."""
+    found = lifetime_of(1461.0, 2.0, 1000.0, 86_400_000.0, 1)
+    assert (found.devices, found.months_until_equal) == (1, 1.0)
+    assert found.serving_usd == pytest.approx(1461) and found.total_usd == pytest.approx(2922)
+    assert lifetime_of(1461.0, 2.0, 1000.0, 86_400_001.0, 24).devices == 2
+    assert lifetime_of(1462.0, 2.0, 1000.0, 1.0, 1).months_until_equal is None
+    assert lifetime_of(1.0, 0.5, 0.5, 0.5, 0.5).devices == 1
