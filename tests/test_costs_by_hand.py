@@ -15,7 +15,7 @@ from estimator.answer import Cluster
 from estimator.cost import default_counts, fabric_of, rent
 from estimator.energy import USUAL_SHARE, energy_kwh, mean_power_w, share_bound_by
 from estimator.parallel.network import Network
-from estimator.pricing import alike
+from estimator.pricing import alike, preference
 from estimator.ranges import ZERO, Range
 from estimator.whole_run import best_interval_s, expected_s
 from estimator.whole_run.bill import bill_of, billed_s
@@ -48,6 +48,7 @@ def test_independent_factors_add_as_squares_of_logarithms():
     found = Range(50, 100, 200).times_independent(Range(0.25, 0.5, 2))
     assert ends(found) == pytest.approx([50 * 2 ** -(2**0.5), 50, 50 * 2 ** (5**0.5)])
     small = Range(0.25, 0.5, 1).times_independent(Range(0.5, 1, 2))
+    assert Range(50, math.inf, math.inf).times_independent(Range(0.5, 2, 4)) == Range(100, math.inf, math.inf)
     assert ends(small) == pytest.approx([0.5 * 2 ** -(2**0.5), 0.5, 0.5 * 2 ** (2**0.5)])
 
 
@@ -77,6 +78,18 @@ def test_one_device_is_alike_wherever_it_stands():
     big = device()
     found = alike(Cluster(big, 1, Network("box", 8, 300e9, 25e9, "switch", 8), True), database([big], []))
     assert (found.fabric.joined, found.fabric.nodes_of, found.fabric.inner_bytes_per_s) == (1, 1, None)
+    # Two dies are two replicas: more than a link that joins nothing.
+    dies = Cluster(device(logical_devices=2), 1, Network("box", 1, 300e9, 25e9, "switch", 8), True)
+    assert alike(dies, database([big], [])) is dies
+
+
+def test_rows_are_ordered_by_answer_price_and_time():
+    nothing = SimpleNamespace(why_not=None, rental=None, cost=None, run_time_s=None)
+    assert preference(nothing) == (False, 0.0, 0.0)
+    refused = SimpleNamespace(why_not="memory", rental=SimpleNamespace(usd_per_hour=7.0), cost=None, run_time_s=None)
+    assert preference(refused) == (True, 7.0, 0.0)
+    answered = SimpleNamespace(why_not=None, rental=None, cost=Range(1, 2, 3), run_time_s=5.0)
+    assert preference(answered) == (False, 2, 5.0)
 
 
 def test_an_estimate_by_hand():
@@ -85,7 +98,7 @@ def test_an_estimate_by_hand():
     row = estimate(run, "big", 2, database=database([device()], [offer("big", 2, 5.0, as_of=NEW)]))
     tokens = 256 * 1024
     flops = tokens * (6 * PARAMETERS + 10 * WIDTH)
-    assert row.mfu == pytest.approx(flops / (row.step_time_s * 2 * 400e12))
+    assert row.mfu == row.hfu == pytest.approx(flops / (row.step_time_s * 2 * 400e12))
     assert row.run_time_s == pytest.approx(row.step_time_s * 3815)  # 1e9 / 262,144, rounded up
     assert row.device_hours == pytest.approx(row.run_time_s * 2 / 3600)
     assert row.cost_usd == pytest.approx(row.run_time_s * 5.0 / 3600)
