@@ -211,6 +211,7 @@ def test_emissions_where_nothing_is_published_are_those_of_the_world():
         (Range(50, 100, 400), 200, 0.73917),
         (Range(50, 100, 400), 100 / 2**0.5, 0.26083),
         (Range(0.4, 0.5, 0.6), 0.5, 0.5),
+        (Range(0.25, 0.5, 1), 0.25, 0.1),
         (Range(0.4, 0.5, 0.6), 0.0, 0.0),
         (Range(50, 100, 400), math.inf, 1.0),
         (Range(50, math.inf, math.inf), 1e9, 0.0),
@@ -231,6 +232,10 @@ def test_how_likely_one_is_below_the_other():
     # Nothing below the middle, up by a factor of 4: the other half is as if 100 were sure.
     assert less(Range.exactly(100.0), Range(50, 99.9, 400)) == pytest.approx(0.5, abs=5e-3)
     assert less(Range(80, 100, 125), Range(1e3, 2e3, 4e3)) == pytest.approx(1.0, abs=1e-3)
+    # Below a sure 200: a third of the way up to 800; below 71: half of the way down to 50.
+    assert less(Range(50, 100, 800), Range.exactly(200)) == pytest.approx(0.6654, abs=3e-3)
+    assert less(Range(50, 100, 800), Range.exactly(100 / 2**0.5)) == pytest.approx(0.2608, abs=3e-3)
+    assert less(Range(0.25, 0.5, 1), Range.exactly(0.25)) == pytest.approx(0.1, abs=3e-3)
 
 
 def run_time(stops, lost):
@@ -253,6 +258,7 @@ def run_time(stops, lost):
         (2, 100, 999, 0.0),
         (2, 100, 1e9, 1.0),
         (0, 0, 1000, 1.0),
+        (100, 100, 1e9, 1.0),
         # So many that their number is sure.
         (1e4, 100, 1099, 0.0),
         (1e4, 100, 1100, 1.0),
