@@ -60,6 +60,22 @@ def test_zero_scatters_gradients_and_gathers_weights(stage):
     assert sent == pytest.approx(7 / 8 * (2e9 + 4e9) / 80e9 + 2 * (START + 7 * HOP))
 
 
+def test_gradients_hide_behind_the_pass_before_and_weights_behind_the_next():
+    """Where there is time, of 2 GB of gradients and 4 GB of weights a bucket in 2 GB shows, and 8 % of the rest."""
+    each, split = BytesPerParameter(4, 4, 8, 2), Parallelism(data_parallel=8, zero_stage=1)
+    reduced, gathered = (7 / 8 * size / 80e9 + START + 7 * HOP for size in (2e9, 4e9))
+    bucket = 26_214_400 / 2e9
+    for windows, shown, hidden in (((0.0, 100.0), reduced, gathered), ((100.0, 0.0), gathered, reduced)):
+        found, _ = middle(Load(1e9, 0.0, 10**9), split, windows=tuple(map(triple, windows)), each=each)
+        assert found == pytest.approx(shown + hidden * (bucket + 0.08 * (1 - bucket)))
+
+
+def test_the_last_bucket_is_one_of_all_gradients():
+    exposed, sent = middle(Load(5e8, 5e8, 10**9), Parallelism(data_parallel=8, expert_parallel=4), windows=LONG)
+    bucket = 26_214_400 / 4e9
+    assert exposed == pytest.approx(sent * (bucket + 0.08 * (1 - bucket)))
+
+
 def test_zero_3_has_sent_all_before():
     _, sent = middle(Load(1e9, 0.0, 10**9), Parallelism(data_parallel=8, zero_stage=3))
     assert sent == 0.0
