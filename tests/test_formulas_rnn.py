@@ -85,7 +85,20 @@ def test_packed_sequences_count_their_tokens() -> None:
     state, sizes = spec(1, 4, HIDDEN), (4, 3, 3, 1)
     settings = (3, HIDDEN, 0, 1, False, 0.0, True, False, sizes, None)
     args = (spec(11, INPUT), weights(3, 1, 1), 4, None, state, None, *settings)
-    assert cost("aten._cudnn_rnn", *args, out=(spec(11, HIDDEN),)).flops == 2 * 11 * 3 * HIDDEN * (INPUT + HIDDEN)
+    found = cost("aten._cudnn_rnn", *args, out=(spec(11, HIDDEN),))
+    assert found.flops == 2 * 11 * 3 * HIDDEN * (INPUT + HIDDEN)
+    assert (dict(found.dims)["steps"], dict(found.dims)["m"]) == (4, 3)  # 11 tokens over 4 steps, rounded up
+
+
+@pytest.mark.parametrize("operator", ["lstm", "gru", "rnn_tanh", "rnn_relu", "quantized_lstm", "quantized_gru"])
+def test_packed_sequences_take_as_many_steps_as_the_longest(operator: str) -> None:
+    gates, lengths = {"lstm": 4, "gru": 3}.get(operator.removeprefix("quantized_"), 1), spec(5, dtype="int64")
+    state = spec(2, 4, HIDDEN)
+    hidden = (state, state) if gates == 4 else state
+    args = (spec(13, INPUT), lengths, hidden, weights(gates, 1, 2), True, 1, 0.0, False, True)
+    found = cost(f"aten.{operator}", *args, overload="data", out=(spec(13, 2 * HIDDEN), state))
+    assert found.flops == 2 * 13 * 2 * gates * HIDDEN * (INPUT + HIDDEN)
+    assert (dict(found.dims)["steps"], dict(found.dims)["m"]) == (2 * 5, 3)  # both directions; 13 over 5, rounded up
 
 
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])

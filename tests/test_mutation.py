@@ -40,3 +40,12 @@ def test_a_sample_of_changed_formulas_fails_the_counts_by_hand():
     found = re.search(r"20 changes: (\d+) noticed, (\d+) without effect", done.stdout)
     assert found, done.stdout + done.stderr
     assert int(found[1]) + int(found[2]) >= 18, done.stdout
+
+
+def test_tests_that_fail_anyway_notice_nothing(tmp_path):
+    path = tmp_path / "test_sums.py"
+    path.write_text("def test_sums():\n    assert 1 + 1 == 3\n")
+    command = [sys.executable, "-m", "tests.mutation", "profiles/formulas/fft.py", "--tests", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    assert done.returncode and "noticed" not in done.stdout
+    assert "test_sums fails without any change" in done.stderr

@@ -32,14 +32,19 @@ reset 1, two sigmoids of 4, tanh, state 3. Backward: each gate's gradient by the
 
 @dataclass(frozen=True, slots=True)
 class _Layers:
-    """A stack of recurrent layers: all tokens, tokens per step, weights in torch's order, layers x directions."""
+    """A stack of recurrent layers: all tokens, steps in time, weights in torch's order, layers x directions."""
 
     tokens: int
-    per_step: int
+    steps: int
     weights: tuple[TensorSpec, ...]
     gates: int
     directions: int
     cells: int
+
+    @property
+    def per_step(self) -> int:
+        """Tokens of a step; of packed sequences, of which fewer and fewer go on, the mean, rounded up."""
+        return -(-self.tokens // max(self.steps, 1))
 
     @property
     def matrices(self) -> tuple[TensorSpec, ...]:
@@ -70,8 +75,7 @@ def _cost(call: Call, layers: _Layers, multiply_adds: int, gate_flops: int) -> C
     """Cost with the dims of the recurrent product, which runs step by step."""
     recurrent = Product(layers.per_step, layers.gates * layers.hidden, layers.hidden)
     cost = products_cost(call, (recurrent,), "rnn")
-    steps = layers.tokens // max(layers.per_step, 1) * layers.cells
-    dims = (*recurrent.dims, ("steps", steps), ("vector_flops", layers.gate_flops(gate_flops)))
+    dims = (*recurrent.dims, ("steps", layers.steps * layers.cells), ("vector_flops", layers.gate_flops(gate_flops)))
     flops = 2 * multiply_adds
     return replace(cost, flops=flops, model_flops=flops, executed_flops=flops, dims=dims)
 
@@ -116,12 +120,11 @@ def _stack(call: Call, signature: _Signature) -> _Layers:
     """Layers of a cuDNN-like operator."""
     inputs, batch_sizes = call.tensor(0), call.integers(signature.batch_sizes, "batch_sizes")
     directions = 1 + call.flag(signature.bidirectional, "bidirectional")
-    per_step = (
-        batch_sizes[0] if batch_sizes else inputs.shape[0 if call.flag(signature.batch_first, "batch_first") else 1]
-    )
+    time = 1 if call.flag(signature.batch_first, "batch_first") else 0
+    steps = len(batch_sizes) or inputs.shape[time]
     gates = _GATES_OF_MODE[call.integer(signature.mode, "mode")]
     cells = call.integer(signature.layers, "num_layers") * directions
-    return _Layers(size(inputs.shape[:-1]), per_step, call.tensors(1, "weight"), gates, directions, cells)
+    return _Layers(size(inputs.shape[:-1]), steps, call.tensors(1, "weight"), gates, directions, cells)
 
 
 @register_formula("aten._cudnn_rnn", "aten.miopen_rnn")
@@ -144,7 +147,7 @@ def cudnn_rnn_backward(call: Call) -> Cost:
 def _single(call: Call, mode: int, weights: tuple[TensorSpec, ...]) -> _Layers:
     """One layer in one direction, (time, batch, channels)."""
     inputs = call.tensor(0)
-    return _Layers(size(inputs.shape[:-1]), inputs.shape[-2], weights, _GATES_OF_MODE[mode], 1, 1)
+    return _Layers(size(inputs.shape[:-1]), size(inputs.shape[:-2]), weights, _GATES_OF_MODE[mode], 1, 1)
 
 
 @register_formula("aten.mkldnn_rnn_layer")
@@ -168,12 +171,16 @@ _WHOLE_GATES = {"aten.lstm": 4, "aten.gru": 3, "aten.rnn_tanh": 1, "aten.rnn_rel
 def whole_rnn(call: Call) -> Cost:
     """(input, hx, params, ...) or, packed, (data, batch_sizes, hx, params, ...), as it arrives in inference mode."""
     packed = 1 if call.overload == "data" else 0
-    inputs, params = call.tensor(0), call.tensors(2 + packed, "params")
+    return _forward(call, _whole(call, packed, call.tensors(2 + packed, "params"), _WHOLE_GATES[call.operator]))
+
+
+def _whole(call: Call, packed: int, params: tuple[TensorSpec, ...], gates: int) -> _Layers:
+    """Layers of an operator whose arguments after the first stand `packed` places further on."""
+    tokens = size(call.tensor(0).shape[:-1])
+    sequences = call.tensors(1 + packed, "hx")[0].shape[-2]
+    steps = call.tensor(1, "batch_sizes").shape[0] if packed else tokens // max(sequences, 1)
     directions = 1 + call.flag(7 + packed, "bidirectional")
-    cells = call.integer(4 + packed, "num_layers") * directions
-    states = next(iter(call.tensors(1 + packed, "hx")))
-    gates = _WHOLE_GATES[call.operator]
-    return _forward(call, _Layers(size(inputs.shape[:-1]), states.shape[-2], params, gates, directions, cells))
+    return _Layers(tokens, steps, params, gates, directions, call.integer(4 + packed, "num_layers") * directions)
 
 
 _QUANTISED_GATES = {"aten.quantized_lstm": 4, "aten.quantized_gru": 3}
@@ -183,20 +190,10 @@ _QUANTISED_GATES = {"aten.quantized_lstm": 4, "aten.quantized_gru": 3}
 def quantised_rnn(call: Call) -> Cost:
     """(input, hx, packed cells, has_biases, layers, dropout, train, bidirectional, ...), or packed sequences."""
     packed = 1 if call.overload.startswith("data") else 0
-    inputs, params = call.tensor(0), tuple(flatten(call.args[2 + packed : 3 + packed]))
+    params = call.tensors(2 + packed, "params")
     if not params:
         return unknown_cost(call)
-    cells = call.integer(4 + packed, "num_layers") * (1 + call.flag(7 + packed, "bidirectional"))
-    per_step = next(iter(flatten(call.args[1 + packed : 2 + packed]))).shape[-2]
-    layers = _Layers(
-        size(inputs.shape[:-1]),
-        per_step,
-        params,
-        _QUANTISED_GATES[call.operator],
-        1 + call.flag(7 + packed, "bidirectional"),
-        cells,
-    )
-    return _forward(call, layers)
+    return _forward(call, _whole(call, packed, params, _QUANTISED_GATES[call.operator]))
 
 
 _QUANTISED_CELL_GATES = {
@@ -214,7 +211,7 @@ def quantised_cell(call: Call) -> Cost:
     weights = tuple(flatten(call.args[2:4]))
     if not weights:
         return unknown_cost(call)
-    return _forward(call, _Layers(tokens, tokens, weights, _QUANTISED_CELL_GATES[call.operator], 1, 1))
+    return _forward(call, _Layers(tokens, 1, weights, _QUANTISED_CELL_GATES[call.operator], 1, 1))
 
 
 _CELL_GATES = {"aten.lstm_cell": 4, "aten.gru_cell": 3, "aten.rnn_tanh_cell": 1, "aten.rnn_relu_cell": 1}
@@ -225,7 +222,7 @@ def whole_cell(call: Call) -> Cost:
     """(input, hx, w_ih, w_hh, b_ih, b_hh): one step of one layer, as it arrives in inference mode."""
     tokens = size(call.tensor(0).shape[:-1])
     weights = tuple(weight for position in range(2, 6) if (weight := call.optional_tensor(position)))
-    return _forward(call, _Layers(tokens, tokens, weights, _CELL_GATES[call.operator], 1, 1))
+    return _forward(call, _Layers(tokens, 1, weights, _CELL_GATES[call.operator], 1, 1))
 
 
 @register_formula("aten._thnn_fused_lstm_cell", "aten._thnn_fused_gru_cell")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.running import Runner, run
+from tests.mutation.watching import Watcher
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ROOT / "tests" / "mutation" / "targets.toml"
@@ -46,7 +47,8 @@ def _try(files: list[str], tests: tuple[str, ...], sample: int | None, alike: se
         if fate == "missed":
             print(mutant, flush=True)
 
-    run(Runner(_chosen(files, sample), tuple(ROOT / path for path in files), told), tests)
+    watcher = Watcher(frozenset(str(ROOT / path) for path in files))
+    run(Runner(_chosen(files, sample), watcher, told), tests)
     said = ", ".join(f"{count[fate]} {fate}" for fate in ("noticed", "without effect", "missed"))
     print(f"{files[0]}{' ...' * (len(files) > 1)}: {count.total()} changes: {said}", flush=True)
     return count["missed"]

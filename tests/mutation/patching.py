@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -76,3 +78,29 @@ def _run_again(module: ModuleType, code: CodeType) -> None:
         for other in _own() if new is not old else ():
             if other is not module and vars(other).get(name) is old:
                 setattr(other, name, new)
+
+
+def readers(path: str) -> frozenset[str]:
+    """Where what a file makes when it is imported may be read: files that hold any of it, operators it registers."""
+    module = next(each for each in _own() if getattr(each, "__file__", None) == path)
+    before, source = dict(registry._FORMULAS), Path(path).read_text(encoding="utf-8")
+    names = set().union(*map(_names, ast.parse(source).body)) & vars(module).keys()
+    own = {name: vars(module)[name] for name in names}
+    _run_again(module, compile(source, path, "exec"))
+    operators = {name.removesuffix("_") for name, each in registry._FORMULAS.items() if before.get(name) is not each}
+    holders = {str(each.__file__) for each in _own() if _holds(each, module, own)}
+    return frozenset({path} | holders | operators)
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    """What a statement at the top of a file gives a name to; what it imports is not its own."""
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    nodes = () if isinstance(statement, (ast.Import, ast.ImportFrom)) else ast.walk(statement)
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _holds(other: ModuleType, module: ModuleType, own: dict[str, object]) -> bool:
+    """Whether it imported the module, or any of what is its own."""
+    nothing = object()
+    return any(each is module or own.get(name, nothing) is each for name, each in vars(other).items())

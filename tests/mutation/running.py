@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
-import sys
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import FrameType
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 
 from tests.mutation.mutants import Mutant
-from tests.mutation.patching import Living
+from tests.mutation.patching import Living, readers
+from tests.mutation.watching import Place, Watcher
 
 LONGEST_S = 120
-"""A mutant that has not ended by then hangs where the formula did not: noticed."""
+"""Processor seconds after which a mutant hangs where the formula did not: noticed."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Runner:
     """Pytest plugin that runs what it collected once for each mutant instead of once."""
 
     mutants: Iterable[Mutant]
-    paths: tuple[Path, ...]
+    watcher: Watcher
     told: Callable[[Mutant, bool], None]
-    reached: dict[tuple[str, int], set[int]] = field(default_factory=lambda: defaultdict(set))
+    reached: dict[Place, set[int]] = field(default_factory=lambda: defaultdict(set))
+    readers: dict[str, frozenset[str]] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     living: Living = field(default_factory=lambda: Living((), ()))
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Nobody reads how a test failed; to write it out nicely takes longer than the test."""
+        config.option.tbstyle = "native"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -45,32 +49,49 @@ class Runner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests as they are, noting what they reach, then against each mutant."""
         _run(session.items[0], session.items[-1])  # what every test needs is there before the processes part
-        self.living = Living.of({str(path) for path in self.paths}, ("profiles", "estimator"))
-        self.reached, self.seconds = _in_child(lambda: self._baseline(session))
+        self.living = Living.of(self.watcher.files, ("profiles", "estimator"))
+        for path in self.watcher.files:
+            self.readers[path] = _in_child(partial(readers, path), None)
+            if not self.readers[path]:
+                raise pytest.UsageError(f"No test imports {path}.")
+        self.watcher.files = self.watcher.files.union(*self.readers.values())
+        self.reached, self.seconds, broken = _in_child(lambda: self._baseline(session), None) or ({}, {}, "A test")
+        if broken:
+            raise pytest.UsageError(f"{broken} fails without any change.")
+        gc.collect()
+        gc.freeze()  # a collection in a forked process would copy the memory that it shares
         for mutant in self.mutants:
             self.told(mutant, self._noticed(session, mutant))
         return True
 
     def _baseline(self, session: pytest.Session) -> Any:
+        """Which tests reach each line, how long each test takes, and the one that fails."""
+        self.watcher.is_on = True
         for number, item in enumerate(session.items):
             self.living.forget()
-            start, lines = time.perf_counter(), set[tuple[str, int]]()
-            with _traced({str(path) for path in self.paths}, lines):
-                _run(item, None)
+            self.watcher.places.clear()
+            start = time.perf_counter()
+            _run(item, None)
             self.seconds[number] = time.perf_counter() - start
-            for line in lines:
-                self.reached[line].add(number)
+            for place in (*self.watcher.places, (str(item.path), 0)):
+                self.reached[place].add(number)
             if session.testsfailed:
-                raise RuntimeError(f"{item.nodeid} fails without any change")
-        return dict(self.reached), self.seconds
+                return {}, {}, item.nodeid
+        return dict(self.reached), self.seconds, None
 
     def _noticed(self, session: pytest.Session, mutant: Mutant) -> bool:
-        file = next(str(path) for path in self.paths if str(path).endswith(f"/{mutant.path}"))
+        items = [session.items[number] for number in self._order(mutant)]
+        return _in_child(lambda: self._fails(session, items, mutant), LONGEST_S) is not False  # None: it died or hung
+
+    def _order(self, mutant: Mutant) -> list[int]:
+        """Tests that run the changed lines, quick ones first; for a table those of all that may read it."""
+        file = next(path for path in self.readers if path.endswith(f"/{mutant.path}"))
         lines = range(mutant.lines[0], mutant.lines[1] + 1)
-        runs = (self.reached.get((file, line), set()) for line in lines)
-        numbers = set().union(*runs) if mutant.in_function else set(self.seconds)  # a table may be read from anywhere
-        quick_first = sorted(numbers, key=self.seconds.__getitem__)
-        return bool(_in_child(lambda: self._fails(session, [session.items[number] for number in quick_first], mutant)))
+        numbers = set[int]()
+        for (name, line), some in self.reached.items():
+            if (name == file and line in lines) if mutant.in_function else name in self.readers[file]:
+                numbers |= some
+        return sorted(numbers, key=self.seconds.__getitem__)
 
     def _fails(self, session: pytest.Session, items: list[pytest.Item], mutant: Mutant) -> bool:
         try:
@@ -89,51 +110,44 @@ def _run(item: pytest.Item, following: pytest.Item | None) -> None:
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
-class _traced:
-    """Note the lines of some files that run."""
-
-    def __init__(self, files: set[str], lines: set[tuple[str, int]]) -> None:
-        self.files, self.lines = files, lines
-
-    def _trace(self, frame: FrameType, event: str, _value: object) -> Any:
-        if frame.f_code.co_filename not in self.files:
-            return None
-        self.lines.add((frame.f_code.co_filename, frame.f_lineno))
-        return self._trace
-
-    def __enter__(self) -> None:
-        sys.settrace(self._trace)
-        threading.settrace(self._trace)
-
-    def __exit__(self, *_error: object) -> None:
-        sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
-
-
-def _in_child(ask: Callable[[], Any]) -> Any:
-    """Return what a forked process answers; True if it dies or hangs."""
+def _in_child(ask: Callable[[], Any], longest_s: int | None) -> Any:
+    """Return what a forked process answers; None if it fails, dies or hangs."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        _answer(ask, write)
+        _answer(ask, longest_s, write)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         said = pipe.read()
     os.waitpid(child, 0)
-    return pickle.loads(said) if said else True
+    return pickle.loads(said) if said else None
 
 
-def _answer(ask: Callable[[], Any], write: int) -> None:
+def _answer(ask: Callable[[], Any], longest_s: int | None, write: int) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    signal.alarm(LONGEST_S)
-    with os.fdopen(write, "wb") as pipe:
-        pipe.write(pickle.dumps(ask()))
-    os._exit(0)
+    signal.setitimer(signal.ITIMER_PROF, longest_s or 0)
+    try:
+        with os.fdopen(write, "wb") as pipe:
+            pipe.write(pickle.dumps(ask()))
+    finally:
+        os._exit(0)
 
 
 def run(runner: Runner, tests: tuple[str, ...]) -> None:
-    """Collect these tests, once, and run them against the mutants."""
-    options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-o", "addopts=", "-m", "not slow and not browser"]
-    pytest.main([*tests, *options], plugins=[runner])
+    """Collect these tests, once, and run them against the mutants; raises RuntimeError if they could not run."""
+    options = [
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:terminal",
+        "-o",
+        "addopts=",
+        "--assert=plain",
+        "-m",
+        "not slow and not browser",
+    ]
+    code = pytest.main([*tests, *options], plugins=[runner, runner.watcher])
+    if code != pytest.ExitCode.OK:
+        raise RuntimeError(f"The tests did not run: {pytest.ExitCode(code).name}")
