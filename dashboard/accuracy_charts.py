@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import floor, log10
+from statistics import median
 from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.accuracies import MOST_KEPT, left_out_of
-from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, PURPLE, SKY, legend_below
+from dashboard.palette import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, SKY, framed
 from estimator.timing import BASES
 from estimator.validation.accuracy import LeftOutCase
 from estimator.validation.report import CLOSE
@@ -18,6 +20,11 @@ from estimator.validation.report import CLOSE
 _STYLES: Final = ((BLUE, "circle"), (GREEN, "square"), (ORANGE, "diamond"), (PURPLE, "cross"), (SKY, "star"))
 STYLES: Final = dict(zip(BASES, _STYLES, strict=True))
 """Colour and mark of each basis, so that colour is never alone."""
+PLACE: Final = 0.03
+"""Decades that a place takes: a third of a mark on a chart of six decades."""
+OPACITY: Final = 0.55
+MOST_TOLD: Final = 6
+"""Cases that a mark names."""
 
 
 def parity(cases: Sequence[LeftOutCase]) -> go.Figure:
@@ -37,7 +44,7 @@ def parity(cases: Sequence[LeftOutCase]) -> go.Figure:
             figure.add_trace(_points(part, basis, colour, mark))
     for update, title in ((figure.update_xaxes, "Measured"), (figure.update_yaxes, "Predicted")):
         update(type="log", title=f"{title}, seconds of a step", gridcolor=GRID, dtick=1, exponentformat="power")
-    figure.update_layout(height=560, margin=MARGIN, legend=legend_below(-0.13))
+    framed(figure, 560)
     return figure
 
 
@@ -48,12 +55,34 @@ def parity_of(scheme: str, strata: tuple[str, ...]) -> go.Figure:
 
 
 def _points(part: Sequence[LeftOutCase], basis: str, colour: str, mark: str) -> go.Scatter:
+    """Draw a mark for all cases that would lie on one another, as dark as they would be together."""
+    places = _places(part)
     return go.Scatter(
-        x=np.array([case.measured_s for case in part], dtype=np.float32),
-        y=np.array([case.predicted_s for case in part], dtype=np.float32),
+        x=np.array([median(case.measured_s for case in cases) for cases in places], dtype=np.float32),
+        y=np.array([median(case.predicted_s for case in cases) for cases in places], dtype=np.float32),
         mode="markers",
         name=basis,
-        marker={"color": colour, "symbol": mark, "size": 6, "opacity": 0.55},
-        text=[f"{case.case_id}, {case.stratum}: {case.error:+.0%}" for case in part],
+        marker={"color": colour, "symbol": mark, "size": 6, "opacity": [_opacity(len(cases)) for cases in places]},
+        text=[_said(cases) for cases in places],
+        customdata=[len(cases) for cases in places],
         hovertemplate="<b>%{text}</b><br>measured %{x:.3~s}s, predicted %{y:.3~s}s<extra></extra>",
     )
+
+
+def _places(part: Sequence[LeftOutCase]) -> list[list[LeftOutCase]]:
+    """Return the cases place by place; what lies within two pixels or so is one place."""
+    places: dict[tuple[int, int], list[LeftOutCase]] = {}
+    for case in part:
+        at = floor(log10(case.measured_s) / PLACE), floor(log10(case.predicted_s) / PLACE)
+        places.setdefault(at, []).append(case)
+    return list(places.values())
+
+
+def _opacity(cases: int) -> float:
+    return round(1 - (1 - OPACITY) ** cases, 3)
+
+
+def _said(cases: Sequence[LeftOutCase]) -> str:
+    told = [f"{case.case_id}, {case.stratum}: {case.error:+.0%}" for case in cases[:MOST_TOLD]]
+    more = len(cases) - len(told)
+    return "<br>".join([*told, f"and {more} more"] if more else told)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, legend_below
+from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, ORANGE, framed
 from hardware_db.units import format_duration
 
 
@@ -72,5 +72,5 @@ def buy_or_rent_curve(costs: pd.DataFrame, meet: float | None) -> go.Figure:
         figure.add_trace(go.Scatter(x=[meet, meet], y=ends, mode="lines", name=f"equal at {meet:.0%}", line=line))
     figure.update_xaxes(title="Share of all hours in which it works", tickformat=".0%", gridcolor=GRID)
     figure.update_yaxes(title="USD per hour of work", tickprefix="$", gridcolor=GRID, rangemode="tozero")
-    figure.update_layout(height=380, margin=MARGIN, legend=legend_below(-0.22))
+    framed(figure, 380)
     return figure

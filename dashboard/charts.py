@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import cost_of, cost_range, hardware_of, provider_of, time_of, time_range
 from dashboard.limits import Limits
-from dashboard.palette import BOUNDS, GREY, GRID, KINDS, MARGIN, VERMILION, WHOLE_FIGURES, KindStyle, legend_below
+from dashboard.palette import BOUNDS, GREY, GRID, KINDS, VERMILION, WHOLE_FIGURES, KindStyle, framed
 from estimator.estimates import Estimates
 from estimator.result import Estimate
 from hardware_db.units import format_duration, format_usd
@@ -169,12 +169,7 @@ def _log_axes(figure: go.Figure, found: Estimates) -> None:
         if values:
             pad = max(0.2, decades * LABEL_ROOM)
             update(range=[log10(min(values)) - pad, log10(max(values)) + max(0.1, pad / 4)])
-    figure.update_layout(
-        height=560,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.16, "traceorder": "normal"},
-        dragmode="zoom",
-    )
+    framed(figure, 560, lines=2, dragmode="zoom", legend_traceorder="normal")
 
 
 def _limit_lines(found: Estimates, limits: Limits) -> list[go.Scatter]:
@@ -214,16 +209,11 @@ def step_parts(seconds_by_bound: Mapping[str, float]) -> go.Figure:
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
+                insidetextfont={"color": "white" if bound == "compute" else "black"},  # 4.5 times apart from the bar
                 marker={"color": BOUNDS.get(bound, GREY)},
                 hovertemplate=f"{bound}: {format_duration(seconds)}<extra></extra>",
             )
         )
-    figure.update_layout(
-        barmode="stack",
-        height=190,
-        margin=MARGIN | {"t": 36},
-        showlegend=True,
-        legend=legend_below(-0.75) | {"traceorder": "normal"},
-    )
+    framed(figure, 190, margin={"l": 10, "t": 36}, barmode="stack", showlegend=True, legend_traceorder="normal")
     figure.update_xaxes(title=f"{name} of one step", gridcolor=GRID, exponentformat="none", separatethousands=True)
     return figure

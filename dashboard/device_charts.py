@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.against import Against
-from dashboard.palette import BLUE, GREEN, GREY, GRID, KINDS, MARGIN, ORANGE, PURPLE, SKY, WHOLE_FIGURES, legend_below
+from dashboard.palette import BLUE, GREEN, GREY, GRID, KINDS, ORANGE, PURPLE, SKY, WHOLE_FIGURES, framed
 
 PRICINGS: Final = {
     "on_demand": (BLUE, "circle"),
@@ -53,7 +53,7 @@ def price_against(table: pd.DataFrame, against: Against) -> go.Figure:
         tickprefix="$",
         tickformat=WHOLE_FIGURES,
     )
-    figure.update_layout(height=460, margin=MARGIN, legend=legend_below(-0.18), dragmode="zoom")
+    framed(figure, 460, dragmode="zoom")
     return figure
 
 
@@ -86,7 +86,7 @@ def price_over_time(history: pd.DataFrame) -> go.Figure:
         )
     figure.update_xaxes(title="Price of", gridcolor=GRID)
     figure.update_yaxes(title="USD per device and hour", gridcolor=GRID, tickprefix="$", rangemode="tozero")
-    figure.update_layout(height=380, margin=MARGIN, legend=legend_below(-0.22))
+    framed(figure, 380)
     return figure
 
 

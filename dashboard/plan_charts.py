@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from dashboard.palette import BLUE, GREEN, GREY, GRID, MARGIN, VERMILION, WHOLE_FIGURES, legend_below
+from dashboard.palette import BLUE, GREEN, GREY, GRID, VERMILION, WHOLE_FIGURES, framed
 
 KNEES: Final = {"knee_dollars": ("pays in dollars", GREEN, "dash"), "knee_hours": ("pays in hours", VERMILION, "dot")}
 
@@ -32,7 +32,7 @@ def scaling_curve(answer: dict[str, Any]) -> go.Figure:
     figure.update_yaxes(type="log", title="Step, seconds", tickformat=WHOLE_FIGURES, dtick="D2")
     figure.update_xaxes(gridcolor=GRID)
     figure.update_yaxes(gridcolor=GRID)
-    figure.update_layout(height=440, margin=MARGIN, legend=legend_below(-0.2))
+    framed(figure, 440)
     return figure
 
 

@@ -15,13 +15,12 @@ from dashboard.palette import (
     GREEN,
     GREY,
     GRID,
-    MARGIN,
     ORANGE,
     PURPLE,
     SKY,
     VERMILION,
     WHOLE_FIGURES,
-    legend_below,
+    framed,
 )
 from estimator.roofline import Bubble, Roof, Roofline
 from hardware_db.units import format_duration, format_rate
@@ -58,7 +57,7 @@ def roofline_chart(found: Roofline) -> go.Figure:
     ):
         shown = [log10(low), log10(high)]
         update(type="log", title=title, gridcolor=GRID, dtick=1, tickformat=form, range=shown)
-    figure.update_layout(height=560, margin=MARGIN, legend=legend_below(-0.14))
+    framed(figure, 560, lines=3)
     return figure
 
 

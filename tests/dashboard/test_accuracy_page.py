@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
@@ -70,9 +71,22 @@ def test_every_shipped_case_has_a_source_and_an_error():
 def test_the_chart_draws_every_case_and_the_band():
     cases = left_out("source")[:200]
     figure = parity(cases)
-    assert sum(len(trace.x) for trace in figure.data if trace.mode == "markers") == 200
+    marks = [trace for trace in figure.data if trace.mode == "markers"]
+    assert sum(sum(trace.customdata) for trace in marks) == 200
+    assert all(len(trace.x) == len(trace.customdata) == len(trace.text) for trace in marks)
     lines = [trace for trace in figure.data if trace.mode == "lines"]
     assert sorted(round(trace.y[0] / trace.x[0], 6) for trace in lines) == [0.8, 1.0, 1.2]
+
+
+def test_cases_that_lie_on_one_another_are_one_mark_as_dark_as_all_of_them():
+    case = left_out("source")[0]
+    near = replace(case, case_id="near", measured_s=case.measured_s * 1.0001, predicted_s=case.predicted_s)
+    far = replace(case, case_id="far", measured_s=case.measured_s * 2)
+    (marks,) = (trace for trace in parity([case, near, far]).data if trace.mode == "markers")
+    assert sorted(marks.customdata) == [1, 2]
+    assert sorted(marks.marker.opacity) == [0.55, 0.798]
+    together = next(text for text, cases in zip(marks.text, marks.customdata, strict=True) if cases == 2)
+    assert case.case_id in together and "near" in together and "far" not in together
 
 
 def test_the_page_follows_scheme_and_strata():
@@ -83,4 +97,4 @@ def test_the_page_follows_scheme_and_strata():
     assert page.main.subheader[0].value != everything
     assert set(page.dataframe[0].value["stratum"]) == {"pycls", "torchtune", "all"}
     points = [t for t in json.loads(page.get("plotly_chart")[0].proto.spec)["data"] if t["mode"] == "markers"]
-    assert sum(len(trace["text"]) for trace in points) == page.dataframe[0].value["n"].iloc[-1]
+    assert sum(sum(trace["customdata"]) for trace in points) == page.dataframe[0].value["n"].iloc[-1]
