@@ -1,0 +1,78 @@
+"""What passes inside of layers that are split, in literal figures: sums, experts' rows, keys and values."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hand_made import device
+
+from estimator.parallel.costs import Setting
+from estimator.parallel.layout import layout_of
+from estimator.parallel.network import Network
+from estimator.parallel.parallelism import Parallelism
+from estimator.parallel.running import TIMES
+from estimator.parallel.stack import MEGATRON
+from estimator.parallel.wires import wires_of
+from estimator.timing import streaming
+from profiles.library import Question, find
+
+SETTING = Setting(device(), Network("box", 8, 100e9, 10e9, "switch", 8), MEGATRON)
+LINK, HOP, START, MID = 80e9, 3.4e-6, 8.4e-6, 1
+TOKENS, WIDTH = 2048, 4096
+
+
+@cache
+def recorded(name, precision):
+    return find(Question(name, "train", precision, "adamw", "cuda"), 1, TOKENS)
+
+
+def wires(name="llama-2-7b", precision="amp_bfloat16", **degrees):
+    profile, split = recorded(name, precision), Parallelism(**degrees)
+    table, _ = TIMES.of(SETTING.run(profile, split))
+    return wires_of(layout_of(profile), table, split, SETTING)
+
+
+def summed(payload):
+    """Seconds of a ring of eight: 7/8 of the payload twice, and 14 hops."""
+    return 2 * 7 / 8 * payload / LINK + START + 14 * HOP
+
+
+@pytest.mark.parametrize(("precision", "size"), [("amp_bfloat16", 2), ("float32", 4)])
+def test_each_layer_sums_its_tokens_twice(precision, size):
+    """Shoeybi et al., 2019: two sums of b s h a layer and pass; embedding and head sum once each."""
+    found = wires(precision=precision, tensor_parallel=8).tensor
+    assert found[MID, 1:-1] == pytest.approx([2 * summed(size * TOKENS * WIDTH)] * 32)
+    assert found[MID, [0, -1]] == pytest.approx([summed(size * TOKENS * WIDTH)] * 2)
+
+
+def test_experts_get_two_rows_of_each_token_and_send_them_back():
+    """Seven eighths of 2 x 2,048 rows of 4,096 in two bytes leave a device, and come back."""
+    found = wires("mixtral-8x7b", data_parallel=8, expert_parallel=8)
+    payload = 2 * 2 * TOKENS * WIDTH
+    assert found.expert[MID, 1:-1] == pytest.approx([2 * (7 / 8 * payload / LINK + START + HOP)] * 32)
+    assert not found.tensor.any() and not found.context.any() and not found.merging.any()
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_keys_and_values_pass_around_a_ring(parts):
+    """Each device's keys and values, 2 x 4,096 of its tokens in two bytes, pass to all others one after the other.
+
+    Merging: 12 bytes of each feature of its own queries, for every other device.
+    """
+    found = wires(context_parallel=parts)
+    passed = 2 * 2 * TOKENS * WIDTH / parts
+    assert found.context[MID, 1:-1] == pytest.approx([(parts - 1) * (passed / LINK + HOP)] * 32)
+    merged = (parts - 1) * 12 * TOKENS / parts * WIDTH * streaming(1.0, device()).mid
+    assert found.merging[MID, 1:-1] == pytest.approx([merged] * 32)
+    assert not found.tensor.any() and not found.expert.any()
+
+
+def test_keys_of_grouped_queries_pass_once():
+    """Llama 3.1 8B has 8 heads of keys for 32 of queries."""
+    found = wires("llama-3.1-8b", context_parallel=2)
+    assert found.context[MID, 1:-1] == pytest.approx([2 * 2 * TOKENS / 2 * 1024 / LINK + HOP] * 32)
+
+
+def test_whole_layers_send_nothing():
+    found = wires(data_parallel=8)
+    assert not np.concatenate([found.tensor, found.expert, found.context, found.merging]).any()
