@@ -51,6 +51,8 @@ def test_convolutions(row):
     # nothing summed before the third: every element of the joint space is one product, then one for the sum
     Row("aten._trilinear", (spec(5, 3), spec(5, 3), spec(5, 3), (), (), (), (1,)), spec(5), 2 * 15 + 2 * 15,
         sizes={"m": 15, "n": 1, "k": 1}),
+    Row("aten._trilinear", (spec(5, 3), spec(1, 3, 4), spec(5, 4), (1, 3), (0,), (1, 2), (2, 3)), spec(5, 1),
+        2 * (5 * 3 * 4) + 2 * (5 * 4), sizes={"m": 5 * 4, "k": 3}),
     Row("aten._foreach_mm", ((spec(5, 3), spec(2, 6)), (spec(3, 7), spec(6, 4))), (spec(5, 7), spec(2, 4)),
         2 * 5 * 3 * 7 + 2 * 2 * 6 * 4, sizes={"m": 5, "n": 7, "k": 3}),
     Row("aten.mm", (spec(5, 3, dtype="complex64"), spec(3, 7, dtype="complex64")), spec(5, 7, dtype="complex64"),

@@ -102,6 +102,7 @@ STEP = 2 + 3 + 3 + 2 + 1 + 1
           "binary_cross_entropy_with_logits": 8, "soft_margin_loss": 4, "kl_div": 4, "multi_margin_loss": 4,
           "multilabel_margin_loss": 4, "multilabel_margin_loss_forward": 4}.items()),
     Row("aten.l1_loss", (X, X), spec(), 3 * N),
+    Row("aten.multi_margin_loss", (X, TARGET), spec(), (4 + 1) * N),  # the target has one class for ten scores
     *(Row(f"aten.{name}", (spec(), X, X, 1), X, per_element * N)
       for name, per_element in {
           "mse_loss_backward": 3, "smooth_l1_loss_backward": 5, "huber_loss_backward": 5,

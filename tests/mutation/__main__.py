@@ -39,19 +39,21 @@ def main() -> int:
 
 def _try(files: list[str], tests: tuple[str, ...], sample: int | None, alike: set[tuple[str, str, str]]) -> int:
     """Print how the tests of these files did, and return how many changes they missed."""
-    count = Counter[str]()
+    count = {path: Counter[str]() for path in files}
 
     def told(mutant: Mutant, noticed: bool) -> None:
         fate = "noticed" if noticed else "without effect" if mutant.key in alike else "missed"
-        count[fate] += 1
+        count[mutant.path][fate] += 1
         if fate == "missed":
             print(mutant, flush=True)
 
     watcher = Watcher(frozenset(str(ROOT / path) for path in files))
     run(Runner(_chosen(files, sample), watcher, told), tests)
-    said = ", ".join(f"{count[fate]} {fate}" for fate in ("noticed", "without effect", "missed"))
-    print(f"{files[0]}{' ...' * (len(files) > 1)}: {count.total()} changes: {said}", flush=True)
-    return count["missed"]
+    every = sum(count.values(), Counter[str]())
+    for name, fates in (count | {"together": every} if len(files) > 1 else count).items():
+        said = ", ".join(f"{fates[fate]} {fate}" for fate in ("noticed", "without effect", "missed"))
+        print(f"{name}: {fates.total()} changes: {said}", flush=True)
+    return every["missed"]
 
 
 def _chosen(files: list[str], sample: int | None) -> Iterator[Mutant]:

@@ -86,9 +86,9 @@ def readers(path: str) -> frozenset[str]:
     before, source = dict(registry._FORMULAS), Path(path).read_text(encoding="utf-8")
     names = set().union(*map(_names, ast.parse(source).body)) & vars(module).keys()
     own = {name: vars(module)[name] for name in names}
+    holders = {str(each.__file__) for each in _own() if _holds(each, module, own)}
     _run_again(module, compile(source, path, "exec"))
     operators = {name.removesuffix("_") for name, each in registry._FORMULAS.items() if before.get(name) is not each}
-    holders = {str(each.__file__) for each in _own() if _holds(each, module, own)}
     return frozenset({path} | holders | operators)
 
 

@@ -6,11 +6,14 @@ import gc
 import os
 import pickle
 import signal
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -55,9 +58,17 @@ class Runner:
             if not self.readers[path]:
                 raise pytest.UsageError(f"No test imports {path}.")
         self.watcher.files = self.watcher.files.union(*self.readers.values())
-        self.reached, self.seconds, broken = _in_child(lambda: self._baseline(session), None) or ({}, {}, "A test")
+        broken, self.reached, self.seconds, modules = _in_child(lambda: self._baseline(session), None) or (
+            "A test",
+            {},
+            {},
+            (),
+        )
         if broken:
             raise pytest.UsageError(f"{broken} fails without any change.")
+        for name in modules:  # once, and not in each process again
+            with suppress(Exception):
+                import_module(name)
         gc.collect()
         gc.freeze()  # a collection in a forked process would copy the memory that it shares
         for mutant in self.mutants:
@@ -65,7 +76,7 @@ class Runner:
         return True
 
     def _baseline(self, session: pytest.Session) -> Any:
-        """Which tests reach each line, how long each test takes, and the one that fails."""
+        """Return the test that fails, which tests reach each place, how long each takes, and what they import."""
         self.watcher.is_on = True
         for number, item in enumerate(session.items):
             self.living.forget()
@@ -76,8 +87,8 @@ class Runner:
             for place in (*self.watcher.places, (str(item.path), 0)):
                 self.reached[place].add(number)
             if session.testsfailed:
-                return {}, {}, item.nodeid
-        return dict(self.reached), self.seconds, None
+                return item.nodeid, {}, {}, ()
+        return None, dict(self.reached), self.seconds, tuple(sys.modules)
 
     def _noticed(self, session: pytest.Session, mutant: Mutant) -> bool:
         items = [session.items[number] for number in self._order(mutant)]
