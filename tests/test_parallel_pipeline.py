@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from estimator.parallel import pipeline
 from estimator.parallel.pipeline import (
     BACKWARD,
     FORWARD,
@@ -192,3 +193,9 @@ def test_fewer_micro_batches_than_stages_run_every_pass_too(schedule):
     for stage in range(4):
         order = order_of(schedule, (4, 1, 2), stage)
         assert len(set(order)) == len(order) == 2 * (3 if schedule == "zero_bubble" else 2)
+
+
+def test_an_impossible_order_is_no_endless_loop(monkeypatch):
+    monkeypatch.setattr(pipeline, "order_of", lambda *_: ((BACKWARD, 0, 0), (FORWARD, 0, 0)))
+    with pytest.raises(RuntimeError, match="wait for each other"):
+        graph_of.__wrapped__("1f1b", (2, 1, 1))

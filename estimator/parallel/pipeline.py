@@ -134,7 +134,13 @@ class Graph:
 
 @lru_cache(maxsize=64)
 def graph_of(schedule: Schedule, sizes: tuple[int, int, int]) -> Graph:
-    """Put the passes of all stages in order; `sizes` are stages, chunks and micro-batches."""
+    """Put the passes of all stages in order; `sizes` are stages, chunks and micro-batches.
+
+    Raises
+    ------
+    RuntimeError
+        the order of a schedule is impossible: every stage waits for another
+    """
     stages, chunks, _ = sizes
     orders = [order_of(schedule, sizes, stage) for stage in range(stages)]
     none = sum(len(order) for order in orders)
@@ -144,6 +150,7 @@ def graph_of(schedule: Schedule, sizes: tuple[int, int, int]) -> Graph:
     at, latest = [0] * stages, [none] * stages
     waiting = list(range(stages))
     while waiting:
+        begun = len(rows)
         for stage in waiting:
             order = orders[stage]
             while at[stage] < len(order):
@@ -159,6 +166,8 @@ def graph_of(schedule: Schedule, sizes: tuple[int, int, int]) -> Graph:
                 rows.append((stage, *task))
                 at[stage] += 1
         waiting = [stage for stage in waiting if at[stage] < len(orders[stage])]
+        if len(rows) == begun:
+            raise RuntimeError(f"stages of {schedule} wait for each other forever")
     return Graph(
         np.array(rows, dtype=np.int32), np.array(before, dtype=np.int32), np.array(needed, dtype=np.int32),
         np.array(travels, dtype=np.bool_),
