@@ -9,8 +9,9 @@ import streamlit as st
 from dashboard.sidebar import draw_sidebar
 
 VIEWS = Path(__file__).parent / "views"
+SIDEBAR_PX = 260  # wide enough for its boxes; the rest of a small screen is for tables
 
-st.set_page_config(page_title="flopcast", page_icon="⏱️", layout="wide")
+st.set_page_config(page_title="flopcast", page_icon="⏱️", layout="wide", initial_sidebar_state=SIDEBAR_PX)
 page = st.navigation(
     [
         st.Page(VIEWS / "estimate.py", title="Estimate", default=True),

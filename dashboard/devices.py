@@ -134,13 +134,13 @@ def history_table(here: Here, device: str) -> pd.DataFrame:
 
 
 def offers_table(database: Database, device: Device) -> pd.DataFrame:
-    """Return the current offers of a device, the cheapest by the whole device first."""
+    """Return the current offers of a device, the cheapest by the whole device first; ways to pay as they are asked."""
     rows = [
         {
             "provider": offer.provider,
             "instance": offer.instance,
             "region": offer.region,
-            "pricing": offer.pricing,
+            "pricing": offer.pricing.replace("_", "-"),
             "devices": offer.device_count,
             "usd_per_hour": offer.usd_per_hour,
             "usd_per_device_hour": rounded(database.usd_per_whole_device_hour(offer)),

@@ -47,7 +47,7 @@ def whole(text: str) -> str:
 
 
 def anything(_text: str) -> str:
-    """Free text: where it is drawn, the page says what is wrong with it."""
+    """Free text, and choices that only an answer knows: where it is drawn, the page says what is wrong with it."""
     return ""
 
 
@@ -82,6 +82,11 @@ def checks(models: Sequence[str], devices: Sequence[str]) -> Mapping[str, Check]
         "scale": anything,
         "unseen": one_of(tuple(SCHEMES.values())),
         "strata": anything,
+        "step_on": anything,
+        "cards": anything,
+        "split_over": anything,
+        "write": anything,
+        "claim": anything,
         "embed": anything,
         "embed_options": anything,
     }

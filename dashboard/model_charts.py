@@ -19,6 +19,9 @@ from profiles.timeline import LiveBytes
 GIB: Final = 2**30
 MOST_BARS: Final = 15
 MOST_LETTERS: Final = 26
+LAST_LETTERS: Final = 16
+ROOMY: Final = 4.0
+"""A device with so many times the memory of the peak is left above the chart: the parts would be a line at its foot."""
 UNDIVIDED: Final = 0.9
 """A module that has so large a share of what it is in only wraps it: its parts are looked at instead."""
 Measure = Callable[[ModuleRow], int]
@@ -60,7 +63,12 @@ def icicle(profile: ModelProfile, quantity: str) -> go.Figure:
         )
     )
     colours = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION]
-    figure.update_layout(height=460, margin={"l": 0, "r": 0, "t": 10, "b": 0}, iciclecolorway=colours)
+    figure.update_layout(
+        height=480,
+        margin={"l": 0, "r": 0, "t": 36, "b": 0},
+        iciclecolorway=colours,
+        uniformtext={"minsize": 10, "mode": "hide"},  # what has no room for its name says it when pointed at
+    )
     return figure
 
 
@@ -133,13 +141,19 @@ def largest_groups(groups: tuple[GroupRow, ...], quantity: str) -> go.Figure:
 
 
 def _shortened(operator: str) -> str:
-    """Return an operator's name as it has room beside a bar: "log_softmax_backward_data"."""
+    """Return an operator's name as it has room beside a bar: "scaled_do…tention_backward".
+
+    Its end is kept: the gradient of an operator is named after it.
+    """
     name = operator.partition(".")[2].strip("_") or operator
-    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
+    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - LAST_LETTERS - 1]}…{name[-LAST_LETTERS:]}"
 
 
 def memory_timeline(moments: tuple[LiveBytes, ...], device: Device) -> go.Figure:
-    """Draw the bytes alive through one step [GiB], stacked by what holds them, with a device's memory as a line."""
+    """Draw the bytes alive through one step [GiB], stacked by what holds them, with a device's memory as a line.
+
+    Where the line is far above the peak, the axis ends below it and the legend says how high it is.
+    """
     figure = go.Figure()
     places = np.array([f"{moment.phase}, {moment.module or 'the model'}" for moment in moments], dtype=object)
     for field, (name, colour) in HELD.items():
@@ -158,22 +172,27 @@ def memory_timeline(moments: tuple[LiveBytes, ...], device: Device) -> go.Figure
                 hovertemplate=f"%{{customdata}}<br>{name} %{{y:.3~g}} GiB<extra></extra>",
             )
         )
-    if device.usable_memory_bytes:
+    peak = max((moment.total_bytes for moment in moments), default=0) / GIB
+    there = (device.usable_memory_bytes or 0) / GIB
+    roomy = there > ROOMY * peak > 0
+    if there:
         figure.add_trace(
             go.Scatter(
                 x=[0, max(len(moments) - 1, 1)],
-                y=[device.usable_memory_bytes / GIB] * 2,
+                y=[there] * 2,
                 mode="lines",
-                name=f"memory of {device.id}",
+                name=f"{device.id} has {there:,.3g} GiB{', above the chart' if roomy else ''}",
                 line={"color": VERMILION, "width": 2, "dash": "dash"},
                 hoverinfo="name",
             )
         )
     figure.update_xaxes(title="moments of the step: forward, backward, optimizer", showticklabels=False)
     figure.update_yaxes(title="GiB alive", gridcolor=GRID, rangemode="tozero")
+    if roomy:
+        figure.update_yaxes(range=[0, 1.25 * peak])
     figure.update_layout(
         height=420,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        margin=MARGIN | {"t": 36},
         legend={"orientation": "h", "yanchor": "top", "y": -0.15, "traceorder": "normal"},
     )
     return figure

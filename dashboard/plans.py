@@ -94,9 +94,11 @@ def _machines(plan: dict[str, Any]) -> str:
 
 
 def strategy_table(point: dict[str, Any]) -> pd.DataFrame:
-    """Return the plans of one number of devices, the one to take first, with what the others lose."""
+    """Return the plans of one number of devices, the one to take first, with what the others lose, least first."""
+    taken, *others = point["plans"]
+    ordered = [taken, *sorted(others, key=lambda plan: float(plan["slower"]))]
     return pd.DataFrame(
-        [{"split": plan["split"], "slower": rounded(plan["slower"]), **_plan(plan)} for plan in point["plans"]]
+        [{"split": plan["split"], "slower": rounded(plan["slower"]), **_plan(plan)} for plan in ordered]
     )
 
 

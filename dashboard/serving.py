@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Final
 
 APP: Final = Path(__file__).parent / "app.py"
-INSTALLED: Final = ("--server.fileWatcherType=none", "--runner.magicEnabled=false", "--runner.postScriptGC=false")
+INSTALLED: Final = (
+    "--server.fileWatcherType=none",
+    "--runner.magicEnabled=false",
+    "--runner.postScriptGC=false",
+    "--global.disableWidgetStateDuplicationWarning=true",
+)
 """What is installed does not change while it is served: no source is watched or rewritten after each reaction.
 
 Nor is all memory searched for garbage after each: what is kept for all visitors would be looked through every time, and
-Python's own collector runs when there is something to collect.
+Python's own collector runs when there is something to collect. A box whose default a model without tokens replaces
+("10B" of them by "100M" samples) is meant so, and not worth a warning on the terminal.
 """
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.exports import MISSING, Export, grid
+from dashboard.exports import Export, grid, labelled
 from dashboard.figures import hardware_of, memory_pair, rounded
 from dashboard.once import once
 from estimator.estimates import Estimates
@@ -22,8 +22,8 @@ HOUR_S: Final = 3600.0
 WRAPPED: Final = 84
 """Pixels of a row whose sentences wrap over a few lines."""
 _COLUMNS: Final[dict[str, Any]] = {
-    "option": st.column_config.TextColumn("Hardware", pinned=True, width=140),
-    "provider": st.column_config.TextColumn("Provider", width=86),
+    "option": st.column_config.TextColumn("Hardware", pinned=True, width=146),
+    "provider": st.column_config.TextColumn("Provider", width=104),
     "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized", width=52, help="all machines together"),
     "run_time_h": st.column_config.NumberColumn("Run, h", format="localized", width=52),
     "run_time_range": st.column_config.TextColumn("Range, h", width=92),
@@ -94,14 +94,7 @@ def ranked_table(found: Estimates, alt: str) -> None:
     if not len(cannot):
         return
     with st.expander(f"{len(cannot)} options cannot run it, and why", expanded=not len(can)):
-        st.dataframe(
-            reasons_frame(cannot),
-            hide_index=True,
-            column_config=_WHY_NOT,
-            row_height=WRAPPED,
-            placeholder=MISSING,
-            alt="Options that cannot run it, and why",
-        )
+        grid(reasons_frame(cannot), _WHY_NOT, "Options that cannot run it, and why", row_height=WRAPPED)
 
 
 @once
@@ -118,4 +111,10 @@ def _reason(row: Estimate) -> dict[str, object]:
 
 def export_of(found: Estimates, name: str, title: str, figures: Sequence[go.Figure], command: str) -> Export:
     """Return what is shown for download: every column as CSV, the JSON of the command line, a page of its own."""
-    return Export(name, title, found.to_frame, figures, found.to_dict, [*assumed(found), command])
+    notes = [*assumed(found), command]
+    return Export(name, title, found.to_frame, figures, found.to_dict, notes, lambda: _read(found))
+
+
+def _read(found: Estimates) -> pd.DataFrame:
+    """Return the options that can, as the page shows them, under its headings."""
+    return labelled(table_frame(able(found)), _COLUMNS)

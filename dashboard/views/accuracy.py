@@ -19,7 +19,8 @@ from dashboard.accuracies import (
     strata_table,
 )
 from dashboard.accuracy_charts import parity_of
-from dashboard.exports import Export, chart, command_block, downloads, grid
+from dashboard.choosing import tell_unknown
+from dashboard.exports import APART, Export, chart, command_block, downloads, grid
 from estimator.validation.accuracy import SCHEMES
 
 _PERCENT: Final[dict[str, Any]] = {"format": "percent", "width": 80}
@@ -39,16 +40,16 @@ _PEERS: Final[dict[str, Any]] = {
     "median_error": st.column_config.NumberColumn("Median error", **_PERCENT),
 }
 _CASES: Final[dict[str, Any]] = {
-    "case": st.column_config.TextColumn("Case", pinned=True, width=110),
-    "stratum": "Stratum",
-    "model": st.column_config.TextColumn("Model", width=150),
-    "device": "Device",
-    "precision": "Precision",
-    "measured_s": st.column_config.NumberColumn("Measured, s", format="%.3g"),
-    "predicted_s": st.column_config.NumberColumn("Predicted, s", format="%.3g"),
-    "range_s": "Range, s",
-    "error": st.column_config.NumberColumn("Error", **_PERCENT),
-    "basis": "Basis",
+    "case": st.column_config.TextColumn("Case", pinned=True, width=88),
+    "model": st.column_config.TextColumn("Model", width=170),
+    "device": st.column_config.TextColumn("Device", width=116),
+    "precision": st.column_config.TextColumn("Precision", width=86),
+    "measured_s": st.column_config.NumberColumn("Measured, s", format="%.3g", width=80),
+    "predicted_s": st.column_config.NumberColumn("Predicted, s", format="%.3g", width=80),
+    "error": st.column_config.NumberColumn("Error", format="percent", width=62),
+    "basis": st.column_config.TextColumn("Basis", width=76),
+    "range_s": st.column_config.TextColumn("Range, s", width=120),
+    "stratum": st.column_config.TextColumn("Stratum", width=120),
     "source": st.column_config.TextColumn("Source", width="large"),
 }
 
@@ -57,6 +58,7 @@ _CASES: Final[dict[str, Any]] = {
 def page() -> None:
     """Draw the page; it does not depend on the run in the sidebar."""
     st.title("How far off are the predictions?")
+    st.caption(APART)
     scheme = st.segmented_control(
         "Predicted by a fit that has not seen the",
         list(SCHEMES),
@@ -74,6 +76,7 @@ def page() -> None:
 def _unseen(scheme: str) -> None:
     known = left_out(scheme)
     names = sorted({case.stratum for case in known})
+    tell_unknown("strata", names)
     chosen = st.multiselect("Strata", names, key="strata", bind="query-params", placeholder="all")
     strata = tuple(sorted(chosen))
     cases = left_out_of(scheme, strata)
@@ -118,7 +121,7 @@ def _shipped() -> None:
 
 
 def _draw(table: pd.DataFrame, columns: dict[str, Any], alt: str) -> None:
-    grid(legible(table), columns, alt=alt)
+    grid(legible(table), columns, alt=alt, column_order=list(columns))
 
 
 page()

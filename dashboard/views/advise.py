@@ -16,6 +16,7 @@ from dashboard.figures import escaped
 from dashboard.limit_boxes import limit_boxes
 from dashboard.links import FRAMEWORKS
 from dashboard.processes import Asked
+from dashboard.run_state import Market
 from dashboard.sidebar import current
 from profiles.model_profile import ModelProfile
 
@@ -62,6 +63,8 @@ def _question() -> AdviceQuestion:
 
 def _advice(question: AdviceQuestion, found: dict[str, Any]) -> None:
     (st.success if found["answered"] else st.warning)(escaped(found["sentence"]))
+    if ignored := _ignored(question.asked.market):
+        st.caption(f"{ignored}: advice takes what is rented on demand, and spot where the switch says so.")
     _lines("Why", found["reasons"])
     _lines("What would make it fit", found["remedies"])
     _neighbours(found["beside"])
@@ -80,6 +83,13 @@ def _advice(question: AdviceQuestion, found: dict[str, Any]) -> None:
                 alt="Devices that cannot, and why",
             )
     command_block(question.command())
+
+
+def _ignored(market: Market) -> str:
+    """Say which boxes of the sidebar ask for something that advice does not look at; "" for none."""
+    said = {"Pricing": market.pricing != Market().pricing, "Every offer": market.all_offers}
+    named = [name for name, given in said.items() if given]
+    return f"{' and '.join(named)} {'does' if len(named) == 1 else 'do'} not matter here" if named else ""
 
 
 def _lines(title: str, lines: list[str]) -> None:

@@ -9,7 +9,8 @@ import streamlit as st
 
 from dashboard import processes
 from dashboard.asking import worked_out
-from dashboard.exports import Export, command_block, downloads, grid
+from dashboard.choosing import tell_unknown
+from dashboard.exports import APART, Export, command_block, downloads, grid
 from dashboard.figures import escaped, rounded
 
 _LINES: Final[dict[str, Any]] = {
@@ -33,6 +34,7 @@ _JOBS: Final[dict[str, Any]] = {
 def page() -> None:
     """Draw the page; it does not depend on the run in the sidebar."""
     st.title("Was it true what they said?")
+    st.caption(APART)
     asked = processes.ask("dashboard.claiming", "", "Recomputing the claims")
     found = worked_out(asked)
     if found is not None:
@@ -42,7 +44,8 @@ def page() -> None:
 
 def _claims(claims: list[dict[str, Any]]) -> None:
     titles = {claim["title"]: claim for claim in claims}
-    picked = st.selectbox("Claim", list(titles))
+    tell_unknown("claim", list(titles))
+    picked = st.selectbox("Claim", list(titles), key="claim", bind="query-params")
     claim = titles[picked]
     st.subheader(escaped(picked))
     st.markdown(f"**Claimed**: {escaped(claim['said'])}.")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.answers import estimates
 from dashboard.asking import answered
+from dashboard.choosing import tell_unknown
 from dashboard.comparing import Compared, best_of_kinds, compared
 from dashboard.exports import chart, command_block, downloads
 from dashboard.figures import (
@@ -60,12 +61,20 @@ def _compare(shown: Compared, limits: Limits, command: str) -> None:
 
 
 def _cards(found: Estimates) -> None:
-    """Put options of the visitor's choice side by side; at first the cheapest and the fastest."""
+    """Put options of the visitor's choice side by side; without a choice the cheapest and the fastest."""
     rows = {f"{hardware_of(row)}, {provider_of(row)}": row for row in found}
     ends = [row for row in (found.cheapest(), found.fastest()) if row is not None]
     first = list(dict.fromkeys(f"{hardware_of(row)}, {provider_of(row)}" for row in ends))
-    picked = st.multiselect("Side by side", list(rows), default=first, max_selections=MOST_CARDS)
-    for column, name in zip(st.columns(max(1, len(picked))), picked, strict=False):
+    tell_unknown("cards", list(rows))
+    picked = st.multiselect(
+        "Side by side",
+        list(rows),
+        key="cards",
+        bind="query-params",
+        placeholder="the cheapest and the fastest",
+        max_selections=MOST_CARDS,
+    )
+    for column, name in zip(st.columns(max(2, len(picked))), picked or first, strict=False):
         row = rows[name]
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{name}**")
@@ -99,12 +108,12 @@ def _nothing_keeps(priced: Estimates, limits: Limits) -> None:
 
 
 def _kinds(found: Estimates) -> tuple[str, ...]:
+    """Return the kinds that are shown: all while none is chosen, so that those which another answer brings are, too."""
     present = [kind for kind in KINDS if any(row.device.kind == kind for row in found)]
     kinds = st.pills(
         "Kinds of device",
         present,
         selection_mode="multi",
-        default=present,
         format_func=lambda kind: KINDS[kind].label,
         key="kinds",
         bind="query-params",

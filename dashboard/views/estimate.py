@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.answers import estimates
 from dashboard.asking import answered
+from dashboard.choosing import pick
 from dashboard.exports import chart, command_block, downloads
 from dashboard.figures import (
     capacity_of,
@@ -81,8 +82,7 @@ def _headline(found: Estimates, best: Estimate) -> None:
 
 def _where_time_goes(found: Estimates) -> go.Figure:
     rows = {f"{hardware_of(row)}, {provider_of(row)}": row for row in able(found)}
-    picked = st.selectbox("Where one step's time goes on", list(rows), width=460)
-    row = rows[picked]
+    row = rows[pick("Where one step's time goes on", list(rows), "step_on", next(iter(rows)))]
     figure = parts_of(row)
     chart(figure, f"Parts of one training step on {hardware_of(row)}", "flopcast-step")
     with st.expander("How it is computed"):

@@ -9,9 +9,10 @@ import streamlit as st
 
 from dashboard.against import AGAINST
 from dashboard.answers import hardware
+from dashboard.choosing import tell_unknown
 from dashboard.commands import command_line
 from dashboard.devices import Shown
-from dashboard.exports import Export, chart, command_block, downloads, grid
+from dashboard.exports import APART, Export, chart, command_block, downloads, grid, labelled
 from dashboard.figures import escaped
 from dashboard.kept import history, one_device, overview
 from dashboard.palette import KINDS
@@ -20,22 +21,22 @@ from hardware_db.units import format_usd
 
 DEFAULT_DEVICE: Final = "h100-sxm"
 _COLUMNS: Final[dict[str, Any]] = {
-    "device": st.column_config.TextColumn("Device", pinned=True, width=140),
-    "kind": st.column_config.TextColumn("Kind", width=50),
-    "vendor": st.column_config.TextColumn("Vendor", width=70),
-    "year": st.column_config.NumberColumn("Year", format="%d", width=50),
-    "memory_gib": st.column_config.NumberColumn("GiB", format="localized", width=55),
-    "bandwidth_tb_per_s": st.column_config.NumberColumn("TB/s", format="localized", width=55),
+    "device": st.column_config.TextColumn("Device", pinned=True, width=136),
+    "kind": st.column_config.TextColumn("Kind", width=46),
+    "vendor": st.column_config.TextColumn("Vendor", width=66),
+    "year": st.column_config.NumberColumn("Year", format="%d", width=46),
+    "memory_gib": st.column_config.NumberColumn("GiB", format="localized", width=50),
+    "bandwidth_tb_per_s": st.column_config.NumberColumn("TB/s", format="localized", width=50),
     "peak_tflop_per_s": st.column_config.NumberColumn(
-        "TFLOP/s", format="localized", width=70, help="dense peak for training: the better 16-bit one, else float32"
+        "TFLOP/s", format="localized", width=62, help="dense peak for training: the better 16-bit one, else float32"
     ),
-    "tdp_w": st.column_config.NumberColumn("W", format="localized", width=55),
+    "tdp_w": st.column_config.NumberColumn("W", format="localized", width=48),
     "usd_per_hour": st.column_config.NumberColumn(
-        "$/h", format="localized", width=60, help="cheapest on demand, of one whole device"
+        "$/h", format="localized", width=50, help="cheapest on demand, of one whole device"
     ),
-    "usd_per_pflop_s_hour": st.column_config.NumberColumn("$/h per PFLOP/s", format="localized", width=110),
-    "usd_per_gib_hour": st.column_config.NumberColumn("$/h per GiB", format="localized", width=85),
-    "usd_per_tb_s_hour": st.column_config.NumberColumn("$/h per TB/s", format="localized", width=90),
+    "usd_per_pflop_s_hour": st.column_config.NumberColumn("$/h per PFLOP/s", format="localized", width=106),
+    "usd_per_gib_hour": st.column_config.NumberColumn("$/h per GiB", format="localized", width=80),
+    "usd_per_tb_s_hour": st.column_config.NumberColumn("$/h per TB/s", format="localized", width=84),
 }
 _FIGURES: Final[dict[str, Any]] = {
     "figure": "Figure",
@@ -49,14 +50,14 @@ _FIGURES: Final[dict[str, Any]] = {
     "note": "Note",
 }
 _OFFERS: Final[dict[str, Any]] = {
-    "provider": "Provider",
-    "instance": "Instance",
-    "region": "Region",
-    "pricing": "Pricing",
-    "devices": "Devices",
-    "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized"),
-    "usd_per_device_hour": st.column_config.NumberColumn("$/h per device", format="localized"),
-    "as_of": st.column_config.DateColumn("Price of"),
+    "provider": st.column_config.TextColumn("Provider", pinned=True, width=96),
+    "instance": st.column_config.TextColumn("Instance", width=170),
+    "region": st.column_config.TextColumn("Region", width=108),
+    "pricing": st.column_config.TextColumn("Pricing", width=86),
+    "devices": st.column_config.NumberColumn("Devices", width=60),
+    "usd_per_hour": st.column_config.NumberColumn("$/h", format="localized", width=60),
+    "usd_per_device_hour": st.column_config.NumberColumn("$/h per device", format="localized", width=98),
+    "as_of": st.column_config.DateColumn("Price of", width=84),
     "source": "Source",
 }
 
@@ -65,6 +66,7 @@ _OFFERS: Final[dict[str, Any]] = {
 def page() -> None:
     """Draw the page."""
     st.title("What is there, and what does it cost?")
+    st.caption(APART)
     here = hardware()
     shown = _shown(here.database)
     picked = st.segmented_control(
@@ -92,10 +94,10 @@ def _shown(database: Database) -> Shown:
             key="device_kinds",
             bind="query-params",
         )
-    vendors = right.multiselect(
-        "Vendors", sorted({device.vendor for device in devices}), key="vendor", bind="query-params", placeholder="all"
-    )
-    return Shown(tuple(kinds), tuple(vendors))
+    vendors = sorted({device.vendor for device in devices})
+    tell_unknown("vendor", vendors)
+    chosen = right.multiselect("Vendors", vendors, key="vendor", bind="query-params", placeholder="all")
+    return Shown(tuple(kinds), tuple(chosen))
 
 
 def _overview(shown: Shown, picked: str) -> None:
@@ -116,7 +118,8 @@ def _overview(shown: Shown, picked: str) -> None:
         _COLUMNS,
         alt=f"All devices, the cheapest {against.cheapest} first",
     )
-    downloads(Export("flopcast-hardware", title, table, [figure] if figure is not None else []))
+    figures = [] if figure is None else [figure]
+    downloads(Export("flopcast-hardware", title, table, figures, read=lambda: labelled(table, _COLUMNS)))
     command_block("\n".join(shown.commands()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pandas as pd
@@ -9,7 +10,8 @@ import streamlit as st
 
 from dashboard.answers import hardware, profile_on
 from dashboard.asking import answered, worked_out
-from dashboard.exports import Export, chart, command_block, downloads
+from dashboard.choosing import pick, tell_unknown
+from dashboard.exports import Export, chart, command_block, downloads, grid, labelled
 from dashboard.plan_charts import scaling_curve
 from dashboard.plans import PlanQuestion, scaling_table, strategy_table
 from dashboard.processes import Asked
@@ -26,22 +28,29 @@ RULES: Final = {
 }
 UNPRICED: Final = "a step takes at most 10 % more device time than at best (not all of these numbers have a price)"
 _COLUMNS: Final[dict[str, Any]] = {
-    "devices": st.column_config.NumberColumn("Devices", format="localized", pinned=True, width=64),
-    "split": st.column_config.TextColumn("Split", width=150),
-    "micro_batch": st.column_config.TextColumn("Micro × steps", width=92),
+    "devices": st.column_config.NumberColumn("Devices", format="localized", pinned=True, width=58),
+    "split": st.column_config.TextColumn("Split", pinned=True, width=150),
+    "slower": st.column_config.NumberColumn("Loses", format="percent", width=56),
+    "step_s": st.column_config.NumberColumn("Step, s", format="localized", width=62),
+    "step_range_s": st.column_config.TextColumn("Range, s", width=104),
+    "usd": st.column_config.NumberColumn("$ of 1,000", format="localized", width=74, help="1,000 steps, in dollars"),
+    "device_time": st.column_config.NumberColumn(
+        "Device time", format="%.2f ×", width=78, help="device time of a step over that of the best number of devices"
+    ),
+    "mfu": st.column_config.NumberColumn("MFU", format="percent", width=54),
+    "memory_gib": st.column_config.NumberColumn("GiB", format="localized", width=50, help="of each device"),
+    "network": st.column_config.NumberColumn(
+        "Network", format="percent", width=64, help="share of the step that waits for the network"
+    ),
+    "bound": st.column_config.TextColumn("Bound", width=66),
+    "micro_batch": st.column_config.TextColumn("Micro × steps", width=88, help="micro-batch size × accumulation"),
     "checkpointing": st.column_config.TextColumn("Recomputes", width=82),
-    "step_s": st.column_config.NumberColumn("Step, s", format="localized", width=66),
-    "step_range_s": st.column_config.TextColumn("Range, s", width=110),
-    "slower": st.column_config.NumberColumn("Loses", format="percent", width=62),
-    "mfu": st.column_config.NumberColumn("MFU", format="percent", width=62),
-    "memory_gib": st.column_config.NumberColumn("GiB", format="localized", width=52),
-    "network": st.column_config.NumberColumn("Waits for network", format="percent", width=116),
-    "bound": st.column_config.TextColumn("Bound", width=70),
-    "usd": st.column_config.NumberColumn("1,000 steps, $", format="localized", width=92),
-    "machines": st.column_config.TextColumn("Cheapest machines", width=150),
-    "device_time": st.column_config.NumberColumn("Device time of best", format="%.2f ×", width=120),
+    "machines": st.column_config.TextColumn("Cheapest machines", width=180),
     "why_not": st.column_config.TextColumn("Why not", width=200),
 }
+_SPLITS: Final = {**_COLUMNS, "split": st.column_config.TextColumn("Split", pinned=True, width=220)}
+SAYING_NOTHING: Final = {"checkpointing": "none", "why_not": ""}
+"""Columns that are not drawn where every row says so."""
 
 
 @st.fragment
@@ -90,7 +99,9 @@ def _plans(question: PlanQuestion, answer: dict[str, Any]) -> None:
         chart(figure, f"Seconds of a step over numbers of {question.device}, with the knees", "flopcast-plan", "curve")
         _table(table, "The best plan of each number of devices")
         notes = [*answer["assumptions"], question.command()]
-        downloads(Export("flopcast-plan", title, table, [figure], lambda: answer, notes))
+        downloads(
+            Export("flopcast-plan", title, table, [figure], lambda: answer, notes, lambda: labelled(table, _COLUMNS))
+        )
         _strategies(feasible, question.device)
     command_block(question.command())
     with st.expander("What was assumed"):
@@ -115,20 +126,21 @@ def _band(band: list[int]) -> str:
 
 def _strategies(feasible: list[dict[str, Any]], device: str) -> None:
     counts = {f"{point['device_count']:,}": point for point in feasible}
-    picked = st.selectbox("Splits and files for so many devices", list(counts), index=len(counts) - 1, width=300)
+    picked = pick("Splits and files for so many devices", list(counts), "split_over", list(counts)[-1], width=300)
     point = counts[picked]
     table = strategy_table(point)
     slower = table["slower"][table["slower"] >= WORTH_SAYING]
     lost = f"; the next loses {slower.iloc[0]:.1%}" if len(slower) else ""
     st.subheader(f"{table['split'].iloc[0]} is the split of {picked} {device}{lost}")
     st.caption(f"{point['searched']:,} splits were searched, {point['fitting']:,} fit.")
-    _table(table, f"Splits of a step over {picked} {device}, the fastest first")
+    _table(table, f"Splits of a step over {picked} {device}, the one to take first", _SPLITS)
     downloads(Export("flopcast-splits", f"Splits over {picked} {device}", table, document=lambda: point["plans"]))
     _file(point["files"])
 
 
 def _file(files: dict[str, dict[str, str]]) -> None:
-    form = st.selectbox("Write the best plan for", list(files), width=300)
+    tell_unknown("write", list(files))
+    form = st.selectbox("Write the best plan for", list(files), key="write", bind="query-params", width=300)
     found = files[form]
     if "why_not" in found:
         st.info(found["why_not"])
@@ -137,9 +149,10 @@ def _file(files: dict[str, dict[str, str]]) -> None:
     st.download_button("Save the file", found["text"], f"flopcast-{form}.txt", "text/plain", on_click="ignore")
 
 
-def _table(table: pd.DataFrame, alt: str) -> None:
-    shown = {name: _COLUMNS[name] for name in table.columns}
-    st.dataframe(table, hide_index=True, column_config=shown, alt=alt)
+def _table(table: pd.DataFrame, alt: str, columns: Mapping[str, Any] = _COLUMNS) -> None:
+    silent = [name for name, word in SAYING_NOTHING.items() if name in table and (table[name] == word).all()]
+    drawn = table[[name for name in columns if name in table and name not in silent]]
+    grid(drawn, {name: columns[name] for name in drawn.columns}, alt)
 
 
 page()

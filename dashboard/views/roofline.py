@@ -23,7 +23,7 @@ from hardware_db.units import format_count, format_rate
 
 DEFAULT_DEVICE: Final = "h100-sxm"
 _COLUMNS: Final[dict[str, Any]] = {
-    "operator": st.column_config.TextColumn("Operation", pinned=True, width=270),
+    "operator": st.column_config.TextColumn("Operation", pinned=True, width=310),
     "phase": st.column_config.TextColumn("Phase", width=76),
     "precision": st.column_config.TextColumn("Precision", width=76),
     "calls": st.column_config.NumberColumn("Calls", format="localized", width=60),

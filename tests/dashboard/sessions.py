@@ -44,7 +44,9 @@ class Session:
             told = await self._told()
             if told.WhichOneof("type") == "delta":
                 self._note(told)
-            if told.WhichOneof("type") == "script_finished":
+            # A page that asks to be drawn anew ends early, and what it says then comes with the next end.
+            early = told.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
+            if told.WhichOneof("type") == "script_finished" and not early:
                 return time.monotonic() - begun
 
     async def _told(self) -> ForwardMsg:

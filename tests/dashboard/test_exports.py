@@ -9,8 +9,9 @@ from io import StringIO
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+import streamlit as st
 
-from dashboard.exports import Export
+from dashboard.exports import Export, _precise
 
 TABLE = pd.DataFrame({"name": ["a", "<script>alert(1)</script>"], "cost_usd": [1.5, None]})
 SHOWN = Export("x", "5 < 6 & $7", TABLE, [go.Figure(go.Scatter(x=[1], y=[2], name="drawn"))], notes=["<b>assumed</b>"])
@@ -32,6 +33,21 @@ def test_html_is_whole_and_runs_nothing_of_the_tables():
     assert "<script>alert(1)" not in page
     assert '"name":"drawn"' in page and "Plotly.newPlot" in page
     assert re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="?(?:https?:)?//', page) == []
+
+
+def test_html_is_read_by_people():
+    table = pd.DataFrame({"cost_usd": [1.23456], "usd_per_gib": [0.000123456], "year": [2017], "split": [None]})
+    page = Export("x", "t", table).html()
+    for said in ("<th>Cost, USD</th>", "<th>USD per GiB</th>", "<td>1.23</td>", "<td>0.000123</td>", "<td>2017</td>"):
+        assert said in page
+    assert "split" not in page.lower()
+
+
+@pytest.mark.parametrize(("values", "form"), [([0.00515, None], "%.6g"), ([0.5, 1234.5], "localized")])
+def test_small_figures_of_a_table_are_not_cut_to_zero(values, form):
+    column = st.column_config.NumberColumn("Cost, $", format="localized")
+    assert _precise(column, pd.Series(values))["type_config"]["format"] == form
+    assert column["type_config"]["format"] == "localized", "columns are shared by all tables"
 
 
 @pytest.mark.parametrize("count", [0, 2])

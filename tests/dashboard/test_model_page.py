@@ -59,8 +59,9 @@ def test_the_timelines_highest_stack_is_the_peak(profile):
     stacked = [trace for trace in figure.data if trace.stackgroup]
     highest = max(sum(values) for values in zip(*(trace.y for trace in stacked), strict=True))
     assert highest * 2**30 == pytest.approx(profile.peak_memory_bytes)
-    line = next(trace for trace in figure.data if trace.name == "memory of h100-sxm")
+    line = next(trace for trace in figure.data if trace.name == "h100-sxm has 80 GiB, above the chart")
     assert line.y[0] == load().device("h100-sxm").usable_memory_bytes / 2**30
+    assert highest < figure.layout.yaxis.range[1] < line.y[0] / 4
 
 
 def test_the_page_follows_model_batch_and_quantity():
@@ -69,7 +70,7 @@ def test_the_page_follows_model_batch_and_quantity():
     assert "batch 4" in page.caption[1].value or any("batch 4" in each.value for each in page.caption)
     assert page.metric[0].value.startswith("124 M")
     names = [trace.get("name") for trace in json.loads(page.get("plotly_chart")[2].proto.spec)["data"]]
-    assert "memory of a10" in names and "activations" in names
+    assert "a10 has 24 GiB" in names and "activations" in names
 
 
 def test_a_batch_that_cannot_be_is_explained():
