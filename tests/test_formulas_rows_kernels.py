@@ -143,13 +143,16 @@ def whole(name: str, gates: int, biases: bool) -> Row:
 
 def in_one(name: str, gates: int) -> Row:
     return Row(f"quantized.quantized_{name}_cell_dynamic",
-               (spec(B, INPUT), spec(B, H), (spec(gates * H, INPUT),), (spec(gates * H, H),), None, None), spec(B, H),
-               2 * B * gates * H * CELL_ADDS, sizes={"m": B, "steps": 1})  # fmt: skip
+               (spec(B, INPUT), spec(B, H), (spec(gates * H, INPUT),), (spec(gates * H, H),), *[spec(gates * H)] * 2),
+               spec(B, H), 2 * B * gates * H * CELL_ADDS,  # biases are added where they are packed with the weights
+               sizes={"m": B, "n": gates * H, "k": H, "steps": 1, "vector_flops": B * H * gate_flops(gates)}
+               )  # fmt: skip
 
 
 def layers(name: str, gates: int, packed: bool, bidirectional: bool) -> Row:
     """Two layers of one size, all tokens in one list where they are packed."""
-    cells, state = 2 * (1 + bidirectional), spec(2, B, H)
+    cells = 2 * (1 + bidirectional)
+    state = spec(cells, B, H)
     data = (spec(T * B, INPUT), spec(T, dtype="int64")) if packed else (X,)
     hidden = (state, state) if gates == 4 else state
     settings = (True, 2, 0.0, False, bidirectional, *(() if packed else (False,)))
@@ -178,6 +181,8 @@ NAMES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
         (X, *stack(4), STATE, STATE, X, STATE, STATE, X, STATE, STATE, False, 2, H, 1, True, True, False, (), True,
          spec(9)), (X,), 2 * 2 * T * B * 4 * H * CELL_ADDS,
         sizes={"vector_flops": T * B * H * operations(GATES[4][1])}),
+    Row("aten.gru", (spec(T, 1, INPUT), spec(1, 1, H), stack(3), True, 1, 0.0, False, False, False), (spec(T, 1, H),),
+        2 * T * 3 * H * CELL_ADDS, overload="input", sizes={"m": 1, "steps": T}),
     Row("aten.lstm_cell", (spec(1, INPUT), spec(1, H), *stack(4)), spec(1, H), 2 * 4 * H * CELL_ADDS,
         sizes={"m": 1, "steps": 1}),
     Row("aten.miopen_rnn",

@@ -12,7 +12,7 @@ from profiles.formulas.convolution import _SIGNATURES
 
 torch = pytest.importorskip("torch")
 SAME = ("batch_first", "bidirectional", "batch_sizes")
-LAYOUTS = attention_packed._FLASH | attention_packed._EFFICIENT | attention_packed._CUDNN
+PACKED = ("_FLASH", "_EFFICIENT", "_CUDNN")
 READERS = ("argument", "flag", "flags", "integer")
 
 
@@ -53,15 +53,16 @@ def test_arguments_are_read_where_they_stand():
 
 
 @pytest.mark.parametrize(
-    ("operator", "signature"),
+    ("operator", "table"),
     [
-        ("aten._cudnn_rnn", rnn._CUDNN),
-        ("aten._cudnn_rnn_backward", rnn._CUDNN_BACKWARD),
-        ("aten.miopen_rnn", rnn._MIOPEN),
-        ("aten.miopen_rnn_backward", rnn._MIOPEN_BACKWARD),
+        ("aten._cudnn_rnn", "_CUDNN"),
+        ("aten._cudnn_rnn_backward", "_CUDNN_BACKWARD"),
+        ("aten.miopen_rnn", "_MIOPEN"),
+        ("aten.miopen_rnn_backward", "_MIOPEN_BACKWARD"),
     ],
 )
-def test_settings_of_recurrent_layers_stand_where_the_table_says(operator, signature):
+def test_settings_of_recurrent_layers_stand_where_the_table_says(operator, table):
+    signature = getattr(rnn, table)
     for field, name in (("mode", "mode"), ("layers", "num_layers"), *((each, each) for each in SAME)):
         assert not misread(operator, getattr(signature, field), name), field
 
@@ -82,10 +83,13 @@ def test_groups_and_bias_of_convolutions_stand_where_the_table_says(name):
     assert signature.transposed == ("transpose" in name)
 
 
-@pytest.mark.parametrize("operator", [name for name in LAYOUTS if not name.startswith("flash_attn.")])
-def test_arguments_of_attention_stand_where_the_table_says(operator):
+@pytest.mark.parametrize(
+    ("table", "operator"),
+    [(table, name) for table in PACKED for name in getattr(attention_packed, table) if not name.startswith("flash_")],
+)
+def test_arguments_of_attention_stand_where_the_table_says(table, operator):
     pytest.importorskip("torch.nn.attention.varlen")
-    layout = LAYOUTS[operator]
+    layout = getattr(attention_packed, table)[operator]
     if not arguments(operator):
         pytest.skip(f"this torch has no {operator}")
     (names, *_) = arguments(operator)

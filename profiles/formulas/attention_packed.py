@@ -56,7 +56,7 @@ def _attention(call: Call, layout: _Layout) -> tuple[Attention, bool]:
     query, key, value = (call.tensor(layout.query + offset) for offset in range(3))
     offsets = None if layout.offsets is None else call.optional_tensor(layout.offsets)
     heads, dims = query.shape[-2], (query.shape[-1], value.shape[-1])
-    if offsets is None or layout.longest is None or len(query.shape) == 4:
+    if offsets is None or layout.longest is None:
         batch = size(query.shape[:-3])
         return Attention(batch * heads, query.shape[-3], key.shape[-3], *dims), True
     sequences = max(offsets.shape[0] - 1, 1)

@@ -177,8 +177,8 @@ def whole_rnn(call: Call) -> Cost:
 def _whole(call: Call, packed: int, params: tuple[TensorSpec, ...], gates: int) -> _Layers:
     """Layers of an operator whose arguments after the first stand `packed` places further on."""
     tokens = size(call.tensor(0).shape[:-1])
-    sequences = call.tensors(1 + packed, "hx")[0].shape[-2]
-    steps = call.tensor(1, "batch_sizes").shape[0] if packed else tokens // max(sequences, 1)
+    first = call.tensor(1, "batch_sizes") if packed else call.tensors(1, "hx")[0]
+    steps = first.shape[0] if packed else tokens // max(first.shape[-2], 1)
     directions = 1 + call.flag(7 + packed, "bidirectional")
     return _Layers(tokens, steps, params, gates, directions, call.integer(4 + packed, "num_layers") * directions)
 
