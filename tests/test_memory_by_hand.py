@@ -129,13 +129,15 @@ def test_what_layers_keep_by_hand():
 def test_a_loss_in_eight_parts():
     """The head's 100 bytes and its 40 of scores stay; of the 80 and 160 above them an eighth is alive at a time."""
     outline = Outline(
-        np.zeros((6, 6), dtype=np.intp),
-        np.array([FORWARD, FORWARD, FORWARD, FORWARD, BACKWARD, BACKWARD]),
-        ("embed", "head", "", "", "head", "embed"),
+        np.zeros((7, 6), dtype=np.intp),
+        np.array([FORWARD] * 5 + [BACKWARD] * 2),
+        ("embed", "head", "", "", "", "head", "embed"),
     )
-    step = SimpleNamespace(trace=SimpleNamespace(activation_bytes={"head": 40}))
-    activations = np.array([10.0, 100.0, 180.0, 260.0, 150.0, 50.0])
-    assert freed_by_chunks(step, outline, activations).tolist() == [0, 0, 180 - 150, 260 - 160, 0, 0]
+    activations = np.array([10.0, 100.0, 120.0, 180.0, 260.0, 150.0, 50.0])
+    scored, bare = (SimpleNamespace(trace=SimpleNamespace(activation_bytes=each)) for each in ({"head": 40}, {}))
+    # 20 bytes above the head are less than its scores: nothing is freed of them.
+    assert freed_by_chunks(scored, outline, activations).tolist() == [0, 0, 0, 180 - 150, 260 - 160, 0, 0]
+    assert freed_by_chunks(bare, outline, activations).tolist() == [0, 0, 20 - 2.5, 80 - 10, 160 - 20, 0, 0]
 
 
 @pytest.fixture(scope="module")
