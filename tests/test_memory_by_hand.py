@@ -176,6 +176,14 @@ def test_states_are_divided_over_the_group(step, stage, group, shards):
     assert held.tensors == round(30 / (shards if stage == 3 else 1))
 
 
+@pytest.mark.parametrize(("settings", "shards"), [({}, 1), ({"replicas": 4, "zero_stage": 1}, 4)])
+def test_temporaries_of_another_optimizer_are_the_peak(step, settings, shards):
+    """Adafactor makes a tensor of each weight, of its own shard alone; nothing else is left of the passes then."""
+    held = held_at_peak(step, MemorySettings(optimizer="adafactor", **settings))
+    assert (held.phase, held.activation_bytes) == ("optimizer", 2 * PARAMETERS // shards)
+    assert held.gradient_bytes == 2 * PARAMETERS
+
+
 def test_the_host_by_hand(step):
     """Four workers with two batches each and one on its way; a batch of eight samples."""
     batch = step.memory.input_bytes
