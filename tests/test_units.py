@@ -140,30 +140,30 @@ def test_a_measure_must_be_of_its_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("write", "value", "expected"),
     [
-        (format_count(124_439_808), "124 M"),
-        (format_count(10**10), "10.0 B"),
-        (format_count(999_999), "1.00 M"),
-        (format_count(12), "12.0"),
-        (format_bytes(9.02e9), "9.02 GB"),
-        (format_bytes(0), "0 B"),
-        (format_flops(7.14e12), "7.14 TFLOP"),
-        (format_flops(3.14e23), "314 ZFLOP"),
-        (format_rate(989.4e12), "989 TFLOP/s"),
-        (format_rate(3.35e12, "B/s"), "3.35 TB/s"),
-        (format_duration(259200), "3.00 d"),
-        (format_duration(0.0125), "12.5 ms"),
-        (format_duration(400 * 86400), "1.10 years"),
-        (format_usd(24.1), "$24.1"),
-        (format_usd(0.0123), "$0.0123"),
-        (format_usd(1240), "$1,240"),
-        (format_usd(98_765), "$98,800"),
-        (format_usd(4.6e6), "$4.60 M"),
+        (format_count, (124_439_808,), "124 M"),
+        (format_count, (10**10,), "10.0 B"),
+        (format_count, (999_999,), "1.00 M"),
+        (format_count, (12,), "12.0"),
+        (format_bytes, (9.02e9,), "9.02 GB"),
+        (format_bytes, (0,), "0 B"),
+        (format_flops, (7.14e12,), "7.14 TFLOP"),
+        (format_flops, (3.14e23,), "314 ZFLOP"),
+        (format_rate, (989.4e12,), "989 TFLOP/s"),
+        (format_rate, (3.35e12, "B/s"), "3.35 TB/s"),
+        (format_duration, (259200,), "3.00 d"),
+        (format_duration, (0.0125,), "12.5 ms"),
+        (format_duration, (400 * 86400,), "1.10 years"),
+        (format_usd, (24.1,), "$24.1"),
+        (format_usd, (0.0123,), "$0.0123"),
+        (format_usd, (1240,), "$1,240"),
+        (format_usd, (98_765,), "$98,800"),
+        (format_usd, (4.6e6,), "$4.60 M"),
     ],
 )
-def test_three_significant_digits(text: str, expected: str) -> None:
-    assert text == expected
+def test_three_significant_digits(write: Callable[..., str], value: tuple[object, ...], expected: str) -> None:
+    assert write(*value) == expected
 
 
 @pytest.mark.parametrize("write", [format_count, format_bytes, format_flops, format_rate, format_duration, format_usd])
@@ -215,21 +215,22 @@ def test_amounts_that_nobody_means() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "expected"),
+    ("write", "value", "expected"),
     [
-        *((format_count(1.5 * 1000**power), f"1.50 {unit}".strip()) for power, unit in enumerate(["", *"kMBTQ"])),
-        *((format_bytes(1.5 * 1000**power), f"1.50 {unit}B") for power, unit in enumerate(["", *"kMGTP"])),
-        *((format_flops(1.5 * 1000**power), f"1.50 {unit}FLOP") for power, unit in enumerate(["", *"kMGTPEZY"])),
-        *((format_rate(1.5 * 1000**power), f"1.50 {unit}FLOP/s") for power, unit in enumerate(["", *"kMGTPEZY"])),
-        (format_duration(1.5e-6), "1.50 us"), (format_duration(1.5e-3), "1.50 ms"), (format_duration(1.5), "1.50 s"),
-        (format_duration(90), "1.50 min"), (format_duration(5400), "1.50 h"), (format_duration(129_600), "1.50 d"),
-        (format_duration(1.5 * 31_557_600), "1.50 years"), (format_usd(1e6), "$1.00 M"), (format_usd(1.5e9), "$1.50 B"),
-        (format_usd(999_000), "$999,000"), (format_usd(99.96), "$100"), (format_usd(9.996), "$10.0"),
-        (format_usd(0), "$0"), (gibibytes(24 * 2**30), "24 GiB"), (gibibytes(25.4 * 2**30), "25.4 GiB"),
+        *((format_count, (1.5 * 1000**power,), f"1.50 {unit}".strip()) for power, unit in enumerate(["", *"kMBTQ"])),
+        *((format_bytes, (1.5 * 1000**power,), f"1.50 {unit}B") for power, unit in enumerate(["", *"kMGTP"])),
+        *((format_flops, (1.5 * 1000**power,), f"1.50 {unit}FLOP") for power, unit in enumerate(["", *"kMGTPEZY"])),
+        *((format_rate, (1.5 * 1000**power,), f"1.50 {unit}FLOP/s") for power, unit in enumerate(["", *"kMGTPEZY"])),
+        (format_duration, (1.5e-6,), "1.50 us"), (format_duration, (1.5e-3,), "1.50 ms"),
+        (format_duration, (1.5,), "1.50 s"), (format_duration, (90,), "1.50 min"), (format_duration, (5400,), "1.50 h"),
+        (format_duration, (129_600,), "1.50 d"), (format_duration, (1.5 * 31_557_600,), "1.50 years"),
+        (format_usd, (1e6,), "$1.00 M"), (format_usd, (1.5e9,), "$1.50 B"),
+        (format_usd, (999_000,), "$999,000"), (format_usd, (99.96,), "$100"), (format_usd, (9.996,), "$10.0"),
+        (format_usd, (0,), "$0"), (gibibytes, (24 * 2**30,), "24 GiB"), (gibibytes, (25.4 * 2**30,), "25.4 GiB"),
     ],
 )  # fmt: skip
-def test_every_scale(written: str, expected: str) -> None:
-    assert written == expected
+def test_every_scale(write: Callable[..., str], value: tuple[object, ...], expected: str) -> None:
+    assert write(*value) == expected
 
 
 def test_three_close_precisions_are_listed() -> None:
