@@ -2,6 +2,7 @@
 
 import math
 from datetime import date
+from statistics import median_high
 from types import SimpleNamespace
 
 import pytest
@@ -19,10 +20,11 @@ from estimator.pricing import alike, preference
 from estimator.ranges import ZERO, Range
 from estimator.whole_run import best_interval_s, expected_s
 from estimator.whole_run.bill import bill_of, billed_s
-from estimator.whole_run.interruptions import Hazard, preemptions_of, together
+from estimator.whole_run.interruptions import Hazard, failures_of, preemptions_of, together
 from estimator.whole_run.price_spread import price_spread
 from estimator.whole_run.run_time import Part, RunTime
 from hardware_db.errors import UsageError
+from hardware_db.operation import reliabilities
 
 NEW = date.today()
 """A price of today is sure."""
@@ -119,6 +121,7 @@ def test_a_day_of_a_lifetime_moves_a_price_by_the_square_root_of_its_share_of_a_
 def test_clocks_of_providers():
     assert billed_s(offer(provider="lambda"), 60.5) == 120
     assert billed_s(offer(provider="aws"), 61) == 61
+    assert billed_s(offer(provider="nobody"), 0.5) == 0.5
 
 
 # Watts
@@ -294,3 +297,16 @@ def test_rates_of_stops_add():
     assert together([Hazard("failures", Range.exactly(math.inf), "")]).mid == math.inf
     twice_a_day = preemptions_of(offer("big", pricing="spot"), 3, 2.0)
     assert twice_a_day.seconds_between.mid == pytest.approx(14_400)
+
+
+def test_a_device_without_a_record_fails_as_often_as_the_median_of_those_that_have_one():
+    hours = [record.device_hours_between for record in reliabilities()]
+    found = failures_of(device("big"), 8)
+    by_hand = [each * 3600 / 8 for each in (min(hours), median_high(hours), max(hours))]
+    assert ends(found.seconds_between) == pytest.approx(by_hand)
+
+
+def test_spot_machines_of_a_published_share():
+    """A fifth to three tenths a month or the like: the middle is the geometric mean of both rates."""
+    found = preemptions_of(offer("big", pricing="spot", provider="aws", instance="p5.48xlarge"), 1).seconds_between
+    assert found.mid == pytest.approx((found.low * found.high) ** 0.5)

@@ -9,6 +9,8 @@ import hardware_db
 from estimator.memory import kv_cache_bytes
 from estimator.ranges import Range
 from estimator.serving import Dialogue, predictions_on, writing_on
+from estimator.serving.everywhere import Question as Asked
+from estimator.serving.everywhere import serve_everywhere
 from estimator.serving.lifetime import lifetime_of
 from estimator.serving.passes import Way, forward_pass
 from estimator.serving.predictions import Serving
@@ -79,3 +81,10 @@ def test_a_life_by_hand():
     assert lifetime_of(1461.0, 2.0, 1000.0, 86_400_001.0, 24).devices == 2
     assert lifetime_of(1462.0, 2.0, 1000.0, 1.0, 1).months_until_equal is None
     assert lifetime_of(1.0, 0.5, 0.5, 0.5, 0.5).devices == 1
+
+
+def test_the_cheapest_that_fits_comes_first_and_others_say_why_not():
+    rows, left_out = serve_everywhere(Asked((GPT2,), 8, devices="h100-sxm,l4,coral-edge-tpu"), DB)
+    assert {row.device.id for row in rows} == {"h100-sxm", "l4"} and all(row.fits for row in rows)
+    assert rows[0].usd_per_thousand.mid <= rows[1].usd_per_thousand.mid
+    assert left_out == {"coral-edge-tpu": "no memory bandwidth of coral-edge-tpu is known"}
