@@ -22,7 +22,7 @@ from estimator.whole_run import best_interval_s, expected_s
 from estimator.whole_run.bill import bill_of, billed_s
 from estimator.whole_run.interruptions import Hazard, failures_of, preemptions_of, together
 from estimator.whole_run.price_spread import price_spread
-from estimator.whole_run.run_time import Part, RunTime
+from estimator.whole_run.run_time import Part, RunTime, _State
 from hardware_db.errors import UsageError
 from hardware_db.operation import reliabilities
 
@@ -310,3 +310,10 @@ def test_spot_machines_of_a_published_share():
     """A fifth to three tenths a month or the like: the middle is the geometric mean of both rates."""
     found = preemptions_of(offer("big", pricing="spot", provider="aws", instance="p5.48xlarge"), 1).seconds_between
     assert found.mid == pytest.approx((found.low * found.high) ** 0.5)
+
+
+@pytest.mark.parametrize(("count", "machines"), [(8, 1), (9, 2)])
+def test_machines_of_a_device_that_nobody_describes_have_eight(count, machines):
+    split = SimpleNamespace(zero_stage=1, data_parallel=count)
+    found = SimpleNamespace(device=device(devices_per_host=None), count=count, step=SimpleNamespace(split=split))
+    assert _State(None, None, found, None).writers == machines
