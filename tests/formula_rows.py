@@ -10,7 +10,10 @@ from formula_calls import cost
 
 @dataclass(frozen=True)
 class Row:
-    """What one call costs; `sizes` are entries of `dims`, 0 where there must be none; None: not looked at."""
+    """What one call costs; `sizes` are entries of `dims`, 0 where there must be none.
+
+    `executed` and `model` are as many as `flops` where they are None; bytes that are None are not looked at.
+    """
 
     operator: str
     args: tuple[object, ...]
@@ -20,6 +23,7 @@ class Row:
     written: int | None = None
     sizes: dict[str, int] = field(default_factory=dict)
     executed: int | None = None
+    model: int | None = None
     counted: bool = True
     overload: str = "default"
     named: dict[str, object] = field(default_factory=dict)
@@ -29,6 +33,7 @@ class Row:
         found = cost(self.operator, *self.args, out=self.out, overload=self.overload, **self.named)
         assert found.flops == self.flops and found.counted is self.counted
         assert found.executed_flops == (self.flops if self.executed is None else self.executed)
+        assert found.model_flops == (self.flops if self.model is None else self.model)
         assert self.read in (None, found.bytes_read)
         assert self.written in (None, found.bytes_written)
         sizes = dict(found.dims)

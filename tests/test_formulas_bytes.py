@@ -131,6 +131,11 @@ def test_an_output_given_by_the_caller_is_not_read() -> None:
     assert (found.bytes_read, found.bytes_written) == (480, 240)
 
 
+def test_what_returns_nothing_and_is_not_in_place_writes_nothing() -> None:
+    found = cost("mylib.note", X)
+    assert (found.flops, found.bytes_read, found.bytes_written) == (0, 240, 0)
+
+
 def test_unknown_operator_still_moves_its_bytes() -> None:
     found = cost("mylib.super_mm", X, X, out=spec(6, 6))
     assert not found.counted and found.family == "other"

@@ -32,7 +32,8 @@ def forward(name: str, place: int) -> Row:
 def backward(name: str, place: int) -> Row:
     args = (*[QUERY] * 4, *[None] * (place - 4), True, False)
     whole = f"aten._scaled_dot_product_{LONG.get(name, name + '_attention')}_backward"
-    return Row(whole, args, (QUERY,) * 3, 5 * 2 * EVERY * 4, executed=5 * 2 * CAUSAL * 4, sizes={"products": 5})
+    return Row(whole, args, (QUERY,) * 3, 5 * 2 * EVERY * 4, executed=5 * 2 * CAUSAL * 4, model=4 * 2 * EVERY * 4,
+               sizes={"products": 5})  # fmt: skip
 
 
 def efficient(kind: object, seen: int, **named: object) -> Row:
@@ -63,18 +64,18 @@ def efficient(kind: object, seen: int, **named: object) -> Row:
     Row("aten._cudnn_attention_forward", (*[QUERY] * 3, None, None, None, 6, 6, True, 0.0, True), (QUERY,),
         2 * 2 * EVERY * 4, executed=2 * 2 * CAUSAL * 4, sizes={"m": 6, "batch": 6}),
     Row("aten._cudnn_attention_backward", (*[QUERY] * 9, None, None, 6, 6, 0.0, False), (QUERY,), 5 * 2 * EVERY * 4,
-        sizes={"m": 6, "batch": 6}),
+        model=4 * 2 * EVERY * 4, sizes={"m": 6, "batch": 6}),
     Row("flash_attn._flash_attn_forward", (TALL, WIDE, WIDE, 0.0, 0.5, True, -1, -1), (TALL,), 2 * 2 * 6 * 28 * 4,
         executed=2 * 2 * 6 * 22 * 4),
     Row("flash_attn._flash_attn_forward", (TALL, WIDE, WIDE, 0.0, 0.5, False, 1, 0), (TALL,), 2 * 2 * 6 * 28 * 4,
         executed=2 * 2 * 6 * 8 * 4),
     Row("flash_attn._flash_attn_forward", (TALL, WIDE, WIDE, 0.0, 0.5, False, -1, -1), (TALL,), 2 * 2 * 6 * 28 * 4),
     Row("flash_attn._flash_attn_backward", (TALL, TALL, WIDE, WIDE, *[TALL] * 5, 0.0, 0.5, False, -1, -1), (TALL,),
-        5 * 2 * 6 * 28 * 4),
+        5 * 2 * 6 * 28 * 4, model=4 * 2 * 6 * 28 * 4),
     Row("flash_attn._flash_attn_backward", (TALL, TALL, WIDE, WIDE, *[TALL] * 5, 0.0, 0.5, True, -1, -1), (TALL,),
-        5 * 2 * 6 * 28 * 4, executed=5 * 2 * 6 * 22 * 4),
+        5 * 2 * 6 * 28 * 4, model=4 * 2 * 6 * 28 * 4, executed=5 * 2 * 6 * 22 * 4),
     Row("flash_attn._flash_attn_backward", (TALL, TALL, WIDE, WIDE, *[TALL] * 5, 0.0, 0.5, False, 1, 0), (TALL,),
-        5 * 2 * 6 * 28 * 4, executed=5 * 2 * 6 * 8 * 4),
+        5 * 2 * 6 * 28 * 4, model=4 * 2 * 6 * 28 * 4, executed=5 * 2 * 6 * 8 * 4),
 )  # fmt: skip
 def test_masks(row):
     row.check()
@@ -94,10 +95,11 @@ ATEN = {"none": (0.0, False), "causal": (0.0, True)}
 
 def packed(name: str, before: tuple[object, ...], masks: dict[str, tuple[object, ...]], alone: int = 0) -> list[Row]:
     """Sequences of one length in one list, so that the count is exact; `alone`: pairs where all masks see as many."""
-    full = 2 * (5 if name.endswith("backward") else 2) * (3 * 3) * 4
+    products, asked = (5, 4) if name.endswith("backward") else (2, 2)
+    full = 2 * products * (3 * 3) * 4
     return [
         Row(name, (*before, *LENGTHS, *mask), (Q,), full * 28, executed=full * (alone or SEEN[kind]),
-            sizes={"m": 4, "n": 7, "batch": 3 * 3})
+            model=2 * asked * (3 * 3) * 4 * 28, sizes={"m": 4, "n": 7, "batch": 3 * 3})
         for kind, mask in masks.items()
     ]  # fmt: skip
 

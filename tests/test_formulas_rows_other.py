@@ -148,6 +148,8 @@ Z = spec(6, 10, dtype="complex64")
     Row("aten.aminmax", (X,), (spec(), spec()), 2 * N),
     Row("aten.dist", (X, X), spec(), 3 * N),
     Row("aten.sum", (Z,), spec(dtype="complex64"), 2 * N),
+    Row("aten.sigmoid", (Z,), Z, 2 * 4 * N),  # each of its four operations on both parts
+    Row("aten.mean", (X,), (), N),
     Row("aten._masked_softmax", (X, spec(6, 10, dtype="bool"), 1), X, 6 * N),
     Row("aten._masked_softmax_backward", (X, X, spec(6, 10, dtype="bool")), X, 5 * N),
     *(Row(f"aten.{name}", (X, 1), X, 5 * N)

@@ -198,6 +198,8 @@ POOLED, PLACES = spec(2, 3, 4, 4), spec(2, 3, 4, 4, dtype="int64")
     Row("aten.max_pool2d_with_indices_backward", (POOLED, IMAGE, (2, 2), (2, 2), (0, 0), (1, 1), False, PLACES), IMAGE,
         96, read=4 * 96 + 8 * 96, written=4 * PIXELS),
     Row("aten.max_pool2d_backward", (POOLED, IMAGE, (2, 2)), IMAGE, 96, read=4 * 96 + 4 * PIXELS),
+    Row("aten.reflection_pad2d_backward", (spec(2, 3, 7, 9), IMAGE, (1, 1, 1, 1)), IMAGE, 0, read=4 * 6 * 63,
+        written=4 * PIXELS),
     Row("aten.im2col", (IMAGE, (2, 2)), spec(2, 12, 24), 0, read=4 * PIXELS, written=4 * 576),
     Row("aten.col2im", (spec(2, 12, 24), (5, 7), (2, 2)), IMAGE, 576),
 )  # fmt: skip
@@ -207,7 +209,7 @@ def test_pooling(row):
 
 P, STATE, STEPS = (spec(5, 4), spec(7)), (spec(5, 4), spec(7)), (spec(), spec())
 ADAM, SGD = {"weight_decay": 0.0, "amsgrad": False}, {"momentum": 0.9, "weight_decay": 0.0}
-SUMS = (spec(5, 4), spec(7))
+SUMS, HALF = (spec(5, 4), spec(7)), (spec(5, 4, dtype="bfloat16"), spec(7, dtype="bfloat16"))
 
 
 @rows(
@@ -217,6 +219,12 @@ SUMS = (spec(5, 4), spec(7))
         named={"weight_decay": 0.1, "amsgrad": True}),
     Row("aten._fused_adamw_", (P, P, STATE, STATE, (), STEPS), (), 14 * 27, written=4 * 4 * 27,  # also the gradients
         named=ADAM | {"grad_scale": spec()}),
+    # what is written are the parameters, not the gradients, here of half the size
+    Row("aten._fused_adam_", (P, HALF, STATE, STATE, (), STEPS), (), 13 * 27, written=4 * 3 * 27, named=ADAM),
+    Row("aten._fused_sgd_", (P, HALF, SUMS), (), 4 * 27, written=4 * 2 * 27, named=SGD),
+    Row("aten._fused_sgd_", (P, HALF, ()), (), 2 * 27, written=4 * 27),
+    Row("aten._fused_sgd_", (P, HALF, ()), (), 3 * 27, written=(4 + 2) * 27, named={"grad_scale": spec()}),
+    Row("aten._fused_adagrad_", (P, HALF, SUMS, STEPS), (), 7 * 27, written=4 * 2 * 27),
     Row("aten._fused_sgd_", (P, P, SUMS), (), 4 * 27, written=4 * 2 * 27, named=SGD),
     Row("aten._fused_sgd_", (P, P, SUMS), (), 5 * 27, named=SGD | {"dampening": 0.1}),
     Row("aten._fused_sgd_", (P, P, SUMS), (), 7 * 27, named=SGD | {"dampening": 0.1, "nesterov": True}),
