@@ -9,7 +9,7 @@ from hand_made import LAYERS, PARAMETERS, WIDTH, profile
 from estimator.memory import MemorySettings, checkpoint_bytes, dataset_bytes, host_of, kv_cache_bytes
 from estimator.memory.cached_layers import CachedLayers, KvCache
 from estimator.memory.eight_bit import eight_bit_bytes
-from estimator.memory.holding import Held, held_at_peak
+from estimator.memory.holding import Held, course_of, held_at_peak
 from estimator.memory.loss import freed_by_chunks
 from estimator.memory.moments import BACKWARD, FORWARD, Outline
 from estimator.memory.need import need_of
@@ -17,6 +17,7 @@ from estimator.memory.overheads import Overhead
 from estimator.memory.states import state_of
 from estimator.ranges import Range
 from hardware_db.errors import UsageError
+from profiles.library import Question, find
 
 HELD = Held(
     parameter_bytes=100, gradient_bytes=50, optimizer_state_bytes=200, activation_bytes=300, input_and_buffer_bytes=10,
@@ -197,3 +198,16 @@ def test_the_host_by_hand(step):
     assert offloaded == (2 + 2 + 4) * PARAMETERS // 4
     paged = host_of(step, MemorySettings(optimizer="adamw-8bit-paged", replicas=2, zero_stage=1)).offloaded_bytes
     assert paged == round(2.03125 * PARAMETERS) // 2
+
+
+def test_what_is_freed_is_taken_off_and_twice_as_much_of_twice_the_layers():
+    recorded = find(Question("gpt2", "train", "amp_bfloat16", "adamw", "cuda"), 1, 1024).at(4, 1024)
+
+    def course(**fields):
+        return course_of(recorded, MemorySettings(**fields))
+
+    freed = course() - course(checkpointing="full")
+    assert freed.max() > 1e9 and (freed > -1e9).all() and course(checkpointing="full").max() < course().max()
+    assert course(chunked_loss=True).max() < course().max()
+    deeper = course(more_layers=12) - course(more_layers=12, checkpointing="full")
+    assert deeper == pytest.approx(2 * freed)
