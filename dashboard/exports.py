@@ -161,7 +161,7 @@ def downloads(shown: Export) -> None:
 def command_block(command: str, without: str = "") -> None:
     """Show the command that answers the same, to be copied; `without` says what it leaves out."""
     st.caption(f"The same question on the command line{', ' + without if without else ''}:")
-    st.code(command, language="bash", wrap_lines=True)
+    st.code(command, language=None, wrap_lines=True)
 
 
 def grid(table: pd.DataFrame, columns: Mapping[str, Any], alt: str, **rest: Any) -> None:
