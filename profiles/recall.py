@@ -5,13 +5,15 @@ Importing this needs no torch, and neither does an answer that is already there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hardware_db.errors import MissingExtra
 from hardware_db.units import parse_precision
-from profiles.library import Question, find, keep
+from profiles.library import Question, find, keep, shipped_questions
 from profiles.models import InputSpec, ModelDefinition, names, resolve
 from profiles.models.zoo import exact_name
 from profiles.request import ProfileRequest
@@ -127,12 +129,40 @@ def _defined(model: str, request: ProfileRequest, inputs: Sequence[InputSpec], b
 
 
 def _make(definition: ModelDefinition, request: ProfileRequest, question: Question | None) -> ModelProfile:
-    from profiles.definitions import profile_definition
-
-    made = profile_definition(definition, request)
+    made = _tracer(definition.name, request)(definition, request)
     if question is not None:
         keep(question, made)
     return made
+
+
+def _tracer(model: str, request: ProfileRequest) -> Callable[[ModelDefinition, ProfileRequest], ModelProfile]:
+    """Return what traces a model, or say what is recorded of it where torch is not installed.
+
+    Raises
+    ------
+    MissingExtra
+        If torch is not installed.
+    """
+    try:
+        from profiles.definitions import profile_definition
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtra(
+            f"{model} as asked is not recorded: counting its operations anew needs torch, which is not installed.\n"
+            f"pip install 'flopcast[profile]', or ask for what is recorded: {_recorded(model, request.mode)}"
+        ) from None
+    return profile_definition
+
+
+def _recorded(model: str, mode: str) -> str:
+    """Name what is shipped of a model in a mode, or models that are shipped."""
+    shipped = [each for each in shipped_questions() if each.mode == mode]
+    own = [f"{each.precision} {each.optimizer or ''}".strip() for each in shipped if each.model == model]
+    if own:
+        return f"{model} in {', '.join(own)}"
+    models = {each.model: 0 for each in shipped}
+    return ", ".join(get_close_matches(model, models, n=3, cutoff=0.4) or list(models)[:3]) + f" ({len(models)} models)"
 
 
 def _question(

@@ -61,8 +61,8 @@ MODELS = (
 WRITERS = tuple(name for name in MODELS if name.startswith(("gpt2", "llama", "mistral", "mixtral")))
 """Models that write text: their forward pass is recorded too, for the memory and the time of generation."""
 
-HALVES = ("bfloat16", "float16")
-"""What weights are kept in for inference."""
+INFERENCE = ("bfloat16", "float16", "float32")
+"""What weights are kept in for inference: what `flopcast serve` asks for by itself."""
 
 
 def questions() -> Iterator[Question]:
@@ -71,7 +71,7 @@ def questions() -> Iterator[Question]:
         for precision in PRECISIONS:
             yield Question(model, "train", precision, OPTIMIZER, DEVICE)
     for model in WRITERS:
-        for precision in HALVES:
+        for precision in INFERENCE:
             yield Question(model, "forward", precision, None, DEVICE)
 
 

@@ -116,6 +116,29 @@ def test_doctor_says_what_to_install(monkeypatch):
     checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)["results"]}
     assert checks["streamlit"]["ok"] is None
     assert "pip install 'flopcast[dashboard]'" in checks["streamlit"]["remedy"]
+    assert " ".join(run("doctor").stdout.split()).endswith(
+        "streamlit for flopcast dashboard: pip install 'flopcast[dashboard]' Everything that is installed works"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "recorded"),
+    [
+        (
+            ("estimate", "gpt2", "--tokens", "1B", "--precision", "bf16"),
+            "gpt2 in amp_bfloat16 adamw, amp_float16 adamw",
+        ),
+        (("serve", "gpt2", "--precision", "fp64"), "gpt2 in bfloat16, float16, float32"),
+        (("profile", "llama-3-8b", "--optimizer", "sgd"), "llama-3.1-8b, "),
+    ],
+)
+def test_without_torch_what_is_not_recorded_is_answered_with_what_is(words, recorded, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "profiles.definitions", raising=False)
+    message = run(*words).stderr
+    assert "needs torch, which is not installed" in message
+    assert f"pip install 'flopcast[profile]', or ask for what is recorded: {recorded}" in message
 
 
 def test_dashboard_serves_this_machine_only_and_asks_nothing():

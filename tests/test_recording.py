@@ -8,7 +8,7 @@ import pytest
 
 from profiles import library
 from profiles.model_profile import ModelProfile
-from profiles.recording import MODELS, questions
+from profiles.recording import INFERENCE, MODELS, questions
 
 FRESHLY_TRACED = ("mnist-cnn", "cifar10-resnet20", "gpt2")
 
@@ -63,7 +63,7 @@ def test_forward_passes_are_recorded_for_those_that_write():
     from profiles.models import resolve
     from profiles.request import ProfileRequest
 
-    for precision in ("bfloat16", "float16"):
+    for precision in INFERENCE:
         request = ProfileRequest(mode="forward", precision=precision)
         assert undated(held("gpt2", precision)) == undated(profile_definition(resolve("gpt2"), request))
 

@@ -62,7 +62,7 @@ def _message(error: Exception) -> str:
         return str(error)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRAS:
         package = (error.name or "").partition(".")[0]
-        return f"this needs {package}, which is not installed: pip install 'flopcast[{EXTRAS[package]}]'"
+        return f"This needs {package}, which is not installed: pip install 'flopcast[{EXTRAS[package]}]'"
     return (
         f"unexpected {type(error).__name__}: {error}\n"
         "This is a mistake in flopcast, not in your question. Run it with --debug and report the traceback."

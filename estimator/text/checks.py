@@ -26,11 +26,12 @@ COLUMNS = (Column("", align="left"), Column("CHECK", align="left"), Column("FOUN
 
 
 def check_list(page: Page, checks: Sequence[Check]) -> str:
-    """Return one line a check, its remedy after it, and the verdict."""
-    rows = [
-        Row([WORDS[check.ok], check.name, check.found], note=check.remedy * (check.ok is None), style=STYLES[check.ok])
-        for check in checks
-    ]
+    """Return one line a check, what to install for what is not there, and the verdict."""
+    rows = [Row([WORDS[check.ok], check.name, check.found], style=STYLES[check.ok]) for check in checks]
+    absent = [(check.name, check.remedy) for check in checks if check.ok is None]
     broken = [(f"Broken: {check.name}", check.remedy) for check in checks if check.ok is False]
     verdict = notes(broken) if broken else "Everything that is installed works"
-    return page.render(*table(COLUMNS, rows, page.width), "", verdict)
+    lines = table(COLUMNS, rows, page.width)
+    if not absent:
+        return page.render(*lines, "", verdict)
+    return page.render(*lines, "", notes(absent), "", verdict)
