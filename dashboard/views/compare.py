@@ -108,17 +108,23 @@ def _nothing_keeps(priced: Estimates, limits: Limits) -> None:
 
 
 def _kinds(found: Estimates) -> tuple[str, ...]:
-    """Return the kinds that are shown: all while none is chosen, so that those which another answer brings are, too."""
+    """Return the kinds that are shown: those chosen, or all while none of the chosen is there.
+
+    Every kind has its button whatever the answer: the box, and with it the link, would forget a kind that is not there.
+    """
     present = [kind for kind in KINDS if any(row.device.kind == kind for row in found)]
     kinds = st.pills(
         "Kinds of device",
-        present,
+        list(KINDS),
         selection_mode="multi",
         format_func=lambda kind: KINDS[kind].label,
         key="kinds",
         bind="query-params",
     )
-    return tuple(kinds or present)
+    chosen = [kind for kind in present if kind in kinds]
+    if kinds and not chosen:
+        st.caption(f"No {' or '.join(KINDS[kind].label for kind in kinds)} is among the options; all kinds are shown.")
+    return tuple(chosen or present)
 
 
 page()

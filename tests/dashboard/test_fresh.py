@@ -105,8 +105,11 @@ def test_what_a_link_asks_for_and_a_page_has_not_is_said(view, name):
     assert [text.value for text in page.warning if f"asks for {name} 'nonsense': not known here" in text.value]
 
 
-def test_kinds_of_another_answer_are_shown_too():
+def test_a_kind_that_is_not_there_is_said_and_remembered():
     page = visited("compare", **RUN | {"hardware": "t4"})
+    page.pills(key="kinds").set_value(["tpu"]).run()
+    assert any("No TPU is among the options" in text.value for text in page.caption)
     page.text_input(key="hardware").set_value("t4,tpu-v5e").run()
     assert '"name":"TPU"' in page.get("plotly_chart")[0].proto.spec
-    assert shown(page) == shown(visited("compare", **RUN | {"hardware": "t4,tpu-v5e"}))
+    assert '"name":"GPU"' not in page.get("plotly_chart")[0].proto.spec
+    assert shown(page) == shown(visited("compare", **RUN | {"hardware": "t4,tpu-v5e", "kinds": "TPU"}))
