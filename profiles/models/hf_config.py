@@ -12,7 +12,7 @@ from typing import Any
 from hardware_db.errors import MissingExtra, ModelError, UnknownModel, UsageError
 from profiles import lean_imports
 from profiles.models import hf_mended, torchvision_shim
-from profiles.models.hf_spec import HuggingFaceSpec
+from profiles.models.hf_spec import RUN_OPTIONS, HuggingFaceSpec
 from profiles.models.hf_tables import heads
 from profiles.models.suggest import did_you_mean
 
@@ -71,7 +71,9 @@ def _check_names(spec: HuggingFaceSpec, kind: Any) -> None:
     for key in (name.partition(".")[0] for name in spec.typed):
         if not hasattr(default, key) and not _mentions(kind, key):
             public = [name for name in vars(default) if not name.startswith("_")]
-            raise UsageError(f"{spec.model_type} has no option {key!r}.{did_you_mean(key, public)}")
+            near = did_you_mean(key, [*public, *RUN_OPTIONS])
+            ours = f"Options beside those of its configuration: {', '.join(RUN_OPTIONS)}"
+            raise UsageError(f"{spec.model_type} has no option {key!r}.{near}\n{ours}")
 
 
 def _mentions(kind: Any, key: str) -> bool:
