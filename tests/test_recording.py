@@ -41,8 +41,8 @@ def traced(model: str, precision: str) -> ModelProfile:
     return profile_definition(resolve(model), ProfileRequest(precision=precision))
 
 
-def held(model: str, precision: str) -> ModelProfile:
-    asked = next(each for each in questions() if (each.model, each.precision) == (model, precision))
+def held(model: str, precision: str, mode: str = "train") -> ModelProfile:
+    asked = next(each for each in questions() if (each.model, each.precision, each.mode) == (model, precision, mode))
     found = library.find(asked)
     assert found is not None
     return found
@@ -65,7 +65,7 @@ def test_forward_passes_are_recorded_for_those_that_write():
 
     for precision in INFERENCE:
         request = ProfileRequest(mode="forward", precision=precision)
-        assert undated(held("gpt2", precision)) == undated(profile_definition(resolve("gpt2"), request))
+        assert undated(held("gpt2", precision, "forward")) == undated(profile_definition(resolve("gpt2"), request))
 
 
 @pytest.mark.slow
