@@ -36,6 +36,8 @@ class Row:
         assert found.model_flops == (self.flops if self.model is None else self.model)
         assert self.read in (None, found.bytes_read)
         assert self.written in (None, found.bytes_written)
+        if self.read is not None and self.written is not None:
+            assert found.bytes_moved == self.read + self.written
         sizes = dict(found.dims)
         assert {name: sizes.get(name, 0) for name in self.sizes} == self.sizes
 

@@ -1,9 +1,10 @@
 """Serving put together by hand: from single passes to an answer, its price and a life."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from hand_made import device, offer
+from hand_made import LAYERS, device, offer, operation, profile
 
 import hardware_db
 from estimator.memory import kv_cache_bytes
@@ -11,6 +12,7 @@ from estimator.ranges import Range
 from estimator.serving import Dialogue, predictions_on, writing_on
 from estimator.serving.everywhere import Question as Asked
 from estimator.serving.everywhere import serve_everywhere
+from estimator.serving.few_bits import in_int8, with_weight_bits
 from estimator.serving.lifetime import lifetime_of
 from estimator.serving.passes import Way, forward_pass
 from estimator.serving.predictions import Serving
@@ -18,6 +20,7 @@ from estimator.serving.writing import Writing
 from estimator.timing import streaming
 from hardware_db.errors import UsageError
 from profiles.library import Question, find
+from profiles.trace_record import RawTrace, fold
 
 DB = hardware_db.load()
 GPT2 = find(Question("gpt2", "forward", "bfloat16", None, "cuda"))
@@ -88,3 +91,53 @@ def test_the_cheapest_that_fits_comes_first_and_others_say_why_not():
     assert {row.device.id for row in rows} == {"h100-sxm", "l4"} and all(row.fits for row in rows)
     assert rows[0].usd_per_thousand.mid <= rows[1].usd_per_thousand.mid
     assert left_out == {"coral-edge-tpu": "no memory bandwidth of coral-edge-tpu is known"}
+
+
+def product(k, n, batch=1):
+    """One of each of ten layers; reads a thousand bytes besides its weights."""
+    one = operation("aten.mm", "matmul", "matrix", "forward", 8 * k * n, 1000 + 2 * k * n, 64)
+    return replace(one, dims=(("m", 4), ("n", n), ("k", k), ("batch", batch)))
+
+
+SUM = operation("aten.add", "elementwise", "vector", "forward", 7, 300, 31)
+TABLE = fold(RawTrace([product(8, 16), product(8, 4, batch=2), SUM], [], 1, 4)).table
+
+
+@pytest.mark.parametrize(("bits", "saved"), [(4, 128 * 1.5), (12, 128 * 0.5), (16, 0)])
+def test_bytes_of_narrow_weights_by_hand(bits, saved):
+    """Ten products with 8 x 16 weights of two bytes; of two at once both sides are values, and sums have none."""
+    dense = replace(profile(), module_parameters=(("h.[0-9]", LAYERS * 128),))
+    narrow = with_weight_bits(dense, TABLE, bits)
+    assert (TABLE.bytes_read - narrow.bytes_read).tolist() == [saved, 0, 0]
+    wider = replace(dense, module_parameters=(("h.[0-9]", LAYERS * 256),))
+    with pytest.raises(UsageError, match="dense layers only"):
+        with_weight_bits(wider, TABLE, bits)
+
+
+def test_values_of_8_bits_are_half_as_many_bytes():
+    found = in_int8(TABLE)
+    assert found.bytes_read.tolist() == [(1000 + 256) // 2, (1000 + 64) // 2, 150]
+    assert found.bytes_written.tolist() == [32, 32, 15]
+    assert found.precision.values.tolist() == ["int8", "int8", "bfloat16"]
+
+
+def test_no_token_is_written_before_weights_and_cache_are_read(monkeypatch):
+    monkeypatch.setattr("estimator.serving.writing.forward_pass", lambda *_: (Range(0, 0, 0), "measured"))
+    monkeypatch.setattr("estimator.serving.writing.streaming", lambda *_: Range(0, 0, 0))
+    row = writing_on(GPT2, H100, Dialogue(8, 500, 101))
+    read = row.need.weight_bytes + kv_cache_bytes(GPT2, 8, 550)
+    assert ends(row.token) == pytest.approx([read / H100.memory_bandwidth_bytes_per_s] * 3)
+
+
+def test_a_pass_is_eager_and_has_its_host_alone_unless_asked():
+    assert Way() == Way(False, 1.0, None, False)
+
+
+@pytest.mark.parametrize(("int8", "asked"), [(True, "0"), (False, "2")])
+def test_which_profile_is_taken_where_a_device_has_none_of_their_precisions(monkeypatch, int8, asked):
+    def named(profile, *_):
+        raise UsageError(profile.model)
+
+    monkeypatch.setattr("estimator.serving.everywhere.predictions_on", named)
+    three = tuple(SimpleNamespace(model=f"{number}", precision="float4") for number in range(3))
+    assert serve_everywhere(Asked(three, 8, devices="l4", int8=int8), DB) == ((), {"l4": asked})

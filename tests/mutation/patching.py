@@ -71,6 +71,8 @@ def _codes(code: CodeType) -> dict[tuple[str, str, int], CodeType]:
 def _run_again(module: ModuleType, code: CodeType) -> None:
     """Run a module in its own names, and give what it made to all who had imported the old."""
     registry.register_formula.__kwdefaults__ = {"replace": True}
+    for name in [name for name, each in registry._FORMULAS.items() if _made_by(module, each)]:
+        del registry._FORMULAS[name]  # what a mutant registers no more must not be found
     before = dict(vars(module))
     exec(code, vars(module))
     for name, old in before.items():
@@ -78,6 +80,11 @@ def _run_again(module: ModuleType, code: CodeType) -> None:
         for other in _own() if new is not old else ():
             if other is not module and vars(other).get(name) is old:
                 setattr(other, name, new)
+
+
+def _made_by(module: ModuleType, formula: registry.Formula) -> bool:
+    code = getattr(formula, "__code__", None)
+    return code is not None and code.co_filename == module.__file__
 
 
 def readers(path: str) -> frozenset[str]:
