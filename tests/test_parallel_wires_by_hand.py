@@ -1,20 +1,27 @@
 """What passes inside of layers that are split, in literal figures: sums, experts' rows, keys and values."""
 
+from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hand_made import device
+from hand_made import device, operation
 
 from estimator.parallel.costs import Setting
 from estimator.parallel.layout import layout_of
+from estimator.parallel.memory import kept_of
 from estimator.parallel.network import Network
 from estimator.parallel.parallelism import Parallelism
+from estimator.parallel.ranks import Ranks
+from estimator.parallel.roles import Role
 from estimator.parallel.running import TIMES
 from estimator.parallel.stack import MEGATRON
-from estimator.parallel.wires import wires_of
+from estimator.parallel.step import parallel_step
+from estimator.parallel.wires import _keys_and_values, _payload, _routing_s, wires_of
 from estimator.timing import streaming
 from profiles.library import Question, find
+from profiles.trace_record import RawTrace, fold
 
 SETTING = Setting(device(), Network("box", 8, 100e9, 10e9, "switch", 8), MEGATRON)
 LINK, HOP, START, MID = 80e9, 3.4e-6, 8.4e-6, 1
@@ -76,3 +83,47 @@ def test_keys_of_grouped_queries_pass_once():
 def test_whole_layers_send_nothing():
     found = wires(data_parallel=8)
     assert not np.concatenate([found.tensor, found.expert, found.context, found.merging]).any()
+
+
+def table(family, precision="bfloat16"):
+    """One operation with a result of 4 x 6 and a depth of 8, two at once."""
+    one = operation("aten.it", family, "matrix", "forward", 768, 1, 1, precision=precision)
+    sized = replace(one, dims=(("m", 4), ("n", 6), ("k", 8), ("batch", 2)))
+    return fold(RawTrace([sized], [], 1, 4)).table
+
+
+@pytest.mark.parametrize(
+    ("precision", "size"),
+    [("bfloat16", 2), ("float16", 2), ("float8", 2), ("float32", 4), ("tf32", 4), ("float64", 8)],
+)
+def test_results_on_the_wire(precision, size):
+    assert _payload(table("matmul", precision), np.array([True])) == size * 4 * 6 * 2
+    assert _payload(table("matmul", precision), np.array([False])) == 0
+
+
+@pytest.mark.parametrize(("family", "both"), [("attention", 2), ("matmul", 1)])
+def test_a_fused_attention_reads_keys_and_values_and_a_product_one_of_them(family, both):
+    layout = SimpleNamespace(role=np.array([Role.HEADS]), grouped=0.25)
+    found = _keys_and_values(layout, table(family), np.array([True]))
+    assert found == both * 2 * 6 * 8 * 2 * 0.25
+
+
+def test_devices_that_share_an_expert_gather_the_rows_that_each_sent_a_part_of():
+    """Four times two devices: 3/4 of half of 8 MB to other experts, the other half from beside; there and back."""
+    split = Parallelism(data_parallel=4, tensor_parallel=2, expert_parallel=4)
+    found = _routing_s(np.array([8e6, 0.0]), split, Ranks(split, SETTING.network))
+    sent, gathered = 3 / 4 * 4e6 / LINK + START + HOP, 1 / 2 * 8e6 / LINK + START + HOP
+    assert found[MID] == pytest.approx([2 * (sent + gathered), 0])
+
+
+def test_experts_have_the_mean_of_all_devices_to_do_unless_said():
+    profile = recorded("mixtral-8x7b", "amp_bfloat16")
+    assert kept_of(profile, Parallelism(), MEGATRON).whole.tolist() == (
+        kept_of(profile, Parallelism(), MEGATRON, 1.0).whole.tolist()
+    )
+
+
+def test_a_stage_of_a_single_layer_computes_it_again():
+    split = Parallelism(pipeline_parallel=32, activation_checkpointing="full")
+    first = parallel_step(recorded("llama-2-7b", "amp_bfloat16"), split, SETTING, 32).memory[0]
+    assert first.working_bytes == TOKENS * (2 * (4 * WIDTH + 3 * 11008) + 2 * 4 * WIDTH)

@@ -52,7 +52,7 @@ class Runner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests as they are, noting what they reach, then against each mutant."""
         _run(session.items[0], session.items[-1])  # what every test needs is there before the processes part
-        self.living = Living.of(self.watcher.files, ("profiles", "estimator"))
+        self.living = Living.of(self.watcher.files, ("profiles", "estimator", "tests", "test_"))
         for path in self.watcher.files:
             self.readers[path] = _in_child(partial(readers, path), None)
             if not self.readers[path]:
