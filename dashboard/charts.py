@@ -169,7 +169,7 @@ def _log_axes(figure: go.Figure, found: Estimates) -> None:
         if values:
             pad = max(0.2, decades * LABEL_ROOM)
             update(range=[log10(min(values)) - pad, log10(max(values)) + max(0.1, pad / 4)])
-    framed(figure, 560, lines=2, dragmode="zoom", legend_traceorder="normal")
+    framed(figure, 560, lines=3, dragmode="zoom", legend_traceorder="normal")
 
 
 def _limit_lines(found: Estimates, limits: Limits) -> list[go.Scatter]:
