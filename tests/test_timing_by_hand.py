@@ -78,6 +78,29 @@ def test_a_device_without_a_matrix_engine_needs_less_reuse():
     assert took(32, 32, 1000, on=machine(matrix=False))[0] == pytest.approx(2048 * 1010 / (1e12 * 0.625))
 
 
+def test_reuse_is_needed_with_the_root_of_the_ridge():
+    """Nine FLOPs a byte: half of the rate at 32 x 3 = 96 multiply-adds per element."""
+    share = 16 / (16 + 96) * (1 + 96 / 64)
+    assert took(32, 32, 1000, on=machine(ridge=9.0))[0] == pytest.approx(2048 * 1010 / (1e12 * share))
+
+
+def test_a_product_that_waits_for_memory_takes_its_bytes():
+    assert took(32, 32, 64, moved=4, on=machine(bandwidth=2.0))[0] == pytest.approx(4.0)
+
+
+def test_products_and_convolutions_of_all_kinds_stand_side_by_side():
+    on = machine(bandwidth=1e9)
+    each = [
+        products(32, 32, 1000, moved=700), products(32, 32, 64, role=FORWARD, kernel=1, moved=4000),
+        products(100, 1, 9, batch=2, role=FORWARD, kernel=9, moved=1000),
+    ]  # fmt: skip
+    mixed = Products(*(np.concatenate([getattr(one, name) for one in each]) for name in Products.__dataclass_fields__))
+    seconds, memory = product_seconds(mixed, on, P)
+    alone = [product_seconds(one, on, P) for one in each]
+    assert seconds == pytest.approx([one[0] for one, _ in alone])
+    assert memory == pytest.approx([one[0] for _, one in alone])
+
+
 @pytest.mark.parametrize("split", [1, 4, 16, 64])
 def test_long_sums_of_one_tile_are_split_over_all_units(split):
     each = 2048 * (4096 / split + 10) / (1e12 / split * 0.4)
@@ -275,6 +298,10 @@ def test_what_a_machine_reads_off_a_device():
     plain = large_product(bare, np.array(1e12), np.array(False), np.array(1.0))
     assert (plain.units, plain.l2_bytes, plain.power_w, plain.year) == (1, 1, inf, 2018)
     assert not plain.hosted and not plain.winograd
+    assert (
+        large_product(replace(card, l2_cache_bytes=None), np.array(1e12), np.array(True), np.array(1.0)).l2_bytes == 1
+    )
+    assert large_product(card, np.array(25.6e12), np.array(True), np.array(2.0)).engine == 0.5
     assert large_product(replace(card, kind="cpu"), np.array(1e12), np.array(False), np.array(1.0)).l2_bytes == 1
 
 
