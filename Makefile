@@ -9,8 +9,10 @@ JOBS ?= 2
 EXTRAS ?= all,test
 TESTS ?= tests
 LEAST ?= 90
+BOUNDS := $(addprefix tests/,test_units.py test_hardware_database.py test_hardware_store.py test_costs_by_hand.py test_run.py \
+	dashboard/test_accuracy_page.py dashboard/test_claims_page.py)
 
-.PHONY: demo test coverage mutation test-lowest test-newest lint types dashboard docs clean
+.PHONY: demo test coverage mutation test-lowest test-newest test-bounds lint types dashboard docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/flopcast estimate gpt2 --tokens 10B
@@ -33,9 +35,13 @@ mutation: $(VENV)/.tools
 test-lowest test-newest: test-%:
 	$(PYTHON) -m venv .venv-$*
 	$(if $(filter lowest,$*),$(PYTHON) .ci/lowest.py,true) > .venv-$*/constraints.txt
-	.venv-$*/bin/python -m pip install --quiet --constraint .venv-$*/constraints.txt '.[$(EXTRAS)]' hypothesis jsonschema pytest pytest-xdist
+	.venv-$*/bin/python -m pip install --quiet --no-compile --constraint .venv-$*/constraints.txt '.[$(EXTRAS)]' hypothesis jsonschema pytest pytest-xdist
 	.venv-$*/bin/python -m pip check
 	.venv-$*/bin/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(TESTS)
+
+# What answers without torch, at the lowest versions: quick enough for every push.
+test-bounds:
+	$(MAKE) test-lowest EXTRAS=dashboard JOBS=1 TESTS="$(BOUNDS)"
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff check .

@@ -20,6 +20,9 @@ from hardware_db.store import Store, open_store
 from hardware_db.store_schema import metadata, versions
 from profiles.models import torchvision_shim
 from tests.hardware_servers import postgres_tool, running_postgres
+from tests.optional_packages import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 # Before any test imports transformers, which imports torchvision where it finds it.
 torchvision_shim.prepare()
