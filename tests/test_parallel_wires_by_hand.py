@@ -127,3 +127,10 @@ def test_a_stage_of_a_single_layer_computes_it_again():
     split = Parallelism(pipeline_parallel=32, activation_checkpointing="full")
     first = parallel_step(recorded("llama-2-7b", "amp_bfloat16"), split, SETTING, 32).memory[0]
     assert first.working_bytes == TOKENS * (2 * (4 * WIDTH + 3 * 11008) + 2 * 4 * WIDTH)
+
+
+@pytest.mark.parametrize("name", ["llama-2-7b", "mixtral-8x7b"])
+def test_one_device_has_all_copies_in_8_bits(monkeypatch, name):
+    monkeypatch.setattr("estimator.parallel.stage_memory.eight_bit_bytes", lambda _: 1000)
+    (found,) = parallel_step(recorded(name, "amp_bfloat16"), Parallelism(), SETTING, 1).memory
+    assert found.copy_bytes == 1000

@@ -37,7 +37,7 @@ def test_plain_products_are_as_many_as_they_say():
     assert only(work(made("aten.mm", "matmul", m=1)).products) == expected(MATMUL, 1, 1, 1, 1, 0, 1, 360)
 
 
-@pytest.mark.parametrize(("positions", "stride"), [(48, 4), (12, 1), (3, 4), (0, 1), (None, 1)])
+@pytest.mark.parametrize(("positions", "stride"), [(48, 4), (12, 1), (3, 4), (1, 12), (0, 1), (None, 1)])
 def test_strides_are_positions_of_the_larger_map(positions, stride):
     sizes = {} if positions is None else {"positions": positions}
     found = work(made("aten.convolution", "convolution", m=12, n=5, k=27, batch=2, kernel=9, **sizes)).products
@@ -117,3 +117,14 @@ def test_depthwise_convolutions_have_one_channel_a_group():
 
     assert depthwise(k=9, batch=2) == [True]
     assert depthwise(k=18, batch=2) == [False] and depthwise(k=9, batch=1) == [False]
+
+
+def test_kernels_of_one_element_have_channels_too():
+    sizes = {"m": 12, "n": 4, "k": 4, "batch": 8, "kernel": 1, "positions": 12, "products": 2}
+    found = work(made("aten.convolution_backward", "convolution", "backward", **sizes)).products
+    assert found.channels_in.tolist() == found.channels_out.tolist() == [4, 4]
+    assert found.n.tolist() == [4, 4] and found.k.tolist() == [4, 12]
+
+
+def test_heads_of_two_features_are_known():
+    assert work(made("aten.attention", "attention", m=300, k=2, batch=6)).kernels.depth.tolist() == [2]
