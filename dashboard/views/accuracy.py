@@ -88,7 +88,8 @@ def _unseen(scheme: str) -> None:
     st.subheader(title)
     st.caption(
         f"Published step times, each predicted by a fit without its {SCHEMES[scheme]}. Marks say what the prediction "
-        "rests on: calibrated on the device, on its architecture (sibling), or the datasheet alone."
+        "rests on: calibrated on the device, on its architecture (sibling), or the datasheet alone. Steps that would "
+        "lie on one another are one mark, as dark as they are many."
     )
     figure = parity_of(scheme, strata)
     chart(figure, f"Predicted against measured time of {len(cases):,} steps", "flopcast-accuracy")
